@@ -1,0 +1,1 @@
+"""Networks of both papers and their backbones: tensors in, tensors out."""

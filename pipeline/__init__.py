@@ -1,0 +1,1 @@
+"""The domain: what a pose, a clip, a store and a metric are."""

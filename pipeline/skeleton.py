@@ -1,0 +1,102 @@
+"""PoseTrack's joints: names, orders, mirror pairs, limbs and OKS sigmas.
+
+Three orders meet here. Annotation files keep 17 slots (``SLOTS``), two of which, the ears, are
+never labelled. The networks predict 15 joints (``JOINTS``), the slots without the ears. poseval
+reports the same 15 joints in an order of its own (``POSEVAL_JOINTS``).
+"""
+
+import numpy as np
+
+SLOTS = (
+    "nose",
+    "head_bottom",
+    "head_top",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+JOINTS = tuple(name for name in SLOTS if not name.endswith("_ear"))
+JOINT_SLOTS = np.array([SLOTS.index(name) for name in JOINTS])
+"""Slot of every joint, ``(15,)``: ``slots[:, JOINT_SLOTS]`` drops the ears."""
+
+POSEVAL_JOINTS = (
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "head_bottom",
+    "nose",
+    "head_top",
+)
+"""Joint ids 0..14 of the official tool (poseval, eval_helpers.py, class Joint)."""
+
+GROUPS = {
+    "Head": ("head_top", "head_bottom", "nose"),
+    "Shoulder": ("right_shoulder", "left_shoulder"),
+    "Elbow": ("right_elbow", "left_elbow"),
+    "Wrist": ("right_wrist", "left_wrist"),
+    "Hip": ("right_hip", "left_hip"),
+    "Knee": ("right_knee", "left_knee"),
+    "Ankle": ("right_ankle", "left_ankle"),
+}
+"""Columns of the papers' tables; their Mean is the mean of the 15 joints, not of these."""
+
+
+def mirrored(name: str) -> str:
+    """Return the name of a joint's mirror image: left and right swap, the others stay."""
+    side, _, rest = name.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
+
+
+FLIP = np.array([JOINTS.index(mirrored(name)) for name in JOINTS])
+"""Permutation ``(15,)`` that turns the joints of a mirrored picture into the right ones."""
+
+_LEGS = ("hip", "knee", "ankle")
+UPPER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] not in _LEGS])
+LOWER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] in _LEGS])
+
+LIMBS = (
+    ("head_top", "head_bottom"),
+    ("nose", "head_bottom"),
+    ("head_bottom", "left_shoulder"),
+    ("head_bottom", "right_shoulder"),
+    ("left_shoulder", "left_elbow"),
+    ("left_elbow", "left_wrist"),
+    ("right_shoulder", "right_elbow"),
+    ("right_elbow", "right_wrist"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+    ("left_hip", "right_hip"),
+    ("left_hip", "left_knee"),
+    ("left_knee", "left_ankle"),
+    ("right_hip", "right_knee"),
+    ("right_knee", "right_ankle"),
+)
+"""Pairs of joints that a drawing connects."""
+
+OKS_SIGMAS = np.array(
+    [
+        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
+        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
+    ]
+)  # fmt: skip
+"""COCO's sigma of every slot ``(17,)``; head_bottom and head_top take the eyes' (mmpose, posetrack18.py)."""

@@ -1,0 +1,1 @@
+"""One DVC stage or command per file: `python -m stages` lists them."""

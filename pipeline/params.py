@@ -1,0 +1,105 @@
+"""Strict reading of params.yaml: one frozen schema per section, unknown and missing keys refused.
+
+DVC reads YAML 1.2, so does this module (ruamel, safe): ``1e-4`` is a number and ``no`` a string.
+A section's schema marks the params that cannot change a single byte of what a stage makes
+(``OUT_OF_KEY``); all others are part of the unit keys (``Section.key_params``).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+MAX_BYTES = 1_000_000
+"""Largest params file that is read; a real one has a few kilobytes."""
+
+
+class _OutOfKey:
+    """Marks, inside ``Annotated``, a param that changes speed, counts or places but no bytes."""
+
+
+OUT_OF_KEY = _OutOfKey()
+
+
+class Section(BaseModel):
+    """Base of every section's schema: frozen, strict types, no unknown keys, no defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def key_params(self) -> dict[str, Any]:
+        """Return the params that can change the bytes of a unit, as plain JSON values."""
+        values = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            if OUT_OF_KEY in field.metadata:
+                del values[name]
+            elif isinstance(inner := getattr(self, name), Section):
+                values[name] = inner.key_params()
+        return values
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Return the whole params file as plain values.
+
+    Raises:
+        ValueError: If the file is missing, too large, not YAML, uses anchors, or is no mapping.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected the params file, found nothing; run from the repo root")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        if any(getattr(event, "anchor", None) for event in YAML(typ="safe", pure=True).parse(text)):
+            raise ValueError(f"{path}: anchors and aliases are refused; write the values out")
+        values = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a mapping of sections, got {type(values).__name__}")
+    return values
+
+
+def read_section(path: Path, name: str, schema: type[AnySection]) -> AnySection:
+    """Read one section of the params file through its schema.
+
+    Args:
+        path: The params file.
+        name: The section's name, equal to the stage's.
+        schema: Its schema.
+
+    Returns:
+        The validated, frozen section.
+
+    Raises:
+        ValueError: If the section is missing or a key is unknown, missing or of a wrong type;
+            the message names file, key, what came and what was expected.
+    """
+    values = read_params(path)
+    if name not in values:
+        raise ValueError(f"{path}: section {name!r} is missing; found {sorted(values)}")
+    try:
+        return schema.model_validate(values[name], strict=True)
+    except ValidationError as error:
+        known = sorted(schema.model_fields)
+        faults = "; ".join(_fault(name, details) for details in error.errors())
+        raise ValueError(f"{path}: {faults} (keys of {name!r}: {known})") from error
+
+
+def _fault(section: str, details: ErrorDetails) -> str:
+    where = _dotted([section, *details["loc"]])
+    if details["type"] == "extra_forbidden":
+        return f"{where}: unknown key, got {details['input']!r}"
+    if details["type"] == "missing":
+        return f"{where}: missing key"
+    return f"{where}: {details['msg'].lower()}, got {details['input']!r}"
+
+
+def _dotted(parts: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in parts)

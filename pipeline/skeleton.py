@@ -99,4 +99,4 @@ OKS_SIGMAS = np.array(
         0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
     ]
 )  # fmt: skip
-"""COCO's sigma of every slot ``(17,)``; head_bottom and head_top take the eyes' (mmpose, posetrack18.py)."""
+"""COCO's sigma of every slot ``(17,)``; head_bottom and head_top take the eyes' (as in mmpose)."""

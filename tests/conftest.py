@@ -21,4 +21,5 @@ def shared() -> Path:
 
 
 def pytest_report_header() -> str:
-    return f"shared reference material: {'found' if SHARED.is_dir() else 'absent'}; CI={os.environ.get('CI')}"
+    found = "found" if SHARED.is_dir() else "absent"
+    return f"shared reference material: {found}; CI={os.environ.get('CI')}"

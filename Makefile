@@ -1,0 +1,36 @@
+# The commands of a newcomer. `make repro` and `make test` need Python >= 3.11, make and git only.
+PYTHON ?= python3
+VENV := .venv
+SETUP_DONE := $(VENV)/setup-done
+UV := 0.13.8
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONHASHSEED := 0
+
+.PHONY: setup repro test test-fast lint
+
+setup: $(SETUP_DONE)
+
+$(SETUP_DONE): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "setup: expected Python >= 3.11, got $$($(PYTHON) --version); cure: make PYTHON=python3.11"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements.lock
+	$(VENV)/bin/python -m compileall -q models pipeline stages pretrain benchmarks
+	touch $@
+
+repro: setup
+	dvc repro
+	@python -m stages.show_results
+
+test: setup
+	python -m pytest
+
+test-fast: setup
+	python -m pytest -m "not slow"
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy

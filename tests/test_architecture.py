@@ -1,0 +1,104 @@
+"""The floors of the project, and that dvc.yaml tells DVC the truth about the code."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.closure import import_closure
+from pipeline.params import read_params
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("models", "pipeline", "stages", "pretrain")
+FORBIDDEN = {
+    "models": {
+        "pipeline", "stages", "pretrain", "pandas", "pyarrow", "typer", "dvc", "cv2", "zarr", "json",
+        "pathlib", "os", "ruamel", "pydantic",
+    },
+    "pipeline": {"models", "stages", "pretrain", "typer", "dvc", "timm", "transformers", "torchvision"},
+    "stages": {"pretrain", "dvc"},
+    "pretrain": {"stages", "dvc"},
+}  # fmt: skip
+BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def dag() -> dict[str, Any]:
+    values = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    return {name: stage.get("do", stage) for name, stage in values["stages"].items()}
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_module_imports_only_what_its_floor_allows(file: Path) -> None:
+    package = file.relative_to(ROOT).parts[0]
+    assert not imported(file) & FORBIDDEN[package]
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_module_says_what_it_is_and_has_an_honest_name(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert not set(re.split(r"[_.]", file.stem)) & BANNED_WORDS
+    if file.name == "__init__.py":
+        assert len(tree.body) == 1
+
+
+def test_every_stage_lists_exactly_the_import_closure_of_its_module() -> None:
+    for name, stage in dag().items():
+        listed = {dep for dep in stage["deps"] if str(dep).endswith(".py")}
+        closure = {path.as_posix() for path in import_closure(f"stages.{name}", ROOT)}
+        assert listed == closure, f"{name}: run `python -m stages.list_deps`"
+        assert "numerics.lock" in stage["deps"]
+
+
+def test_a_stage_is_one_command_of_constant_words_and_matrix_keys() -> None:
+    word = r"(--[a-z-]+|[a-z_]+|\$\{(item\.[a-z]+|key)\})"
+    for name, stage in dag().items():
+        assert re.fullmatch(rf"python -m stages\.{name}( {word})*", stage["cmd"])
+
+
+def test_every_stage_has_its_section_in_params_and_the_other_way_round() -> None:
+    sections = set(read_params(ROOT / "params.yaml"))
+    assert set(dag()) <= sections
+    assert sections - set(dag()) == {"data", "extract", "train", "target"}
+    for name, stage in dag().items():
+        assert name in stage["params"]
+
+
+def test_no_param_has_a_name_whose_change_dvc_does_not_see() -> None:
+    def names(values: object) -> set[str]:
+        if not isinstance(values, dict):
+            return set()
+        return set(values) | {name for value in values.values() for name in names(value)}
+
+    for file in [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]:
+        assert not names(read_params(file)) & {"size", "nfiles"}
+
+
+def test_no_out_is_persistent_and_every_stage_describes_itself() -> None:
+    for stage in dag().values():
+        assert stage["desc"]
+        for out in stage["outs"]:
+            assert not isinstance(out, dict) or not any("persist" in flags for flags in out.values())
+
+
+def test_evaluate_and_report_start_without_torch() -> None:
+    for name in ("evaluate", "report", "score"):
+        for path in import_closure(f"stages.{name}", ROOT):
+            assert not imported(ROOT / path) & {"torch", "timm", "transformers", "torchvision"}, path

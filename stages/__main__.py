@@ -14,7 +14,9 @@ def main() -> None:
     files = sorted(Path(__file__).parent.glob("[a-z]*.py"))
     width = max(len(file.stem) for file in files)
     for file in files:
-        help_line = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n")[0]
+        help_line = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split(
+            "\n"
+        )[0]
         typer.echo(f"python -m stages.{file.stem:{width}}  {help_line}")
 
 

@@ -1,4 +1,4 @@
-"""Print the table of the seven systems, for detected and ground-truth boxes, and the report's path."""
+"""Print the table of the seven systems and the path of the report."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,9 @@ BOXES = {"val": "detected boxes", "val_gt": "ground-truth boxes"}
 @app.command()
 @one_line
 def main(
-    metrics: Annotated[Path, typer.Option(help="Folder of the metric files.")] = Path("data/metrics"),
+    metrics: Annotated[Path, typer.Option(help="Folder of the metric files.")] = Path(
+        "data/metrics"
+    ),
     report: Annotated[Path, typer.Option(help="The report.")] = Path("data/report/index.html"),
 ) -> None:
     """Print PoseTrack AP of every system and joint group, in percent."""

@@ -1,0 +1,121 @@
+"""ViTPose's plain vision transformer (Xu et al., "ViTPose", NeurIPS 2022) as a source of tokens.
+
+The network is ``VitPoseBackbone`` of transformers, which differs from an ordinary ViT in two ways
+that matter to published weights: patches are cut with a padding of 2, and the position embedding
+keeps a slot for a class token, added to every token.
+
+Shapes: B images, N = H / 16 * W / 16 tokens in row-major order, D channels per token.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from transformers import VitPoseBackbone, VitPoseBackboneConfig
+
+from models.normalisation import ImageNetNormalise
+
+PATCH = 16
+"""Side of a patch in pixels."""
+
+
+class _Size(NamedTuple):
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_ratio: int
+
+
+_SIZES = {
+    "tiny": _Size(embed_dim=128, depth=6, num_heads=4, mlp_ratio=3),
+    # Published sizes: ViTPose_{small,base,large,huge}_coco_256x192.py of the official code.
+    "vit_small": _Size(embed_dim=384, depth=12, num_heads=12, mlp_ratio=4),
+    "vit_base": _Size(embed_dim=768, depth=12, num_heads=12, mlp_ratio=4),
+    "vit_large": _Size(embed_dim=1024, depth=24, num_heads=16, mlp_ratio=4),
+    "vit_huge": _Size(embed_dim=1280, depth=32, num_heads=16, mlp_ratio=4),
+}
+
+
+class ViTBackbone(nn.Module):
+    """ViTPose's backbone: an image becomes a grid of tokens, normalised by the last LayerNorm.
+
+    Args:
+        embed_dim: Channels D per token.
+        depth: Number of transformer blocks.
+        num_heads: Attention heads per block.
+        mlp_ratio: Width of a block's hidden layer, in units of D.
+        input_size: (height, width) of the crops in pixels, multiples of 16.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: int,
+        input_size: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.grid = (input_size[0] // PATCH, input_size[1] // PATCH)
+        self.normalise = ImageNetNormalise()
+        self.backbone = VitPoseBackbone(
+            VitPoseBackboneConfig(
+                image_size=input_size,
+                patch_size=(PATCH, PATCH),
+                hidden_size=embed_dim,
+                num_hidden_layers=depth,
+                num_attention_heads=num_heads,
+                mlp_ratio=mlp_ratio,
+                # The last block alone: by default transformers returns it too, but says so nowhere.
+                out_indices=[depth],
+            )
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the tokens of every crop.
+
+        Args:
+            images: RGB crops, ``(B, 3, H, W)``, float, in [0, 1].
+
+        Returns:
+            Tokens, ``(B, N, D)``, row by row.
+
+        Raises:
+            ValueError: If H or W is not what the network was built for.
+        """
+        tokens: Tensor = self.backbone(self.normalise(images)).feature_maps[-1]
+        return tokens
+
+
+def build_vit(variant: str, input_size: tuple[int, int]) -> ViTBackbone:
+    """Build a ViTPose backbone with random weights, in evaluation mode.
+
+    Args:
+        variant: ``vit_small``, ``vit_base``, ``vit_large`` or ``vit_huge``, as published, or
+            ``tiny``, which the embedded data set is made for.
+        input_size: (height, width) of the crops in pixels; published weights have (256, 192).
+
+    Raises:
+        ValueError: If ``variant`` is none of these or a side is no multiple of 16.
+    """
+    if variant not in _SIZES:
+        raise ValueError(f"ViT variant: expected one of {sorted(_SIZES)}, got {variant!r}")
+    if input_size[0] % PATCH or input_size[1] % PATCH:
+        raise ValueError(
+            f"ViT input size (height, width): expected multiples of {PATCH}, got {input_size}; "
+            "choose another crop.vit input size"
+        )
+    size = _SIZES[variant]
+    return ViTBackbone(
+        embed_dim=size.embed_dim,
+        depth=size.depth,
+        num_heads=size.num_heads,
+        mlp_ratio=size.mlp_ratio,
+        input_size=input_size,
+    ).eval()
+
+
+def embed_dim(variant: str) -> int:
+    """Return D, the channels per token, without building the network."""
+    return _SIZES[variant].embed_dim

@@ -1,0 +1,103 @@
+"""The history of a training run: one row per step, in memory, in checkpoints and as CSV."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+FIXED = ("step", "epoch", "lr")
+"""First columns; the terms of the loss and their sum follow."""
+HELD_OUT = "held_out"
+"""Column of the loss on the held-out videos; empty but at the end of an epoch."""
+
+
+class History:
+    """Numbers of every step so far.
+
+    Losses stay on the device until somebody reads them, because fetching a number makes the
+    device wait.
+
+    Args:
+        columns: Names of the columns of ``rows``.
+        rows: What ``to_tensor`` gave, to go on from a checkpoint.
+    """
+
+    def __init__(self, columns: Sequence[str] = FIXED, rows: Tensor | None = None) -> None:
+        self._columns: list[str] = list(columns)
+        self._rows: list[list[float]] = [] if rows is None else rows.tolist()
+        self._pending: list[tuple[int, int, float, Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._pending)
+
+    def add(self, step: int, epoch: int, rate: float, terms: Mapping[str, Tensor]) -> None:
+        """Note a step.
+
+        Args:
+            step: Steps taken, this one included.
+            epoch: The pass over the clips that it belongs to, from 0.
+            rate: Its learning rate.
+            terms: Scalar of every term of the loss, the same names at every step.
+        """
+        if len(self._columns) == len(FIXED):
+            self._columns += [*terms, "loss", HELD_OUT]
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        self._pending.append((step, epoch, rate, values))
+
+    def take_pending(self) -> Tensor:
+        """Return the losses noted since the last ``settle``, ``(steps, terms)``, on the device."""
+        return torch.stack([values for *_, values in self._pending])
+
+    def settle(self, losses: Tensor) -> None:
+        """Move the pending steps to the rows.
+
+        Args:
+            losses: What ``take_pending`` gave, or its mean over the processes.
+
+        Raises:
+            ValueError: If a loss is not finite; the message names the step and the term.
+        """
+        for (step, epoch, rate, _), terms in zip(self._pending, losses.tolist(), strict=True):
+            row = [step, epoch, rate, *terms, sum(terms), float("nan")]
+            for name, value in zip(self._columns, row[:-1], strict=False):
+                if not math.isfinite(value):
+                    raise ValueError(
+                        f"step {step}: expected a finite loss, got {name} = {value}; lower the "
+                        "learning rate, lengthen the warm-up, or look for damaged caches with "
+                        "`python -m stages.verify`"
+                    )
+            self._rows.append(row)
+        self._pending = []
+
+    def note_held_out(self, value: float) -> bool:
+        """Put the loss on the held-out videos into the last row; say whether it is the lowest."""
+        before = [row[-1] for row in self._rows if not math.isnan(row[-1])]
+        self._rows[-1][-1] = value
+        return not before or value < min(before)
+
+    def last_loss(self) -> float:
+        """Return the loss of the last settled step, NaN before the first."""
+        return self._rows[-1][-2] if self._rows else float("nan")
+
+    def to_tensor(self) -> Tensor:
+        """Return the settled rows, ``(steps, columns)``, float64."""
+        return torch.tensor(self._rows, dtype=torch.float64)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._columns)
+
+    def write(self, path: Path) -> None:
+        """Write the settled rows as CSV; whole numbers as such, losses with 9 digits."""
+        held_out = any(not math.isnan(row[-1]) for row in self._rows)
+        end = None if held_out else -1
+        lines = [",".join(self._columns[:end] if len(self._columns) > len(FIXED) else FIXED)]
+        lines += [",".join(_text(value) for value in row[:end]) for row in self._rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _text(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.9g}"

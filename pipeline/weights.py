@@ -1,0 +1,80 @@
+"""Weights on disk: safetensors only, whole or not at all, the same bytes for the same values."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name, on the CPU, with the file's dtypes.
+
+    Raises:
+        ValueError: If the file is missing, cut short or no safetensors file.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: expected weights, found no file; put them there or name others in params.yaml"
+        )
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path}: expected a safetensors file, got {error}; fetch it again, or bring in other "
+            "formats with `python -m stages.import_weights`"
+        ) from error
+
+
+def write_weights(
+    path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as a safetensors file; a reader sees the old file or the new one, whole.
+
+    Args:
+        path: File to make or replace; its folder is made.
+        tensors: Tensor by name; the dtypes are kept.
+        notes: Text by name for the file's header, read back by ``read_notes``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One name per target: two writers of one file are kept apart by the caller's lock.
+    partial = path.with_name(f".{path.name}.partial")
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    save_file(whole, partial, metadata=None if notes is None else dict(sorted(notes.items())))
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """Return the text that ``write_weights`` put into the header of a file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    notes: dict[str, str] = header.get("__metadata__", {})
+    return notes
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return the card of a weights file, the JSON beside it; empty where there is none.
+
+    Args:
+        path: The weights file; its card has the same name and ends in ``.json``.
+
+    Raises:
+        ValueError: If the card is no JSON mapping.
+    """
+    card = path.with_suffix(".json")
+    if not card.is_file():
+        return {}
+    try:
+        values = json.loads(card.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{card}: expected the weights' card, not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{card}: expected a mapping, got {type(values).__name__}")
+    return values

@@ -32,7 +32,7 @@ class Training(Section):
     """Steps of linear warm-up."""
     clip: NotNegative
     """Largest norm of the gradient, longer ones are scaled down; 0 = no limit."""
-    seed: int
+    seed: Count
     """Seed of the first weights, of the order of the clips and of dropout."""
 
     @model_validator(mode="after")

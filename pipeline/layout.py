@@ -26,8 +26,8 @@ def find_annotations(root: Path) -> dict[str, list[Path]]:
         found = {"train": [], "val": sorted(root.glob("*.json"))}
     if not any(found.values()):
         raise ValueError(
-            f"{root}: expected annotations/<train|val>/*.json, or *.json beside images/, found neither;"
-            " name the folder that the official archives were unpacked into"
+            f"{root}: expected annotations/<train|val>/*.json, or *.json beside images/, found"
+            " neither; name the folder that the official archives were unpacked into"
         )
     return found
 
@@ -72,6 +72,6 @@ def _named_frames(file: Path) -> list[str]:
         return [str(image["file_name"]) for image in values["images"]]
     except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(
-            f"{file}: expected a PoseTrack annotation file with `images` or `annolist`, got {error!r};"
-            " keep other JSON files out of this folder"
+            f"{file}: expected a PoseTrack annotation file with `images` or `annolist`, got"
+            f" {error!r}; keep other JSON files out of this folder"
         ) from error

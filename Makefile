@@ -25,10 +25,10 @@ repro: setup
 	@python -m stages.show_results
 
 test: setup
-	python -m pytest
+	python -m pytest -n 2 --dist worksteal
 
 test-fast: setup
-	python -m pytest -m "not slow"
+	python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: setup
 	ruff check .

@@ -42,8 +42,8 @@ def index_bytes(shard_length: int) -> int:
     return 16 * shard_length + CRC_BYTES
 
 
-def crc32c(data: bytes | memoryview) -> int:
-    """Return the CRC-32C (Castagnoli) of contiguous bytes."""
+def crc32c(data: bytes | np.ndarray) -> int:
+    """Return the CRC-32C (Castagnoli) of contiguous bytes (google-crc32c takes no memoryview)."""
     return int(google_crc32c.value(data))
 
 
@@ -144,7 +144,7 @@ def write_array(
 def _with_checksums(part: np.ndarray) -> list[bytes | memoryview]:
     pieces: list[bytes | memoryview] = []
     for row in part.reshape(len(part), -1).view(np.uint8):
-        pieces += [row.data, crc32c(row.data).to_bytes(CRC_BYTES, "little")]
+        pieces += [row.data, crc32c(row).to_bytes(CRC_BYTES, "little")]
     return pieces
 
 

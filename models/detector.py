@@ -22,15 +22,15 @@ _WIDTHS = (24, 32, 64, 96, 128)
 _CHANNELS = 64
 _HEAD_CONVOLUTIONS = 2
 """Convolutions per branch of the head; torchvision's default of 4 would be most of the network."""
-_STRIDES = (8, 16)
+_STRIDES = (8, 16, 32)
 _SHORT_SIDE, _LONG_SIDE = 240, 320
 
 
 class SmallPyramid(nn.Module):
-    """A plain convolutional backbone and a feature pyramid with levels at strides 8 and 16.
+    """A plain convolutional backbone and a feature pyramid with levels at strides 8, 16 and 32.
 
-    The stride-32 map enters the pyramid only from above: it widens what the stride-16 level sees
-    to most of a frame, and two levels are enough for people of a fifth of its height and more.
+    FCOS sends a person to the level by the largest distance from a cell to a side of the box: up
+    to 64, 128 and more pixels, which is people up to half, all and more of the frame's height.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class SmallPyramid(nn.Module):
         self.pyramid = FeaturePyramidNetwork(list(_WIDTHS[2:]), _CHANNELS)
 
     def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
-        """Return the pyramid's maps at strides 8 and 16, ``(B, 64, H / stride, W / stride)``.
+        """Return the pyramid's maps at strides 8, 16, 32, ``(B, 64, H / stride, W / stride)``.
 
         Args:
             images: Normalised RGB, ``(B, 3, H, W)``, H and W multiples of 32.
@@ -61,7 +61,6 @@ class SmallPyramid(nn.Module):
             if index > 1:
                 maps[f"stride{2 ** (index + 1)}"] = images
         levels: OrderedDict[str, Tensor] = self.pyramid(maps)
-        levels.popitem()
         return levels
 
 

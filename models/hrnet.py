@@ -35,9 +35,9 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "tiny": {
         "stem_width": 32,
         "stage1": _stage(1, 1, (32,), block="BOTTLENECK"),
-        "stage2": _stage(1, 1, (24, 48)),
-        "stage3": _stage(2, 1, (24, 48, 96)),
-        "stage4": _stage(2, 1, (24, 48, 96, 160)),
+        "stage2": _stage(1, 1, (32, 48)),
+        "stage3": _stage(2, 1, (32, 48, 96)),
+        "stage4": _stage(1, 1, (32, 48, 96, 160)),
     },
     "w32": cfg_cls["hrnet_w32"],
     "w48": cfg_cls["hrnet_w48"],
@@ -99,7 +99,7 @@ def build_hrnet(variant: str, joints: int) -> HRNetPose:
 
     Args:
         variant: ``w48`` or ``w32``, the official networks (48 and 32 channels at a quarter of the
-            resolution), or ``tiny``, a small one of the same family (24 channels) that the
+            resolution), or ``tiny``, a small one of the same family (32 channels) that the
             embedded data set is made for.
         joints: Number of joints K.
 

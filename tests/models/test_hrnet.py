@@ -1,0 +1,180 @@
+"""HRNet: a literal walk through its stages, timm's own maps, the official shapes and names."""
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models.hrnet import cfg_cls
+from torch import Tensor
+
+from models.hrnet import HRNetPose, build_hrnet, feature_channels
+from models.normalisation import MEAN, STD
+from models.weights import load_weights
+
+Weights = dict[str, Tensor]
+
+
+def randomise(network: torch.nn.Module, seed: int) -> None:
+    """Give batch norm statistics and the final layer values that a wrong path would show."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2, generator=generator)
+        elif name.endswith("running_mean") or "final_layer" in name:
+            tensor.normal_(0, 0.3, generator=generator)
+
+
+def conv_norm(x: Tensor, w: Weights, conv: str, norm: str, stride: int = 1) -> Tensor:
+    kernel = w[f"{conv}.weight"]
+    x = F.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+    mean, var = w[f"{norm}.running_mean"], w[f"{norm}.running_var"]
+    return F.batch_norm(x, mean, var, w[f"{norm}.weight"], w[f"{norm}.bias"])
+
+
+def residual(x: Tensor, w: Weights, name: str) -> Tensor:
+    """A basic block (two 3x3) or a bottleneck (1x1, 3x3, 1x1), as ResNet has them."""
+    convolutions = 3 if f"{name}.conv3.weight" in w else 2
+    y = x
+    for i in range(1, convolutions + 1):
+        y = conv_norm(y, w, f"{name}.conv{i}", f"{name}.bn{i}")
+        y = F.relu(y) if i < convolutions else y
+    if f"{name}.downsample.0.weight" in w:
+        x = conv_norm(x, w, f"{name}.downsample.0", f"{name}.downsample.1")
+    return F.relu(x + y)
+
+
+def exchange(maps: list[Tensor], w: Weights, name: str, rows: int) -> list[Tensor]:
+    """Sum all resolutions at each resolution: 1x1 and nearest upwards, strided 3x3 downwards."""
+    sums = []
+    for i in range(rows):
+        parts = []
+        for j, x in enumerate(maps):
+            at = f"{name}.fuse_layers.{i}.{j}"
+            if j > i:
+                small = conv_norm(x, w, f"{at}.0", f"{at}.1")
+                parts.append(F.interpolate(small, scale_factor=2 ** (j - i), mode="nearest"))
+                continue
+            small = x
+            for k in range(i - j):
+                small = conv_norm(small, w, f"{at}.{k}.0", f"{at}.{k}.1", stride=2)
+                small = F.relu(small) if k < i - j - 1 else small
+            parts.append(small)
+        sums.append(F.relu(sum(parts[1:], start=parts[0])))
+    return sums
+
+
+def literal_hrnet(images: Tensor, network: HRNetPose, modules: tuple[int, ...]) -> Tensor:
+    """The high-resolution maps, step by step after Sun et al., for blocks of one unit each."""
+    w = {k.removeprefix("backbone."): v for k, v in network.state_dict().items()}
+    x = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    for i in (1, 2):
+        x = F.relu(conv_norm(x, w, f"conv{i}", f"bn{i}", stride=2))
+    maps = [residual(x, w, "layer1.0")]
+    for stage, count in zip((2, 3, 4), modules, strict=True):
+        lowest = maps[-1]
+        at = f"transition{stage - 1}"
+        if stage == 2:
+            maps = [F.relu(conv_norm(lowest, w, f"{at}.0.0", f"{at}.0.1"))]
+        lower = f"{at}.{len(maps)}.0"
+        maps.append(F.relu(conv_norm(lowest, w, f"{lower}.0", f"{lower}.1", stride=2)))
+        for m in range(count):
+            name = f"stage{stage}.{m}"
+            maps = [residual(x, w, f"{name}.branches.{b}.0") for b, x in enumerate(maps)]
+            last = stage == 4 and m == count - 1
+            maps = exchange(maps, w, name, rows=1 if last else len(maps))
+    return maps[0]
+
+
+def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
+    network = build_hrnet("tiny", joints=15)
+    randomise(network, seed=0)
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    modules = tuple(len(getattr(network.backbone, f"stage{s}")) for s in (2, 3, 4))
+
+    with torch.no_grad():
+        maps = network(images)
+        features = literal_hrnet(images, network, modules)
+        heatmaps = F.conv2d(features, network.final_layer.weight, network.final_layer.bias)
+
+    assert maps.heatmaps.shape == (2, 15, 16, 24)
+    assert maps.features.std() > 0.1
+    torch.testing.assert_close(maps.features, features, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps.heatmaps, heatmaps, rtol=1e-4, atol=1e-5)
+
+
+def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps() -> None:
+    ours = HRNetPose(config=cfg_cls["hrnet_w18_small"], joints=3).eval()
+    randomise(ours, seed=2)
+    theirs = timm.create_model(
+        "hrnet_w18_small", features_only=True, feature_location="", pretrained=False
+    ).eval()
+    weights = {k.removeprefix("backbone."): v for k, v in ours.state_dict().items()}
+    extra = theirs.load_state_dict(weights, strict=False)
+    assert sorted(extra.unexpected_keys) == ["final_layer.bias", "final_layer.weight"]
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+
+    with torch.no_grad():
+        quarter = theirs(ours.normalise(images))[1]
+        features = ours(images).features
+
+    assert torch.equal(features, quarter)
+    with torch.device("meta"):
+        trap = timm.create_model("hrnet_w18_small", features_only=True, pretrained=False)
+    assert trap.feature_info.channels()[1] == 128 != features.shape[1] == 16
+
+
+def test_w48_has_the_official_parameters_and_48_channels_at_a_quarter() -> None:
+    with torch.device("meta"):
+        network = build_hrnet("w48", joints=17)
+        maps = network(torch.empty(1, 3, 384, 288))
+
+    state = network.state_dict()
+    # Counted in pose_hrnet_w48_384x288.pth, the official file of 17 COCO joints.
+    assert len(state) == 1754
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 1) == 63.6
+    assert state["final_layer.weight"].shape == (17, 48, 1, 1)
+    assert {k for k in state if k.startswith("backbone.stage4.2.fuse_layers.")} == {
+        k for k in state if k.startswith("backbone.stage4.2.fuse_layers.0.")
+    }
+    assert maps.heatmaps.shape == (1, 17, 96, 72)
+    assert maps.features.shape == (1, 48, 96, 72)
+
+
+@pytest.mark.parametrize("variant", ["tiny", "w32", "w48"])
+def test_feature_channels_are_those_of_the_network(variant: str) -> None:
+    with torch.device("meta"):
+        network = build_hrnet(variant, joints=15)
+        maps = network(torch.empty(1, 3, 64, 64))
+
+    assert maps.features.shape[1] == feature_channels(variant)
+
+
+def test_weights_go_in_both_ways_and_a_difference_is_named() -> None:
+    first, second = build_hrnet("tiny", joints=15), build_hrnet("tiny", joints=15)
+    half = {name: tensor.half() for name, tensor in first.state_dict().items()}
+
+    load_weights(second, half, "a.safetensors")
+
+    assert second.final_layer.weight.dtype == torch.float32
+    assert torch.equal(second.final_layer.weight, first.final_layer.weight.half().float())
+    missing = {k: v for k, v in half.items() if k != "final_layer.bias"}
+    with pytest.raises(ValueError, match=r"a\.safetensors: .* 1 missing \(final_layer\.bias\)"):
+        load_weights(second, missing, "a.safetensors")
+    with pytest.raises(ValueError, match=r"1 left over \(classifier\.weight\)"):
+        load_weights(second, {**half, "classifier.weight": torch.zeros(1)}, "a")
+    with pytest.raises(
+        ValueError, match=r"final_layer\.weight \(17, 32, 1, 1\), expected \(15, 32"
+    ):
+        load_weights(second, {**half, "final_layer.weight": torch.zeros(17, 32, 1, 1)}, "a")
+    with pytest.raises(ValueError, match=r"not finite \(final_layer\.bias\)"):
+        load_weights(second, {**half, "final_layer.bias": torch.full((15,), torch.nan)}, "a")
+
+
+def test_wrong_variant_size_and_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['tiny', 'w32', 'w48'\], got 'w64'"):
+        build_hrnet("w64", joints=15)
+    network = build_hrnet("tiny", joints=15)
+    with pytest.raises(ValueError, match="multiples of 32, got 100x96"):
+        network(torch.zeros(1, 3, 100, 96))
+    with pytest.raises(ValueError, match=r"torch\.uint8; divide uint8 crops by 255"):
+        network(torch.zeros(1, 3, 64, 96, dtype=torch.uint8))

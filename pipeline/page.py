@@ -1,0 +1,78 @@
+"""The report's page: sections of tables, charts and pictures in one HTML file without a network."""
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table; ``kind`` is ``ours``, ``paper`` or empty and only changes its looks."""
+
+    cells: tuple[str, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table that sorts when a column's head is clicked."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture with its caption; ``jpeg`` is base64 text."""
+
+    jpeg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageSection:
+    """One headed part of the page; charts are ``<svg>`` elements."""
+
+    anchor: str
+    title: str
+    note: str = ""
+    tables: tuple[Grid, ...] = ()
+    charts: tuple[Markup, ...] = ()
+    pictures: tuple[Picture, ...] = field(default=())
+
+
+def picture_of(image: NDArray[np.uint8], caption: str) -> Picture:
+    """Return an image ``(H, W, 3)``, RGB, as a picture of the page.
+
+    Raises:
+        ValueError: If OpenCV cannot encode it.
+    """
+    flag = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), flag)
+    if not done:
+        raise ValueError(f"{caption}: expected an image to encode, got shape {image.shape}")
+    return Picture(base64.b64encode(data.tobytes()).decode("ascii"), caption)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a percentage as text, a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def render_page(title: str, summary: str, sections: list[PageSection]) -> str:
+    """Return the page as HTML text; everything but the charts is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined
+    )
+    template = environment.get_template(TEMPLATE.name)
+    return template.render(title=title, summary=summary, sections=sections)

@@ -1,0 +1,441 @@
+"""Motion of jointed people: joint angles over time, and the body's points in space.
+
+A person is a tree of rigid bones driven by angles; each angle is a mean, a swing at the person's
+own rate and a slow drift. Space: x to the right of the picture, y down, z away from the camera.
+The unit is the head size, poseval's 0.6 x diagonal of the head box, about a fifth of a metre.
+At yaw 0 a person faces the camera, so that their left is at the right of the picture.
+
+Shapes: N times, J points of ``POINTS``.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.skeleton import SLOTS
+
+Array = NDArray[np.float64]
+
+POINTS = (
+    *(slot for slot in SLOTS if not slot.endswith("_ear")),
+    "pelvis",
+    "chest",
+    "left_toe",
+    "right_toe",
+    "left_hand",
+    "right_hand",
+)
+"""Points of the body that are computed: PoseTrack's 15 joints, then six that drawing needs."""
+POINT = {name: index for index, name in enumerate(POINTS)}
+
+_SIDED = ("arm_flex", "arm_abduct", "arm_turn", "elbow", "hip_flex", "hip_abduct", "knee")
+ANGLES = (
+    "lean",
+    "roll",
+    "twist",
+    "head_turn",
+    "head_nod",
+    *(f"left_{name}" for name in _SIDED),
+    *(f"right_{name}" for name in _SIDED),
+)
+"""Joint angles in degrees; flexion is forward, abduction outward, ``arm_turn`` inward."""
+ANGLE = {name: index for index, name in enumerate(ANGLES)}
+
+
+class Swing(NamedTuple):
+    """One angle of an action: mean and amplitude in degrees, lag in turns."""
+
+    mean: float
+    amplitude: float = 0.0
+    lag: float = 0.0
+    alternate: bool = True
+    """Whether left and right swing half a turn apart."""
+    harmonic: int = 1
+
+
+class Action(NamedTuple):
+    """A kind of movement: how often it is drawn, its rate, its speed over ground, its angles."""
+
+    weight: float
+    cycles: tuple[float, float]
+    """Range of the rate, in cycles per frame."""
+    stride: float
+    """Head sizes travelled per cycle along the facing direction."""
+    swings: dict[str, Swing]
+
+
+ACTIONS = {
+    "stand": Action(
+        5.0,
+        (0.006, 0.02),
+        0.0,
+        {
+            "arm_flex": Swing(4, 5),
+            "arm_abduct": Swing(9, 3),
+            "elbow": Swing(18, 6),
+            "head_turn": Swing(0, 14),
+            "hip_abduct": Swing(4, 1),
+            "knee": Swing(4, 2),
+            "roll": Swing(0, 2),
+        },
+    ),
+    "talk": Action(
+        3.0,
+        (0.012, 0.045),
+        0.0,
+        {
+            "arm_flex": Swing(22, 14, 0.1),
+            "arm_abduct": Swing(14, 6, 0.3),
+            "arm_turn": Swing(25, 18, 0.2),
+            "elbow": Swing(70, 24),
+            "head_turn": Swing(0, 18),
+            "hip_abduct": Swing(5),
+            "knee": Swing(5, 2),
+        },
+    ),
+    "walk": Action(
+        4.5,
+        (0.018, 0.04),
+        5.4,
+        {
+            "lean": Swing(3, 1, 0, False, 2),
+            "twist": Swing(0, 7, 0.5),
+            "arm_flex": Swing(2, 24, 0.5),
+            "arm_abduct": Swing(7, 2),
+            "elbow": Swing(22, 12, 0.5),
+            "hip_flex": Swing(8, 25),
+            "hip_abduct": Swing(2),
+            "knee": Swing(28, 25, 0.22),
+        },
+    ),
+    "run": Action(
+        1.5,
+        (0.035, 0.06),
+        9.0,
+        {
+            "lean": Swing(12, 2, 0, False, 2),
+            "twist": Swing(0, 12, 0.5),
+            "arm_flex": Swing(5, 40, 0.5),
+            "arm_abduct": Swing(12, 3),
+            "elbow": Swing(85, 15, 0.5),
+            "hip_flex": Swing(20, 40),
+            "knee": Swing(58, 42, 0.24),
+        },
+    ),
+    "raise_arms": Action(
+        1.6,
+        (0.012, 0.035),
+        0.0,
+        {
+            "arm_flex": Swing(10, 5),
+            "arm_abduct": Swing(95, 55, 0, False),
+            "elbow": Swing(18, 12),
+            "hip_abduct": Swing(7, 3, 0, False),
+            "knee": Swing(8, 6, 0, False),
+        },
+    ),
+    "wave": Action(
+        1.4,
+        (0.02, 0.06),
+        0.0,
+        {
+            "arm_flex": Swing(75, 60, 0.2),
+            "arm_abduct": Swing(25, 12),
+            "elbow": Swing(60, 40, 0.4),
+            "head_turn": Swing(0, 15),
+            "roll": Swing(0, 6),
+            "hip_abduct": Swing(6),
+            "knee": Swing(8, 6),
+        },
+    ),
+    "dance": Action(
+        2.0,
+        (0.02, 0.05),
+        0.0,
+        {
+            "lean": Swing(6, 7, 0.1, False, 2),
+            "roll": Swing(0, 12),
+            "twist": Swing(0, 22, 0.2),
+            "head_turn": Swing(0, 22),
+            "arm_flex": Swing(60, 50, 0.3),
+            "arm_abduct": Swing(40, 28, 0.1),
+            "arm_turn": Swing(10, 30),
+            "elbow": Swing(65, 40, 0.6),
+            "hip_flex": Swing(18, 20),
+            "hip_abduct": Swing(12, 7, 0, False),
+            "knee": Swing(38, 26, 0.2),
+        },
+    ),
+    "sit": Action(
+        1.6,
+        (0.008, 0.03),
+        0.0,
+        {
+            "lean": Swing(4, 4, 0, False),
+            "arm_flex": Swing(30, 14, 0.2),
+            "arm_abduct": Swing(10, 5),
+            "arm_turn": Swing(18, 10),
+            "elbow": Swing(50, 22),
+            "head_turn": Swing(0, 18),
+            "hip_flex": Swing(84, 2),
+            "hip_abduct": Swing(11, 3),
+            "knee": Swing(86, 4),
+        },
+    ),
+    "crouch": Action(
+        1.2,
+        (0.012, 0.04),
+        0.0,
+        {
+            "lean": Swing(34, 10, 0, False),
+            "arm_flex": Swing(58, 20),
+            "arm_abduct": Swing(12, 5),
+            "elbow": Swing(35, 18),
+            "head_nod": Swing(-12, 6, 0, False),
+            "hip_flex": Swing(62, 22, 0, False),
+            "hip_abduct": Swing(14, 3, 0, False),
+            "knee": Swing(82, 28, 0, False),
+        },
+    ),
+    "bend": Action(
+        1.0,
+        (0.01, 0.03),
+        0.0,
+        {
+            "lean": Swing(42, 24, 0, False),
+            "arm_flex": Swing(48, 24, 0, False),
+            "arm_abduct": Swing(10, 4),
+            "elbow": Swing(25, 12),
+            "head_nod": Swing(-14, 6, 0, False),
+            "hip_flex": Swing(12, 6),
+            "hip_abduct": Swing(6),
+            "knee": Swing(20, 10, 0, False),
+        },
+    ),
+    "kick": Action(
+        1.0,
+        (0.02, 0.05),
+        0.0,
+        {
+            "lean": Swing(-2, 9, 0, False),
+            "twist": Swing(0, 18, 0.5),
+            "arm_flex": Swing(20, 34, 0.5),
+            "arm_abduct": Swing(38, 14),
+            "elbow": Swing(40, 20),
+            "hip_flex": Swing(25, 42),
+            "hip_abduct": Swing(8, 4),
+            "knee": Swing(36, 32, 0.3),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bone lengths in head sizes."""
+
+    crown: float
+    torso: float
+    shoulders: float
+    hips: float
+    upper_arm: float
+    lower_arm: float
+    thigh: float
+    shank: float
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Angles over time, in degrees and cycles per frame; arrays follow ``ANGLES``."""
+
+    mean: Array
+    amplitude: Array
+    lag: Array
+    harmonic: Array
+    drift: Array
+    drift_rate: Array
+    drift_lag: Array
+    cycles: float
+    stride: float
+
+    def angles(self, times: Array) -> Array:
+        """Return all angles in radians, ``(N, len(ANGLES))``, at times in frames."""
+        moments = times[:, None]
+        swing = np.sin(2 * np.pi * (self.harmonic * self.cycles * moments + self.lag))
+        drift = np.sin(2 * np.pi * (self.drift_rate * moments + self.drift_lag))
+        degrees = self.mean + self.amplitude * swing + self.drift * drift
+        for name in ("elbow", "knee"):
+            for side in ("left", "right"):
+                column = ANGLE[f"{side}_{name}"]
+                degrees[:, column] = np.clip(degrees[:, column], 2, 150)
+        return np.asarray(np.radians(degrees))
+
+
+def draw_body(rng: np.random.Generator) -> Body:
+    """Draw bone lengths around those of the real sequences."""
+    build = rng.normal(1.0, 0.04)
+    lengths = rng.normal(1.0, 0.03, 8)
+    # In pictures bones are foreshortened: these are longer than the medians of a projection.
+    standard = np.array([1.33, 2.45, 1.85, 1.18, 1.52, 1.38, 2.18, 2.06])
+    standard[1:] *= build
+    crown, torso, shoulders, hips, upper_arm, lower_arm, thigh, shank = standard * lengths
+    return Body(crown, torso, shoulders, hips, upper_arm, lower_arm, thigh, shank)
+
+
+def draw_movement(rng: np.random.Generator, action: str, pace: float) -> Movement:
+    """Draw one person's own version of an action.
+
+    Args:
+        rng: Source of the draw.
+        action: A key of ``ACTIONS``.
+        pace: Factor on the rate; 1 is the action's usual one.
+
+    Raises:
+        KeyError: If there is no such action.
+    """
+    kind = ACTIONS[action]
+    count = len(ANGLES)
+    mean, amplitude, lag = np.zeros(count), np.zeros(count), np.zeros(count)
+    harmonic = np.ones(count)
+    for column, angle in enumerate(ANGLES):
+        side, _, rest = angle.partition("_")
+        sided = side in ("left", "right")
+        swing = kind.swings.get(rest if sided else angle)
+        if swing is None:
+            continue
+        mean[column], amplitude[column], harmonic[column] = (
+            swing.mean,
+            swing.amplitude,
+            swing.harmonic,
+        )
+        lag[column] = swing.lag + (0.5 if swing.alternate and side == "right" else 0.0)
+    jitter = np.where(np.char.find(np.array(ANGLES), "arm_") >= 0, 11.0, 5.0)
+    mean += rng.normal(0, jitter)
+    amplitude *= rng.normal(1, 0.15, count)
+    lag += rng.random() + rng.normal(0, 0.02, count)
+    return Movement(
+        mean=mean,
+        amplitude=amplitude,
+        lag=lag,
+        harmonic=harmonic,
+        drift=np.abs(rng.normal(0, 4, count)),
+        drift_rate=rng.uniform(0.003, 0.03, count),
+        drift_lag=rng.random(count),
+        cycles=rng.uniform(*kind.cycles) * pace,
+        stride=kind.stride,
+    )
+
+
+def _pitch(vectors: Array, angle: Array) -> Array:
+    """Rotate about x so that what hangs down swings forward, towards -z at yaw 0."""
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([x + 0 * cos, y * cos + z * sin, z * cos - y * sin], axis=-1)
+
+
+def _tilt(vectors: Array, angle: Array) -> Array:
+    """Rotate about z so that what hangs down swings towards +x."""
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([x * cos + y * sin, y * cos - x * sin, z + 0 * cos], axis=-1)
+
+
+def _yaw(vectors: Array, angle: Array) -> Array:
+    """Rotate about y so that a person who faces the camera turns to the left of the picture."""
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([x * cos + z * sin, y + 0 * cos, z * cos - x * sin], axis=-1)
+
+
+def _arm(body: Body, angles: Array, side: str) -> Array:
+    """Return elbow, wrist and hand relative to the shoulder, ``(N, 3, 3)``."""
+    sign = 1.0 if side == "left" else -1.0
+    flex, abduct, turn, elbow = (
+        angles[:, ANGLE[f"{side}_{name}"]]
+        for name in ("arm_flex", "arm_abduct", "arm_turn", "elbow")
+    )
+    upper = np.zeros((len(angles), 3))
+    upper[:, 1] = body.upper_arm
+    lower = np.stack(
+        [-sign * np.sin(elbow) * np.sin(turn), np.cos(elbow), -np.sin(elbow) * np.cos(turn)],
+        axis=-1,
+    )
+    points = np.stack(
+        [upper, upper + body.lower_arm * lower, upper + (body.lower_arm + 0.45) * lower], axis=1
+    )
+    return _tilt(_pitch(points, flex), sign * abduct)
+
+
+def _leg(body: Body, angles: Array, side: str) -> Array:
+    """Return knee, ankle and toe relative to the hip, ``(N, 3, 3)``."""
+    sign = 1.0 if side == "left" else -1.0
+    flex, abduct, knee = (
+        angles[:, ANGLE[f"{side}_{name}"]] for name in ("hip_flex", "hip_abduct", "knee")
+    )
+    shank = np.stack([np.zeros_like(knee), np.cos(knee), np.sin(knee)], axis=-1)
+    thigh = np.array([0.0, body.thigh, 0.0])
+    ankle = thigh + body.shank * shank
+    knees = np.broadcast_to(thigh, ankle.shape)
+    joints = _pitch(np.stack([knees, ankle], axis=1), flex)
+    # The ankle gives way: the foot follows the shank only in part.
+    follow = 0.6 * np.clip(flex - knee, -1.2, 0.8)
+    foot = np.broadcast_to([0.12 * sign, 0.24, -0.72], (len(angles), 1, 3))
+    toe = joints[:, 1:] + _pitch(foot, follow)
+    return _tilt(np.concatenate([joints, toe], axis=1), sign * abduct)
+
+
+def _upper_body(body: Body, angles: Array) -> dict[str, Array]:
+    """Return the points above the pelvis, relative to it, before the yaw."""
+    count = len(angles)
+    lean, roll, twist, turn, nod = (angles[:, ANGLE[name]] for name in ANGLES[:5])
+    head = np.array([[0, -body.crown, 0], [0, -0.42 * body.crown, -0.52]])
+    head = _yaw(_pitch(np.broadcast_to(head, (count, 2, 3)), -nod), turn)
+    base = np.array([0.0, -body.torso - 0.32, -0.05])
+    height = -body.torso + 0.1
+    names = ["head_bottom", "head_top", "nose", "chest"]
+    points = [
+        np.broadcast_to(base, (count, 1, 3)),
+        base + head,
+        np.broadcast_to([0.0, -body.torso, 0.0], (count, 1, 3)),
+    ]
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        shoulder = np.array([sign * body.shoulders / 2, height, 0.0])
+        points += [np.broadcast_to(shoulder, (count, 1, 3)), shoulder + _arm(body, angles, side)]
+        names += [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hand")]
+    stacked = np.concatenate(points, axis=1)
+    turned = _tilt(_pitch(_yaw(stacked, twist), -lean), roll)
+    return {name: turned[:, index] for index, name in enumerate(names)}
+
+
+def _lower_body(body: Body, angles: Array) -> dict[str, Array]:
+    """Return the points from the pelvis down, relative to it, before the yaw."""
+    points = {"pelvis": np.zeros((len(angles), 3))}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        hip = np.array([sign * body.hips / 2, 0.0, 0.0])
+        points[f"{side}_hip"] = np.broadcast_to(hip, (len(angles), 3))
+        leg = hip + _leg(body, angles, side)
+        for index, name in enumerate(("knee", "ankle", "toe")):
+            points[f"{side}_{name}"] = leg[:, index]
+    return points
+
+
+def body_points(body: Body, angles: Array, yaw: Array) -> Array:
+    """Return the body's points in space.
+
+    Args:
+        body: Bone lengths.
+        angles: Joint angles in radians, ``(N, len(ANGLES))``.
+        yaw: Turn about the vertical in radians, ``(N,)``; 0 faces the camera, a right angle the
+            left edge of the picture.
+
+    Returns:
+        Points in head sizes, ``(N, J, 3)``. The origin lies on the ground below the pelvis; the
+        lower foot touches the ground.
+    """
+    points = _upper_body(body, angles) | _lower_body(body, angles)
+    stacked = _yaw(np.stack([points[name] for name in POINTS], axis=1), yaw)
+    soles = [POINT[f"{side}_{part}"] for side in ("left", "right") for part in ("ankle", "toe")]
+    stacked[..., 1] -= (stacked[:, soles, 1] + np.array([0.34, 0.1] * 2)).max(axis=1)[:, None]
+    return stacked

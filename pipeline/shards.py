@@ -11,12 +11,13 @@ another separator): one folder per unit instead of one per axis, which every ``d
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
+
+from pipeline.whole_file import WholeFile, write_file
 
 SHARD_ROWS = 256
 SHARD_BYTES = 128 * 2**20
@@ -94,12 +95,6 @@ def array_metadata(rows: int, row_shape: tuple[int, ...], dtype: str) -> dict[st
     }
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all: temporary file, flush to disk, rename."""
-    with PartialFile(path) as file:
-        file.write([content])
-
-
 def write_array(
     folder: Path,
     blocks: Iterable[np.ndarray],
@@ -133,7 +128,7 @@ def write_array(
     for shard in range(-(-rows // length)):
         count = min(length, rows - shard * length)
         path = folder / shard_name(shard, 1 + len(row_shape))
-        with PartialFile(path) as file:
+        with WholeFile(path) as file:
             for part in queue.take(count):
                 file.write(_with_checksums(part))
             file.write([_index(count, length, row_bytes)])
@@ -208,60 +203,3 @@ class _Rows:
             if len(block):
                 raise ValueError(f"{self._folder}: the blocks hold more than {rows} rows")
             block = self._next_block()
-
-
-class PartialFile:
-    """A file that appears under its name only when it was written and flushed whole.
-
-    A context manager: leaving it normally flushes and renames, leaving it by an exception
-    removes the ``.partial`` file. A killed process leaves the ``.partial`` file behind.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
-        self._descriptor = -1
-
-    def __enter__(self) -> "PartialFile":
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._descriptor = os.open(self._partial, flags, 0o644)
-        return self
-
-    def write(self, pieces: list[bytes | memoryview]) -> None:
-        """Append all pieces: one vectored write, more only where the kernel takes fewer."""
-        limit = os.sysconf("SC_IOV_MAX")
-        for start in range(0, len(pieces), limit):
-            self._write_vector([memoryview(piece) for piece in pieces[start : start + limit]])
-
-    def _write_vector(self, views: list[memoryview]) -> None:
-        while views:
-            written = os.writev(self._descriptor, views)
-            # A write may stop anywhere: drop what is done and go on inside the piece it cut.
-            done = 0
-            while done < len(views) and written >= views[done].nbytes:
-                written -= views[done].nbytes
-                done += 1
-            views = views[done:]
-            if views and written:
-                views[0] = views[0][written:]
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            if kind is None:
-                os.fsync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
-            if kind is not None:
-                self._partial.unlink(missing_ok=True)
-        if kind is None:
-            self._partial.replace(self._path)
-            flush_folder(self._path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,91 @@
+"""Exact pins of everything that can change a number: ``numerics.lock`` against the environment.
+
+The file is TOML, one table per Python minor, for the locked packages differ between them. It is a
+DVC dep of every computing stage, so that new versions re-run the DAG, and the pins that a stage
+imports are part of its unit keys, so that no old unit is reused.
+"""
+
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+LOCK = "numerics.lock"
+DISTRIBUTIONS = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "cv2": "opencv-python-headless",
+    "timm": "timm",
+    "transformers": "transformers",
+    "numpy": "numpy",
+    "pyarrow": "pyarrow",
+    "av": "av",
+}
+"""Distribution of every module whose version can change the bytes of a unit."""
+
+
+def read_pins(root: Path) -> dict[str, str]:
+    """Return the pins of the running Python's minor version.
+
+    Args:
+        root: Folder that holds ``numerics.lock``.
+
+    Raises:
+        ValueError: If the file is missing, no TOML, or does not know this Python.
+    """
+    path = root / LOCK
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: the pins cannot be read: {error}") from error
+    minor = python_minor()
+    if set(tables.get(minor, {})) != set(DISTRIBUTIONS.values()):
+        raise ValueError(
+            f"{path}: expected a table [{minor!r}] that pins {sorted(DISTRIBUTIONS.values())}; "
+            f"it has tables for Python {', '.join(tables)}: use one of these"
+        )
+    return {str(name): str(version) for name, version in tables[minor].items()}
+
+
+def pins_of(imports: Iterable[str], root: Path) -> dict[str, str]:
+    """Return the pins that a unit key needs, sure that the environment has exactly these versions.
+
+    Args:
+        imports: Top-level modules that a stage imports; those without a pin are passed over.
+        root: Folder that holds ``numerics.lock``.
+
+    Returns:
+        Version by distribution, and Python's minor version as ``python``.
+
+    Raises:
+        ValueError: If an installed version is not the pinned one.
+    """
+    pins = read_pins(root)
+    found = {"python": python_minor()}
+    for module in sorted(set(imports) & set(DISTRIBUTIONS)):
+        name = DISTRIBUTIONS[module]
+        found[name] = installed(name)
+        if found[name] != pins[name]:
+            raise ValueError(
+                f"{root / LOCK}: pins {name} {pins[name]}, the environment has {found[name]}; run "
+                "make setup, or write the new version into the file: units are then made again"
+            )
+    return found
+
+
+def python_minor() -> str:
+    """Return the running Python's version, such as ``3.11``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def installed(distribution: str) -> str:
+    """Return the installed version of a distribution, 'none' if there is none.
+
+    The local part, which tells builds for CPU and GPU apart (``2.13.0+cpu``), is left out: the
+    kind of device is part of every key.
+    """
+    try:
+        return metadata.version(distribution).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return "none"

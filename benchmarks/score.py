@@ -1,0 +1,176 @@
+"""CPU seconds of scoring a PoseTrack18-val-sized set: 170 videos, 3,900 frames, 18,500 people.
+
+The set is made from a seed: people walk through ignore polygons, predictions are noisy copies,
+some are missed, some come twice, one in ten is nowhere near a person. Imports are not counted,
+reading the JSON files is.
+
+    python -m benchmarks.score [--quick] [--json FILE]
+"""
+
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from pipeline.scoring import score_folders
+from pipeline.skeleton import JOINTS, SLOTS
+
+FRAMES_PER_VIDEO = 100
+BUDGET_CPU_SECONDS = 3.0
+
+app = typer.Typer(add_completion=False)
+Row = dict[str, Any]
+
+
+@app.command()
+def main(
+    quick: Annotated[bool, typer.Option(help="A tenth of the videos, for a check.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the figures.")
+    ] = None,
+) -> None:
+    """Make the set, score it without OKS under both protocols, print CPU and wall seconds."""
+    videos, labelled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        made = make_set(root, videos=videos, labelled=labelled, people=people, seed=7)
+        figures: Row = {"videos": videos, "labelled_frames": labelled, **made}
+        for protocol in ("poseval", "posetrack21"):
+            cpu, wall = time.process_time(), time.perf_counter()
+            score = score_folders(root / "gt", root / "pred", protocol, oks=False)
+            figures[protocol] = {
+                "cpu_seconds": round(time.process_time() - cpu, 3),
+                "wall_seconds": round(time.perf_counter() - wall, 3),
+                "ap_total": score["ap_total"],
+            }
+            print(f"score: {protocol}: {figures[protocol]}")
+    if json_file:
+        json_file.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if not quick and figures["poseval"]["cpu_seconds"] > BUDGET_CPU_SECONDS:
+        raise SystemExit(f"score: more than {BUDGET_CPU_SECONDS} CPU seconds")
+
+
+def make_set(root: Path, *, videos: int, labelled: int, people: int, seed: int) -> dict[str, int]:
+    """Write ``gt/`` and ``pred/`` below ``root``.
+
+    Args:
+        root: An empty folder.
+        videos: Number of files on either side.
+        labelled: Labelled frames over all videos; the others have neither people nor predictions.
+        people: Ground-truth people over all labelled frames.
+        seed: Seed of every draw.
+
+    Returns:
+        How many people there are on either side.
+    """
+    rng = np.random.default_rng(seed)
+    per_video = np.full(videos, labelled // videos) + (np.arange(videos) < labelled % videos)
+    per_frame = np.full(labelled, people // labelled) + (
+        rng.permutation(labelled) < people % labelled
+    )
+    counts = np.split(per_frame, np.cumsum(per_video)[:-1])
+    predicted = 0
+    for folder in ("gt", "pred"):
+        (root / folder).mkdir()
+    for video, frames in enumerate(counts):
+        name = f"{video:06d}_mpii_test"
+        truth, predictions = _video(rng, video, name, frames)
+        predicted += len(predictions["annotations"])
+        (root / "gt" / f"{name}.json").write_text(json.dumps(truth), encoding="utf-8")
+        (root / "pred" / f"{name}.json").write_text(json.dumps(predictions), encoding="utf-8")
+    return {"gt_people": int(per_frame.sum()), "predicted_people": predicted}
+
+
+def _video(
+    rng: np.random.Generator, video: int, name: str, counts: NDArray[np.int64]
+) -> tuple[Row, Row]:
+    labelled = np.sort(rng.choice(FRAMES_PER_VIDEO, len(counts), replace=False))
+    people: NDArray[np.int64] = np.zeros(FRAMES_PER_VIDEO, dtype=np.int64)
+    people[labelled] = counts
+    truth: Row = {"images": [], "annotations": [], "categories": _categories()}
+    predictions: Row = {"images": [], "annotations": [], "categories": _categories()}
+    for frame in range(FRAMES_PER_VIDEO):
+        image_id = 10**10 + video * 10_000 + frame
+        image = {
+            "file_name": f"images/val/{name}/{frame:06d}.jpg",
+            "id": image_id,
+            "frame_id": image_id,
+        }
+        polygons = rng.integers(0, 1280, (int(rng.integers(0, 3)), 2, 7)).tolist()
+        predictions["images"].append(image)
+        truth["images"].append(
+            image
+            | {
+                "is_labeled": bool(people[frame]),
+                "nframes": FRAMES_PER_VIDEO,
+                "vid_id": name[:6],
+                "ignore_regions_x": [x for x, _ in polygons],
+                "ignore_regions_y": [y for _, y in polygons],
+            }
+        )
+        for track in range(people[frame]):
+            person = _person(rng, image_id, track)
+            truth["annotations"].append(person)
+            predictions["annotations"] += _predictions(rng, person)
+    return truth, predictions
+
+
+def _categories() -> list[Row]:
+    return [
+        {
+            "supercategory": "person",
+            "id": 1,
+            "name": "person",
+            "keypoints": list(SLOTS),
+            "skeleton": [],
+        }
+    ]
+
+
+def _person(rng: np.random.Generator, image_id: int, track: int) -> Row:
+    place = rng.uniform((50, 50), (1200, 650))
+    joints = place + rng.normal(0, 60, (len(SLOTS), 2))
+    shown = rng.random(len(SLOTS)) < 0.85
+    shown[[i for i, name in enumerate(SLOTS) if name not in JOINTS]] = False
+    keypoints = np.where(shown[:, None], np.column_stack([joints, np.ones(len(SLOTS))]), 0.0)
+    low, high = joints.min(axis=0), joints.max(axis=0)
+    return {
+        "image_id": image_id,
+        "id": image_id * 100 + track,
+        "category_id": 1,
+        "track_id": track,
+        "keypoints": keypoints.round(6).ravel().tolist(),
+        "bbox": [*low.round(3), *(high - low).round(3)],
+        "bbox_head": [*place.round(), *rng.integers(30, 60, 2).tolist()],
+        "scores": [],
+    }
+
+
+def _predictions(rng: np.random.Generator, person: Row) -> list[Row]:
+    copies = int(rng.choice([0, 1, 2], p=[0.05, 0.75, 0.2]))
+    rows = []
+    for copy in range(copies):
+        shift = rng.uniform(200, 400) * (rng.random() < 0.1)
+        noise = rng.normal(shift, rng.uniform(2, 20), (len(SLOTS), 2))
+        joints = np.array(person["keypoints"]).reshape(-1, 3)[:, :2] + noise
+        keypoints = np.column_stack([joints, np.ones(len(SLOTS))]).round(6)
+        rows.append(
+            {
+                "image_id": person["image_id"],
+                "category_id": 1,
+                "track_id": 2 * person["track_id"] + copy,
+                "keypoints": keypoints.ravel().tolist(),
+                "scores": rng.random(len(SLOTS)).tolist(),
+                "score": rng.random(),
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    app()

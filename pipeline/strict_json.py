@@ -1,0 +1,55 @@
+"""Strict reading of JSON files: what the standard library lets pass silently is refused here."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401
+    """Return the content of a JSON file.
+
+    Beyond RFC 8259's grammar, ``NaN`` and ``Infinity`` are refused (pycocotools scores NaN
+    keypoints as perfect), and so are objects that give a key twice (the last one would win).
+
+    Args:
+        path: A UTF-8 file.
+
+    Raises:
+        ValueError: If the file is missing, not UTF-8, not JSON, nested too deeply, holds a number
+            of thousands of digits, a number that is not finite, or a duplicate key.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a JSON file, found nothing; check the path")
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}; save the file as UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}; "
+            "write the file again, it may be cut short"
+        ) from error
+    except RecursionError as error:
+        raise ValueError(
+            f"{path}: expected a few levels of nesting, got hundreds; this is no annotation file"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object gives the key {twice!r} twice; keep one of them")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"expected finite numbers, got {name}; remove or mend that entry")

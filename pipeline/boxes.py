@@ -85,23 +85,6 @@ def crop_region(
     )
 
 
-def extent(keypoints: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """Return the box around keypoints, its sides multiplied about its centre.
-
-    Args:
-        keypoints: Points that exist, ``(P, 2)`` with P > 0, image pixels.
-        factor: 1.2 for the boxes of PoseTrack17 (DetectAndTrack, lib/convert/box.py,
-            ``compute_boxes_from_pose``).
-
-    Returns:
-        Box ``(4,)`` as x, y, w, h. One pixel is added to the extent before the factor, as there,
-        so that a single joint has a box.
-    """
-    low = keypoints.min(axis=0)
-    sides = keypoints.max(axis=0) + 1 - low
-    return np.concatenate([low + sides / 2 - sides * factor / 2, sides * factor])
-
-
 def iou(first_xywh: NDArray[np.float64], second_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union of every pair of two sets of boxes.
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.boxes import clip_boxes, crop_region, extent, iou, xywh_to_xyxy, xyxy_to_xywh
+from pipeline.boxes import clip_boxes, crop_region, iou, xywh_to_xyxy, xyxy_to_xywh
 
 SIDE = st.floats(0.5, 500)
 PLACE = st.floats(-300, 800)
@@ -54,13 +54,6 @@ def test_boxes_are_clipped_to_the_outermost_pixel_centres() -> None:
     np.testing.assert_array_equal(
         clipped, [[0, 0, 40, 40], [90, 40, 9, 19], [99, 0, 0, 10], [0, 0, 99, 59]]
     )
-
-
-def test_the_extent_of_joints_grows_about_its_centre() -> None:
-    # x 10..29 and y 0..9, one pixel added: 20 x 10; x 1.2: 24 x 12 about (20, 5).
-    points = np.array([[10, 9], [29, 0], [15, 5.0]])
-    np.testing.assert_allclose(extent(points, 1.2), [8, -1, 24, 12])
-    np.testing.assert_allclose(extent(np.array([[5.0, 6.0]]), 1.2), [4.9, 5.9, 1.2, 1.2])
 
 
 def _iou_by_counting(first: np.ndarray, second: np.ndarray) -> float:

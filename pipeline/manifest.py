@@ -1,0 +1,105 @@
+"""The manifest of a data set's frames: sha256, bytes and path of every picture file.
+
+One line per file, ``<sha256> <bytes> <path relative to data.root>``, sorted by path. DVC tracks
+this text in place of the pictures, which stay where they are.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.annotations import refuse_bad_names
+from pipeline.whole_file import write_file
+
+_LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
+_READERS = 4
+"""Files hashed at once: network disks answer several requests sooner than one after the other."""
+
+
+class FrameFile(NamedTuple):
+    """What the manifest says about one file."""
+
+    sha256: str
+    bytes: int
+
+
+def write_manifest(path: Path, root: Path, files: Iterable[str]) -> None:
+    """Write the manifest of files on disk, whole or not at all.
+
+    Args:
+        path: The manifest.
+        root: Folder that the paths are relative to.
+        files: Paths relative to ``root``, in any order.
+
+    Raises:
+        ValueError: If a path leaves ``root``, comes twice, holds a line break, or is no file.
+    """
+    names = sorted(files)
+    refuse_bad_names(path, names)
+    for name in names:
+        if len(name.splitlines()) != 1:
+            raise ValueError(f"{path}: {name!r} holds a line break; rename that file")
+    for name, following in pairwise(names):
+        if name == following:
+            raise ValueError(f"{path}: expected every frame once, got {name!r} twice; remove one")
+    with ThreadPoolExecutor(_READERS) as readers:
+        entries = readers.map(lambda name: _describe(root / name), names)
+        lines = [
+            f"{entry.sha256} {entry.bytes} {name}\n"
+            for name, entry in zip(names, entries, strict=True)
+        ]
+    write_file(path, "".join(lines).encode())
+
+
+def _describe(file: Path) -> FrameFile:
+    if not file.is_file():
+        raise ValueError(f"{file}: expected a frame's file, found none; restore it")
+    with file.open("rb") as stream:
+        return FrameFile(hashlib.file_digest(stream, "sha256").hexdigest(), file.stat().st_size)
+
+
+def read_manifest(path: Path) -> dict[str, FrameFile]:
+    """Read a manifest.
+
+    Args:
+        path: The manifest.
+
+    Returns:
+        What it says about every file, by path relative to data.root, sorted by path.
+
+    Raises:
+        ValueError: If the file is missing or not UTF-8, a line has another form, or the paths are
+            not sorted, come twice or lead out of the data set's folder.
+    """
+    cure = "write it again: python -m stages.use_preset"
+    if not path.is_file():
+        raise ValueError(f"{path}: expected the manifest of the frames, found nothing; {cure}")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8 text, got {error.reason}; {cure}") from error
+    if lines.pop():
+        raise ValueError(f"{path}: the last line is cut short; {cure}")
+    entries: dict[str, FrameFile] = {}
+    before = ""
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(
+                f"{path}: line {number}: expected `<sha256> <bytes> <path>`, got {line!r:.90}; "
+                f"{cure}"
+            )
+        digest, count, name = match.groups()
+        if name <= before:
+            raise ValueError(
+                f"{path}: line {number}: expected paths in sorted order, each once, got {name!r} "
+                f"after {before!r}; {cure}"
+            )
+        before = name
+        entries[name] = FrameFile(digest, int(count))
+    refuse_bad_names(path, list(entries))
+    return entries

@@ -1,0 +1,83 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+_LINE_SECONDS = 15.0
+"""Shortest time between two plain lines."""
+
+
+class Advance(Protocol):
+    """Tells that some more of the work is done."""
+
+    def __call__(self, count: int = 1) -> None:
+        """Count ``count`` more items as done."""
+
+
+@contextmanager
+def progress(title: str, total: int, what: str) -> Iterator[Advance]:
+    """Show how far work has come, with rate and time left, on stderr.
+
+    Args:
+        title: What is under way, such as the stage's name.
+        total: Number of items.
+        what: What an item is, in the plural.
+
+    Yields:
+        A function to call with the number of items that were finished.
+    """
+    shown = _bar(title, total, what) if sys.stderr.isatty() else _lines(title, total, what)
+    with shown as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
+    # Imported here: only a terminal needs it, and stages start often.
+    import rich.console  # noqa: PLC0415
+    import rich.progress as parts  # noqa: PLC0415
+
+    columns = (
+        parts.TextColumn("{task.description}"),
+        parts.BarColumn(),
+        parts.MofNCompleteColumn(),
+        parts.TextColumn(f"{what}, {{task.fields[rate]}}"),
+        parts.TimeElapsedColumn(),
+        parts.TextColumn("left"),
+        parts.TimeRemainingColumn(),
+    )
+    with parts.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+        item = bar.add_task(title, total=total, rate="")
+
+        def advance(count: int = 1) -> None:
+            bar.advance(item, count)
+            speed = bar.tasks[item].speed
+            bar.update(item, rate=f"{speed:.2f}/s" if speed else "")
+
+        yield advance
+
+
+@contextmanager
+def _lines(title: str, total: int, what: str) -> Iterator[Advance]:
+    begin = spoken = time.monotonic()
+    done = 0
+
+    def advance(count: int = 1) -> None:
+        nonlocal done, spoken
+        done += count
+        now = time.monotonic()
+        if now - spoken >= _LINE_SECONDS or done == total:
+            spoken = now
+            sys.stderr.write(_line(title, done, total, what, now - begin))
+            sys.stderr.flush()
+
+    yield advance
+
+
+def _line(title: str, done: int, total: int, what: str, seconds: float) -> str:
+    rate = done / max(seconds, 1e-9)
+    left = time.strftime("%H:%M:%S", time.gmtime((total - done) / rate)) if done else "unknown"
+    return f"{title}: {done}/{total} {what}, {rate:.2f}/s, {left} left\n"

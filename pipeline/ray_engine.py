@@ -1,0 +1,88 @@
+"""The ray engine: Ray Core actors as workers, on the cluster of RAY_ADDRESS or on this machine."""
+
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from pipeline.compute import Job, Outcome, Task, compute
+from pipeline.engines import MakeTask, RunOptions, limit_threads
+from pipeline.units import ROOT
+
+
+def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iterator["_RaySlot"]:
+    """Yield workers that are Ray actors.
+
+    Args:
+        make_task: Makes the stage's task.
+        options: Threads of each worker; one GPU each where ``devices`` names any.
+        count: Number of workers.
+
+    Raises:
+        ValueError: If ray is not installed.
+    """
+    try:
+        import ray  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise ValueError(
+            "extract.engine: ray is not installed; install the extra (uv pip install ray) or set "
+            "extract.engine to local"
+        ) from error
+    if not ray.is_initialized():
+        # Workers import the project from where it lies: a cluster shares the file system.
+        environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        ray.init(runtime_env=environment, log_to_driver=False, include_dashboard=False)
+    for _ in range(count):
+        yield _RaySlot(ray, make_task, options)
+
+
+class _Worker:
+    """What an actor holds."""
+
+    def __init__(self, recipe: bytes, threads: int) -> None:
+        make_task: MakeTask = pickle.loads(recipe)  # noqa: S301
+        self._task: Task = make_task()
+        limit_threads(threads)
+
+    def compute(self, job: Job) -> Outcome:
+        return compute(job, self._task)
+
+
+class _RaySlot:
+    """One actor."""
+
+    def __init__(self, ray: Any, make_task: MakeTask, options: RunOptions) -> None:  # noqa: ANN401
+        self._ray = ray
+        self._recipe = pickle.dumps(make_task)
+        self._options = options
+        self._actor = self._start()
+
+    def _start(self) -> Any:  # noqa: ANN401
+        gpus = 1 if self._options.devices else 0
+        remote = self._ray.remote(num_cpus=self._options.threads, num_gpus=gpus)(_Worker)
+        # The driver restarts it and counts the attempts; Ray's own retries would hide them.
+        return remote.options(max_restarts=0, max_task_retries=0).remote(
+            self._recipe, self._options.threads
+        )
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+
+        def settle(answer: "Future[Outcome]") -> None:
+            error = answer.exception()
+            if isinstance(error, self._ray.exceptions.RayActorError):
+                future.set_exception(BrokenProcessPool(str(error)))
+            elif error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(answer.result())
+
+        self._actor.compute.remote(job).future().add_done_callback(settle)
+        return future
+
+    def restart(self) -> None:
+        self._actor = self._start()
+
+    def close(self) -> None:
+        self._ray.kill(self._actor)

@@ -1,0 +1,106 @@
+"""How sure a difference between two systems is: a paired bootstrap over validation videos.
+
+Frames of one video are alike, so whole videos are drawn, with replacement, the same ones for both
+systems; PoseTrack AP is pooled anew for every draw.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.posetrack_ap import Matches
+
+DRAWS = 1000
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Difference of two systems' mean AP in points, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def draw_videos(videos: int, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.int64]:
+    """Return how often each draw takes each video, ``(draws, videos)``."""
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, videos, size=(draws, videos))
+    rows = np.repeat(np.arange(draws), videos)
+    counts = np.zeros((draws, videos), dtype=np.int64)
+    np.add.at(counts, (rows, picks.ravel()), 1)
+    return counts
+
+
+def mean_ap_of_draws(matches: Matches, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean AP in percent when every video counts as often as a draw took it.
+
+    Args:
+        matches: The labelled predictions of all videos.
+        counts: ``(draws, videos)``, as from ``draw_videos``.
+
+    Returns:
+        ``(draws,)``; joints without ground truth in a draw are left out of its mean.
+    """
+    truth, predicted = matches.pool.truth, matches.pool.predicted
+    truth_video = matches.pool.video[truth.frame]
+    predicted_video = matches.pool.video[predicted.frame]
+    areas = np.full((len(counts), truth.exists.shape[1]), np.nan)
+    for joint in range(truth.exists.shape[1]):
+        rows = np.flatnonzero(predicted.exists[:, joint])
+        rows = rows[np.argsort(predicted.scores[rows, joint], kind="stable")[::-1]]
+        per_video = np.bincount(truth_video[truth.exists[:, joint]], minlength=counts.shape[1])
+        areas[:, joint] = _areas(
+            counts[:, predicted_video[rows]], matches.correct[rows, joint], counts @ per_video
+        )
+    known = ~np.isnan(areas)
+    total = np.where(known, areas, 0).sum(axis=1)
+    return np.asarray(total / np.maximum(known.sum(axis=1), 1))
+
+
+def paired_gain(
+    system: Matches, baseline: Matches, draws: int = DRAWS, seed: int = SEED
+) -> Gain | None:
+    """Return how much a system gains over a baseline on the same videos.
+
+    Args:
+        system: Its labelled predictions.
+        baseline: Those of the baseline, on the same videos in the same order.
+        draws: Number of bootstrap draws.
+        seed: Of the draws; the same for every pair of systems.
+
+    Returns:
+        The gain and its interval, or None where there are fewer than two videos.
+
+    Raises:
+        ValueError: If the two were scored on different videos.
+    """
+    names = system.pool.names
+    if names != baseline.pool.names:
+        raise ValueError(f"expected the same videos, got {names} and {baseline.pool.names}")
+    if len(names) < 2:
+        return None
+    counts = np.vstack([np.ones((1, len(names)), np.int64), draw_videos(len(names), draws, seed)])
+    gains = mean_ap_of_draws(system, counts) - mean_ap_of_draws(baseline, counts)
+    low, high = np.percentile(gains[1:], [2.5, 97.5])
+    return Gain(float(gains[0]), float(low), float(high))
+
+
+def _areas(
+    weights: NDArray[np.int64], correct: NDArray[np.bool_], n_gt: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the area below the weighted curve of every draw, ``(draws,)``, in percent."""
+    if weights.shape[1] == 0:
+        return np.zeros(len(weights))
+    total = np.cumsum(weights, axis=1)
+    hits = np.cumsum(weights * correct, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = hits / n_gt[:, None]
+        precision = np.where(total > 0, hits / np.maximum(total, 1), 0.0)
+    # A prediction that counts k times holds k ranks in a row, all right or all wrong. The envelope
+    # of all k is that of the last one, so that one step of weight k has the same area.
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    steps = np.diff(recall, axis=1, prepend=0.0)
+    return np.asarray(100 * (steps * envelope).sum(axis=1))

@@ -40,7 +40,7 @@ class Fault:
 def _blur(rng: np.random.Generator) -> Fault:
     """Draw a blurred frame: camera shake, or lens out of focus, or some of both."""
     kind = rng.random()
-    travel = 0.0 if kind > 0.65 else rng.uniform(0.8, 1.7)
+    travel = 0.0 if kind > 0.65 else rng.uniform(0.8, 1.5)
     defocus = 0.0 if kind < 0.3 else rng.uniform(0.28, 0.5) * (1.0 if travel == 0 else 0.6)
     moments = np.linspace(-0.5, 0.5, _SUB_FRAMES) if travel else np.zeros(1)
     angle = rng.uniform(0, np.pi)
@@ -60,9 +60,26 @@ def draw_faults(rng: np.random.Generator, frames: int) -> tuple[Fault, ...]:
             faults.append(_blur(rng))
         else:
             still = np.zeros((1, 2))
-            faults.append(Fault("covered", np.zeros(1), still, 0.0, rng.uniform(2.0, 4.0)))
+            faults.append(Fault("covered", np.zeros(1), still, 0.0, rng.uniform(1.5, 3.2)))
         bad = bool(rng.random() < (_STAY if bad else _ENTER))
     return tuple(faults)
+
+
+def smeared(picture: Image, step: Array) -> Image:
+    """Return a picture in linear light spread over a straight step ``(2,)`` in pixels.
+
+    It closes the gaps between the sub-frames of a blurred one.
+    """
+    reach = int(np.ceil(np.abs(step).max() / 2))
+    if reach < 1:
+        return picture
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    places = reach + step * np.linspace(-0.5, 0.5, 16)[:, None]
+    columns, rows = np.round(places).astype(np.int64).T
+    np.add.at(kernel, (rows, columns), 1 / 16)
+    return np.asarray(
+        cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
 
 
 def out_of_focus(picture: Image, radius: float) -> Image:

@@ -42,6 +42,7 @@ ANGLES = (
 )
 """Joint angles in degrees; flexion is forward, abduction outward, ``arm_turn`` inward."""
 ANGLE = {name: index for index, name in enumerate(ANGLES)}
+_LEGS = np.array([name.partition("_")[2] in _SIDED[4:] for name in ANGLES])
 
 
 class Swing(NamedTuple):
@@ -69,16 +70,17 @@ class Action(NamedTuple):
 ACTIONS = {
     "stand": Action(
         5.0,
-        (0.006, 0.02),
+        (0.008, 0.03),
         0.0,
         {
             "arm_flex": Swing(4, 5),
             "arm_abduct": Swing(9, 3),
             "elbow": Swing(18, 6),
             "head_turn": Swing(0, 14),
-            "hip_abduct": Swing(4, 1),
-            "knee": Swing(4, 2),
-            "roll": Swing(0, 2),
+            "hip_flex": Swing(4, 8),
+            "hip_abduct": Swing(5, 3, 0.1),
+            "knee": Swing(10, 8, 0.2),
+            "roll": Swing(0, 3),
         },
     ),
     "talk": Action(
@@ -91,13 +93,14 @@ ACTIONS = {
             "arm_turn": Swing(25, 18, 0.2),
             "elbow": Swing(70, 24),
             "head_turn": Swing(0, 18),
-            "hip_abduct": Swing(5),
-            "knee": Swing(5, 2),
+            "hip_flex": Swing(4, 7),
+            "hip_abduct": Swing(6, 3, 0.2),
+            "knee": Swing(10, 7, 0.1),
         },
     ),
     "walk": Action(
-        4.5,
-        (0.018, 0.04),
+        5.0,
+        (0.02, 0.045),
         5.4,
         {
             "lean": Swing(3, 1, 0, False, 2),
@@ -111,9 +114,9 @@ ACTIONS = {
         },
     ),
     "run": Action(
-        1.5,
-        (0.035, 0.06),
-        9.0,
+        1.8,
+        (0.042, 0.075),
+        8.0,
         {
             "lean": Swing(12, 2, 0, False, 2),
             "twist": Swing(0, 12, 0.5),
@@ -152,7 +155,7 @@ ACTIONS = {
     ),
     "dance": Action(
         2.0,
-        (0.02, 0.05),
+        (0.022, 0.065),
         0.0,
         {
             "lean": Swing(6, 7, 0.1, False, 2),
@@ -216,7 +219,7 @@ ACTIONS = {
     ),
     "kick": Action(
         1.0,
-        (0.02, 0.05),
+        (0.022, 0.065),
         0.0,
         {
             "lean": Swing(-2, 9, 0, False),
@@ -278,7 +281,7 @@ def draw_body(rng: np.random.Generator) -> Body:
     build = rng.normal(1.0, 0.04)
     lengths = rng.normal(1.0, 0.03, 8)
     # In pictures bones are foreshortened: these are longer than the medians of a projection.
-    standard = np.array([1.33, 2.45, 1.85, 1.18, 1.52, 1.38, 2.18, 2.06])
+    standard = np.array([1.34, 2.6, 1.98, 1.26, 1.4, 1.22, 2.12, 2.0])
     standard[1:] *= build
     crown, torso, shoulders, hips, upper_arm, lower_arm, thigh, shank = standard * lengths
     return Body(crown, torso, shoulders, hips, upper_arm, lower_arm, thigh, shank)
@@ -320,8 +323,8 @@ def draw_movement(rng: np.random.Generator, action: str, pace: float) -> Movemen
         amplitude=amplitude,
         lag=lag,
         harmonic=harmonic,
-        drift=np.abs(rng.normal(0, 4, count)),
-        drift_rate=rng.uniform(0.003, 0.03, count),
+        drift=np.abs(rng.normal(0, np.where(_LEGS, 6.0, 3.5))),
+        drift_rate=rng.uniform(0.005, 0.05, count),
         drift_lag=rng.random(count),
         cycles=rng.uniform(*kind.cycles) * pace,
         stride=kind.stride,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.skeleton import SLOTS
 from pipeline.synthetic.appearance import PART
 from pipeline.synthetic.dataset import VideoSpec
-from pipeline.synthetic.degradation import out_of_focus
+from pipeline.synthetic.degradation import out_of_focus, smeared
 from pipeline.synthetic.figures import POINT
 from pipeline.synthetic.people import Stance, View, stance
 from pipeline.synthetic.scene import Scene, build_scene
@@ -150,7 +150,9 @@ def _exposed(scene: Scene, frame: int) -> Image:
     moments = [
         _paint_layers(scene, stances, moment, camera[moment], None) for moment in range(len(times))
     ]
-    return np.asarray(np.mean(moments, axis=0), np.float32)
+    light = np.asarray(np.mean(moments, axis=0), np.float32)
+    steps = np.diff(fault.shake * _size(scene, frame), axis=0)
+    return smeared(light, steps.mean(axis=0)) if len(steps) else light
 
 
 def part_map(scene: Scene, frame: int) -> tuple[Image, NDArray[np.int16]]:
@@ -193,8 +195,8 @@ _OWN_PARTS = {
 """Parts at which a joint counts as seen."""
 
 _TRUNK = ("torso", "hips")
-# Beyond this many head sizes behind the body's axis the trunk hides a shoulder or hip.
-_BEHIND = -0.38
+_BEHIND = {"shoulder": -0.9, "hip": -0.6}
+"""Beyond this many head sizes behind the body's axis the trunk hides a joint."""
 
 
 def _seen_parts(slot: str, nearness: float) -> list[int]:
@@ -202,8 +204,14 @@ def _seen_parts(slot: str, nearness: float) -> list[int]:
     side, _, joint = slot.partition("_")
     if side not in ("left", "right"):
         return [PART[name] for name in _OWN_PARTS[slot]]
-    names = [name for name in _OWN_PARTS[joint] if name not in _TRUNK or nearness > _BEHIND]
-    return [PART[name if name in _TRUNK else f"{side}_{name}"] for name in names]
+    # Seen from the side, both shoulders and both hips lie in one place: either limb shows them.
+    behind = nearness < _BEHIND.get(joint, np.inf)
+    sides = (side,) if behind else ("left", "right")
+    limbs = [name for name in _OWN_PARTS[joint] if name not in _TRUNK]
+    trunk = [] if behind else [name for name in _OWN_PARTS[joint] if name in _TRUNK]
+    return [PART[name] for name in trunk] + [
+        PART[f"{one}_{name}"] for one in sides for name in limbs
+    ]
 
 
 def _visibility(
@@ -262,7 +270,7 @@ def _overlap(boxes: Array) -> float:
     return float((shared / np.maximum(union, 1e-9)).max(initial=0.0))
 
 
-_CROSSING = 0.42
+_CROSSING = 0.5
 """Two boxes that share this much of their union count as people who cross."""
 
 

@@ -76,7 +76,7 @@ def _place(
     """Draw a free place on the floor: the best of some, so that people rarely hide each other."""
     unit = spec.height / 240
     best, best_gap = np.zeros(2), -np.inf
-    for _ in range(6):
+    for _ in range(10):
         size = np.exp(rng.uniform(np.log(7.5), np.log(19.0 - far))) * unit
         column = rng.uniform(0.03, 0.97) * spec.width
         place = np.array([(column - ground.middle) / size, FOCAL / size])
@@ -101,13 +101,13 @@ def _crossing_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -
 
 def _labelled_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -> list[Role]:
     """Draw the roles of the people who are labelled."""
-    count = int(np.clip(np.round(np.exp(rng.normal(np.log(4.2), 0.55))), 1, 13))
-    roles = _crossing_roles(rng, spec, ground) if count > 1 and rng.random() < 0.3 else []
+    count = int(np.clip(np.round(np.exp(rng.normal(np.log(4.1), 0.65))), 1, 13))
+    roles = _crossing_roles(rng, spec, ground) if count > 1 and rng.random() < 0.22 else []
     far = 5.0 if count > 6 else 0.0
-    shared_pace = np.exp(rng.normal(-0.1, 0.5))
+    shared_pace = np.exp(rng.normal(-0.05, 0.5))
     for action in _actions(rng, count - len(roles)):
         place = _place(rng, spec, ground, [role.place for role in roles], far)
-        yaw = float(rng.choice([0, np.pi / 2, -np.pi / 2, np.pi], p=(0.42, 0.2, 0.2, 0.18)))
+        yaw = float(rng.choice([0, np.pi / 2, -np.pi / 2, np.pi], p=(0.48, 0.15, 0.15, 0.22)))
         pace = shared_pace * np.exp(rng.normal(0, 0.25))
         roles.append(Role(action, pace, place, yaw + rng.normal(0, 0.35), spec.frames / 2))
     return roles
@@ -136,8 +136,9 @@ def _draw_covers(
         layers: list[Layer] = []
         for seen in stances if fault.covers else []:
             for point in rng.choice(_COVERABLE, min(int(rng.poisson(fault.covers)), 5)).tolist():
-                size = seen.scale[frame] * rng.uniform(0.9, 1.9)
-                middle = seen.points[frame, point] + rng.normal(0, 0.2, 2) * size
+                size = seen.scale[frame] * rng.uniform(1.3, 2.5)
+                # Anywhere within the cover: its middle must not give the joint away.
+                middle = seen.points[frame, point] + rng.uniform(-0.4, 0.4, 2) * size
                 layers.append(draw_cover(rng, middle, size))
         covers.append(tuple(layers))
     return tuple(covers)
@@ -157,7 +158,7 @@ def build_scene(spec: VideoSpec) -> Scene:
     labelled = len(roles)
     roles += _far_roles(layout, spec, ground)
     people = tuple(draw_person(looks, role) for role in roles)
-    sizes = layout.uniform(10, 18, int(layout.choice(4, p=(0.3, 0.3, 0.25, 0.15)))) * unit
+    sizes = layout.uniform(11, 20, int(layout.choice(4, p=(0.2, 0.3, 0.3, 0.2)))) * unit
     props = tuple(draw_prop(looks, ground, spec.width, size) for size in sizes.tolist())
     times = np.arange(spec.frames, dtype=np.float64)
     view = View(ground, camera.matrices(times))

@@ -83,7 +83,7 @@ def draw_background(rng: np.random.Generator, height: int, width: int, ground: G
     )
     _add_shapes(rng, canvas, floor)
     canvas *= 1 + 0.05 * _noise(rng, rows, columns, 9)[..., None]
-    canvas *= 1 + rng.uniform(0.02, 0.07) * _noise(rng, rows, columns, columns // 7)[..., None]
+    canvas *= 1 + rng.uniform(0.01, 0.045) * _noise(rng, rows, columns, columns // 7)[..., None]
     canvas = cv2.GaussianBlur(canvas, (0, 0), 0.8)
     place = np.array([[1.0, 0, -margin_x], [0, 1.0, -margin_y]])
     return Layer(to_linear(canvas).astype(np.float32), place, np.inf)
@@ -134,7 +134,7 @@ def draw_prop(rng: np.random.Generator, ground: Ground, width: int, size: float)
 
 def draw_cover(rng: np.random.Generator, middle: Array, size: float) -> Layer:
     """Draw something that hides what lies within about ``size`` pixels of a picture place."""
-    rows, columns = (max(int(size * rng.uniform(0.7, 1.5)), 3) for _ in range(2))
+    rows, columns = (max(int(size * rng.uniform(0.7, 1.2)), 3) for _ in range(2))
     if rng.random() < 0.5:
         alpha = np.ones((rows, columns))
     else:

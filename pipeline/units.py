@@ -29,6 +29,7 @@ ORCHESTRATION = frozenset(
         "pipeline/ray_engine.py",
         "pipeline/receipts.py",
         "pipeline/restore.py",
+        "pipeline/run_time.py",
         "pipeline/scratch.py",
         "pipeline/units.py",
         "pipeline/whole_file.py",

@@ -1,117 +1,48 @@
-"""Looks of people: cloth, skin and faces on the sprites of the body parts.
-
-A sprite is a premultiplied RGBA picture in linear light, float32 ``(h, w, 4)``, over a part's own
-coordinates: v runs along the bone from 0 to 1, s across it from -1 to 1. Limbs have one sprite;
-head, torso and hips are wrapped with a texture that goes all the way round, of which a turn of
-the body shows another half.
-"""
+"""Looks of people: cloth, skin, hair and faces, painted on the sprites of the body parts."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-
-
-class Part(NamedTuple):
-    """Geometry of a body part: the bone it lies on and its extent in the part's coordinates."""
-
-    name: str
-    start: str
-    end: str
-    width: float
-    """Half-width in head sizes, seen from the front where the part is wrapped."""
-    depth: float
-    """Half-width seen from the side; equal to the width for limbs."""
-    reach: tuple[float, float]
-    """Extent along the bone, in bone lengths."""
-    wrapped: bool
-    bias: float
-    """Head sizes by which the part is drawn nearer than its bone lies."""
-
-
-PARTS = (
-    Part("torso", "chest", "pelvis", 1.06, 0.62, (-0.1, 1.1), True, 0.0),
-    Part("hips", "chest", "pelvis", 0.82, 0.6, (0.78, 1.26), True, -0.03),
-    Part("neck", "head_bottom", "chest", 0.3, 0.3, (-0.6, 1.6), False, -0.25),
-    Part("head", "head_top", "head_bottom", 0.53, 0.6, (-0.06, 1.04), True, 0.12),
-    Part("left_upper_arm", "left_shoulder", "left_elbow", 0.29, 0.29, (-0.24, 1.18), False, 0.0),
-    Part("right_upper_arm", "right_shoulder", "right_elbow", 0.29, 0.29, (-0.24, 1.18), False, 0.0),
-    Part("left_lower_arm", "left_elbow", "left_wrist", 0.23, 0.23, (-0.18, 1.45), False, 0.1),
-    Part("right_lower_arm", "right_elbow", "right_wrist", 0.23, 0.23, (-0.18, 1.45), False, 0.1),
-    Part("left_thigh", "left_hip", "left_knee", 0.43, 0.43, (-0.16, 1.14), False, 0.0),
-    Part("right_thigh", "right_hip", "right_knee", 0.43, 0.43, (-0.16, 1.14), False, 0.0),
-    Part("left_shank", "left_knee", "left_ankle", 0.31, 0.31, (-0.14, 1.1), False, 0.02),
-    Part("right_shank", "right_knee", "right_ankle", 0.31, 0.31, (-0.14, 1.1), False, 0.02),
-    Part("left_foot", "left_ankle", "left_toe", 0.23, 0.23, (-0.35, 1.2), False, 0.02),
-    Part("right_foot", "right_ankle", "right_toe", 0.23, 0.23, (-0.35, 1.2), False, 0.02),
+from pipeline.synthetic.parts import (
+    PARTS,
+    Grid,
+    Part,
+    Sprite,
+    part_grid,
+    part_outline,
+    roundness,
 )
-PART = {part.name: index for index, part in enumerate(PARTS)}
 
-_PROFILES = {
-    "torso": ((-0.1, 0.3), (-0.03, 0.62), (0.06, 0.94), (0.2, 0.92), (0.6, 0.76), (1.1, 0.82)),
-    "hips": ((0.78, 0.86), (0.95, 1.0), (1.15, 0.98), (1.26, 0.6)),
-    "neck": ((-0.6, 0.8), (0.4, 0.8), (1.6, 1.3)),
-    "head": ((-0.06, 0.1), (0.0, 0.62), (0.15, 0.92), (0.4, 1.0), (0.7, 0.92), (0.9, 0.66), (1.04, 0.1)),
-    "upper_arm": ((-0.24, 0.1), (-0.15, 0.75), (0.1, 1.0), (0.5, 0.88), (1.0, 0.76), (1.12, 0.6), (1.18, 0.1)),
-    "lower_arm": ((-0.18, 0.1), (-0.1, 0.8), (0.2, 1.0), (0.9, 0.66), (1.0, 0.62), (1.1, 0.9), (1.3, 0.86), (1.45, 0.1)),
-    "thigh": ((-0.16, 0.1), (-0.1, 0.7), (0.1, 1.0), (0.5, 0.9), (1.0, 0.68), (1.1, 0.5), (1.14, 0.1)),
-    "shank": ((-0.14, 0.1), (-0.08, 0.7), (0.25, 1.0), (0.9, 0.62), (1.03, 0.6), (1.1, 0.1)),
-    "foot": ((-0.35, 0.2), (-0.2, 0.9), (0.4, 1.0), (0.9, 1.0), (1.2, 0.2)),
-}  # fmt: skip
-"""Outlines: (v, half-width in s) along each kind of part."""
+Array = NDArray[np.float64]
 
-_MARGIN = 1.25
+
 _SKINS = np.array(
-    [[0.95, 0.80, 0.69], [0.88, 0.68, 0.53], [0.78, 0.57, 0.42], [0.55, 0.37, 0.26], [0.38, 0.25, 0.18]]
-)  # fmt: skip
+    [
+        [0.95, 0.80, 0.69],
+        [0.88, 0.68, 0.53],
+        [0.78, 0.57, 0.42],
+        [0.55, 0.37, 0.26],
+        [0.38, 0.25, 0.18],
+    ]
+)
 _HAIRS = np.array(
-    [[0.09, 0.07, 0.06], [0.22, 0.14, 0.09], [0.42, 0.27, 0.15], [0.75, 0.6, 0.35], [0.5, 0.2, 0.1], [0.6, 0.6, 0.6]]
-)  # fmt: skip
+    [
+        [0.09, 0.07, 0.06],
+        [0.22, 0.14, 0.09],
+        [0.42, 0.27, 0.15],
+        [0.75, 0.6, 0.35],
+        [0.5, 0.2, 0.1],
+        [0.6, 0.6, 0.6],
+    ]
+)
 
 
 def to_linear(colour: Array) -> Array:
     """Return linear light in [0, 1] of display values in [0, 1] (gamma 2.2)."""
     return np.asarray(np.clip(colour, 0, 1) ** 2.2)
-
-
-@dataclass(frozen=True, slots=True)
-class Sprite:
-    """Looks of one part.
-
-    ``picture`` is the finished sprite of a limb, or None; ``wrap`` the colours all the way round
-    ``(h, W, 3)``, ``outline`` the alpha ``(h, w)`` and ``shade`` the light across ``(w,)`` of a
-    wrapped part. ``to_part`` maps sprite pixels to (s, v, 1), ``(3, 3)``.
-    """
-
-    to_part: Array
-    picture: Image | None
-    wrap: Image | None
-    outline: Image
-    shade: Image
-
-    def turned(self, angle: float) -> Image:
-        """Return the sprite of the half that shows after a turn, in radians."""
-        if self.picture is not None:
-            return self.picture
-        wrap = self.wrap
-        if wrap is None:
-            raise ValueError("sprite: expected a picture or a wrap, got neither")
-        columns = wrap.shape[1]
-        across = self.to_part[0, 0] * np.arange(self.outline.shape[1]) + self.to_part[0, 2]
-        theta = np.arcsin(np.clip(across, -1, 1)) + angle
-        place = (theta / (2 * np.pi) + 0.5) * columns - 0.5
-        left = np.floor(place).astype(np.int64)
-        share = (place - left).astype(np.float32)[:, None]
-        colours = wrap[:, left % columns] * (1 - share) + wrap[:, (left + 1) % columns] * share
-        picture = np.empty((*self.outline.shape, 4), np.float32)
-        np.multiply(colours, (self.outline * self.shade)[..., None], out=picture[..., :3])
-        picture[..., 3] = self.outline
-        return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,52 +77,18 @@ def draw_cloth(rng: np.random.Generator) -> Cloth:
 def _weave(cloth: Cloth, along: Array, across: Array, rng: np.random.Generator) -> Array:
     """Return display colours ``(h, w, 3)`` of a material at places in head sizes."""
     turn = 2 * np.pi * cloth.pitch
-    share = {
-        "plain": lambda: np.zeros_like(along),
-        "stripes": lambda: (np.sin(turn * along) > 0.2) * 1.0,
-        "bands": lambda: (np.sin(turn * across) > 0.4) * 1.0,
-        "checks": lambda: 0.5 * ((np.sin(turn * along) > 0) * 1.0 + (np.sin(turn * across) > 0)),
-        "dots": lambda: (np.sin(turn * along) * np.sin(turn * across) > 0.55) * 1.0,
-    }[cloth.pattern]()
+    rows, columns = np.sin(turn * along), np.sin(turn * across)
+    shares = {
+        "plain": 0.0 * rows,
+        "stripes": (rows > 0.2) * 1.0,
+        "bands": (columns > 0.4) * 1.0,
+        "checks": 0.5 * ((rows > 0) * 1.0 + (columns > 0)),
+        "dots": (rows * columns > 0.55) * 1.0,
+    }
+    share = shares[cloth.pattern]
     colours = cloth.base + share[..., None] * (cloth.second - cloth.base)
     folds = cv2.resize(rng.normal(0, 0.1, (6, 5)), along.shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.clip(colours * (1 + folds[..., None]), 0.01, 1))
-
-
-class Grid(NamedTuple):
-    """Pixel grid of a sprite: part coordinates of its rows and columns."""
-
-    v: Array
-    s: Array
-    to_part: Array
-
-
-def _grid(part: Part, length: float, scale: float) -> Grid:
-    """Return the grid of a part whose bone has ``length`` head sizes, ``scale`` pixels each."""
-    start, end = part.reach
-    rows = max(int(np.ceil((end - start) * length * scale)), 6)
-    columns = max(int(np.ceil(2 * _MARGIN * part.width * scale)), 8)
-    step_v, step_s = (end - start) / rows, 2 * _MARGIN / columns
-    # Rows beyond both ends keep the border transparent for the interpolation.
-    v = start + (np.arange(-1, rows + 1) + 0.5) * step_v
-    s = -_MARGIN + (np.arange(columns) + 0.5) * step_s
-    return Grid(v, s, np.array([[step_s, 0, s[0]], [0, step_v, v[0]], [0, 0, 1]]))
-
-
-def _outline(part: Part, grid: Grid) -> Image:
-    """Return the alpha of a part, softened over one sprite pixel."""
-    kind = part.name.removeprefix("left_").removeprefix("right_")
-    places, widths = np.array(_PROFILES[kind]).T
-    half = np.interp(grid.v, places, widths, left=0, right=0)
-    alpha = (half[:, None] - np.abs(grid.s)) / grid.to_part[0, 0] + 0.5
-    return np.asarray(np.clip(alpha, 0, 1) * (half[:, None] > 0), np.float32)
-
-
-def _shade(s: Array) -> Image:
-    """Return the light across a rounded part lit from the upper left of the camera."""
-    across = np.clip(s, -1, 1)
-    facing = np.sqrt(1 - across**2)
-    return np.asarray(0.42 + 0.62 * np.clip(0.9 * facing - 0.38 * across, 0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +153,7 @@ def _face(outfit: Outfit, v: Array, rng: np.random.Generator) -> Array:
         paint((height > 0.74) & (side < 1.3), outfit.hair)
     paint((np.abs(height - 0.82) < 0.035) & (side < 0.3), np.array([0.62, 0.2, 0.2]))
     for eye in (-0.42, 0.42):
-        inside = ((theta - eye) / 0.24) ** 2 + ((height - 0.5) / 0.06) ** 2
+        inside = ((theta - eye) / 0.22) ** 2 + ((height - 0.5) / 0.05) ** 2
         paint(inside < 1, np.array([0.95, 0.95, 0.95]))
         paint(inside < 0.3, np.array([0.1, 0.07, 0.05]))
         paint((np.abs(theta - eye) < 0.27) & (np.abs(height - 0.4) < 0.025), outfit.hair * 0.8)
@@ -298,8 +195,8 @@ def _limb(part: Part, outfit: Outfit, grid: Grid, length: float, rng: np.random.
     """Return the colours of a limb, ``(h, w, 3)``."""
     along, across = np.broadcast_arrays(grid.v[:, None] * length, grid.s[None, :] * part.width)
     skin = np.broadcast_to(outfit.skin, (*along.shape, 3))
-    if part.name == "neck":
-        return skin * 0.88
+    if part.name in ("neck", "nose"):
+        return skin * (0.88 if part.name == "neck" else 0.95)
     if part.name.endswith("foot"):
         return np.broadcast_to(outfit.shoe, (*along.shape, 3))
     arm = part.name.endswith("arm")
@@ -323,8 +220,8 @@ def make_sprites(
     """
     sprites = []
     for part, length in zip(PARTS, lengths.tolist(), strict=True):
-        grid = _grid(part, length, scale)
-        outline, shade = _outline(part, grid), _shade(grid.s)
+        grid = part_grid(part, length, scale)
+        outline, shade = part_outline(part, grid), roundness(grid.s)
         if not part.wrapped:
             colours = to_linear(_limb(part, outfit, grid, length, rng)) * shade[None, :, None]
             picture = np.dstack([colours * outline[..., None], outline]).astype(np.float32)

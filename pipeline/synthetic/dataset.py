@@ -46,7 +46,8 @@ class VideoSpec:
     def __post_init__(self) -> None:
         if self.frames < 1 or self.label_step < 1 or min(self.height, self.width) < 64:
             raise ValueError(
-                f"video spec: expected at least 1 frame, label_step 1 and 64 x 64 pixels, got {self}"
+                "video spec: expected at least 1 frame, a label_step of at least 1 and 64 x 64 "
+                f"pixels, got {self}"
             )
 
     @property

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.synthetic.appearance import PARTS
 from pipeline.synthetic.dataset import VideoSpec
-from pipeline.synthetic.rendering import COVERED, PARTS_PER_PERSON, part_map
+from pipeline.synthetic.painting import COVERED, PARTS_PER_PERSON, part_map
+from pipeline.synthetic.parts import PARTS
 from pipeline.synthetic.scene import Scene, build_scene
 
 Array = NDArray[np.float64]

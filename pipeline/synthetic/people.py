@@ -5,16 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.synthetic.appearance import PARTS, Sprite, draw_outfit, make_sprites
-from pipeline.synthetic.figures import (
-    ANGLE,
-    POINT,
-    Body,
-    Movement,
-    body_points,
-    draw_body,
-    draw_movement,
-)
+from pipeline.synthetic.actions import ANGLE, Movement, draw_movement
+from pipeline.synthetic.appearance import draw_outfit, make_sprites
+from pipeline.synthetic.figures import POINT, Body, body_points, draw_body
+from pipeline.synthetic.parts import PART, PARTS, Sprite
 
 Array = NDArray[np.float64]
 
@@ -27,8 +21,6 @@ _WIDTHS = np.array([part.width for part in PARTS])
 _DEPTHS = np.array([part.depth for part in PARTS])
 _WRAPPED = np.array([part.wrapped for part in PARTS])
 _BIAS = np.array([part.bias for part in PARTS])
-_HEAD = next(index for index, part in enumerate(PARTS) if part.name == "head")
-_TORSO = next(index for index, part in enumerate(PARTS) if part.name == "torso")
 # A bone that points at the camera keeps this share of its length, as round things do.
 _SHORTEST = 0.3
 
@@ -72,6 +64,7 @@ class Stance:
         parts: Maps from part coordinates (s, v, 1) to the picture, ``(N, len(PARTS), 2, 3)``.
         turns: Angle by which wrapped parts are turned, ``(N, len(PARTS))``.
         order: Parts from far to near, ``(N, len(PARTS))``.
+        foot: The ground point below the pelvis, ``(N, 2)``.
         distance: Distance of the person in head sizes, ``(N,)``.
         scale: Pixels per head size, ``(N,)``.
     """
@@ -81,6 +74,7 @@ class Stance:
     parts: Array
     turns: Array
     order: NDArray[np.int64]
+    foot: Array
     distance: Array
     scale: Array
 
@@ -136,22 +130,24 @@ def stance(person: Person, times: Array, view: View) -> Stance:
         axis=-1,
     )
     flat = root[:, None] + space[..., :2] * scale[:, None, None]
+    flat = np.concatenate([flat, root[:, None]], axis=1)
     points = flat @ view.camera[:, :, :2].transpose(0, 2, 1) + view.camera[:, None, :, 2]
     zoom = np.hypot(view.camera[:, 0, 0], view.camera[:, 1, 0])
     scale = scale * zoom
     turns = np.zeros((len(times), len(PARTS)))
     turns[:, _WRAPPED] = yaw[:, None]
-    turns[:, _HEAD] += angles[:, ANGLE["head_turn"]]
-    turns[:, _TORSO] += angles[:, ANGLE["twist"]]
+    turns[:, PART["head"]] += angles[:, ANGLE["head_turn"]]
+    turns[:, PART["torso"]] += angles[:, ANGLE["twist"]]
     bones = np.linalg.norm(space[:, _STARTS] - space[:, _ENDS], axis=-1)
     nearness = -space[..., 2]
     depth = (nearness[:, _STARTS] + nearness[:, _ENDS]) / 2 + _BIAS
     return Stance(
-        points=points,
+        points=points[:, :-1],
         nearness=nearness,
-        parts=_part_maps(points, bones * scale[:, None], turns, scale),
+        parts=_part_maps(points[:, :-1], bones * scale[:, None], turns, scale),
         turns=turns,
         order=np.argsort(depth, axis=1, kind="stable"),
+        foot=points[:, -1],
         distance=distance,
         scale=scale,
     )

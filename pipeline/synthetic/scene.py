@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.synthetic.actions import ACTIONS
 from pipeline.synthetic.camera import Camera, draw_camera
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.degradation import Fault, draw_faults
-from pipeline.synthetic.figures import ACTIONS, POINT
+from pipeline.synthetic.figures import POINT
 from pipeline.synthetic.people import (
     FOCAL,
     Ground,

@@ -16,6 +16,18 @@ _MARGIN = 0.4
 """Share of the picture that the background reaches beyond each edge."""
 
 
+def _shadow() -> Image:
+    """Return the shadow that everybody casts: dark, soft and transparent."""
+    y, x = np.mgrid[-1:1:12j, -1:1:32j]
+    alpha = 0.45 * np.clip(1.0 - np.hypot(x, y), 0, 1) ** 0.7
+    return np.dstack([np.zeros((*alpha.shape, 3)), alpha]).astype(np.float32)
+
+
+SHADOW = _shadow()
+SHADOW_REACH = (1.5, 0.4)
+"""Half-axes of a shadow on the floor, in head sizes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A flat picture in the scene.

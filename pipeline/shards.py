@@ -124,7 +124,7 @@ def write_array(
     row_bytes = int(np.dtype(dtype).itemsize * np.prod(row_shape, dtype=np.int64))
     length = shard_rows(rows, row_bytes)
     folder.mkdir(parents=True, exist_ok=True)
-    queue = _Rows(folder, blocks, row_shape, np.dtype(dtype))
+    queue = _Rows(folder, blocks, rows, row_shape, np.dtype(dtype))
     for shard in range(-(-rows // length)):
         count = min(length, rows - shard * length)
         path = folder / shard_name(shard, 1 + len(row_shape))
@@ -132,7 +132,7 @@ def write_array(
             for part in queue.take(count):
                 file.write(_with_checksums(part))
             file.write([_index(count, length, row_bytes)])
-    queue.refuse_more(rows)
+    queue.refuse_more()
     write_file(folder / "zarr.json", encode_json(metadata))
 
 
@@ -158,11 +158,13 @@ class _Rows:
         self,
         folder: Path,
         blocks: Iterable[np.ndarray],
+        rows: int,
         row_shape: tuple[int, ...],
         dtype: np.dtype[np.generic],
     ) -> None:
         self._folder = folder
         self._blocks = iter(blocks)
+        self._rows = rows
         self._row_shape = row_shape
         self._dtype = dtype
         self._rest = np.empty((0, *row_shape), dtype)
@@ -186,8 +188,7 @@ class _Rows:
                 block = self._next_block()
                 if block is None:
                     raise ValueError(
-                        f"{self._folder}: the blocks ended after {self._taken} rows, "
-                        f"{count} more were announced"
+                        f"{self._folder}: the blocks ended after {self._taken} of {self._rows} rows"
                     )
                 self._rest = block
                 continue
@@ -196,10 +197,10 @@ class _Rows:
             self._taken += len(part)
             yield part
 
-    def refuse_more(self, rows: int) -> None:
+    def refuse_more(self) -> None:
         """Check that nothing is left."""
         block: np.ndarray | None = self._rest
         while block is not None:
             if len(block):
-                raise ValueError(f"{self._folder}: the blocks hold more than {rows} rows")
+                raise ValueError(f"{self._folder}: the blocks hold more than {self._rows} rows")
             block = self._next_block()

@@ -1,0 +1,96 @@
+"""The prefetch thread: order, reuse of buffers, advice, errors, and that it always ends."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from pipeline.prefetch import prefetch
+
+
+def load(request: int, buffer: np.ndarray) -> np.ndarray:
+    buffer[...] = request
+    return buffer
+
+
+def ring(sets: int) -> list[np.ndarray]:
+    return [np.full(1000, -1) for _ in range(sets)]
+
+
+def prefetch_threads() -> int:
+    return sum(thread.name == "prefetch" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("sets", [2, 3, 7])
+def test_every_batch_comes_in_order_and_stays_untouched_until_the_next(sets: int) -> None:
+    buffers = ring(sets)
+    for expected, batch in enumerate(prefetch(range(200), load, buffers)):
+        assert any(batch is buffer for buffer in buffers)
+        for _ in range(3):
+            assert np.all(batch == expected)
+    assert expected == 199
+    assert prefetch_threads() == 0
+
+
+def test_no_requests_give_no_batches() -> None:
+    assert list(prefetch([], load, ring(2))) == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_advice_is_given_that_many_requests_before_the_loading(ahead: int) -> None:
+    events: list[tuple[str, int]] = []
+
+    def noted(request: int, buffer: np.ndarray) -> int:
+        events.append(("load", request))
+        return int(load(request, buffer)[0])
+
+    advised = prefetch(
+        range(9), noted, ring(2), advise=lambda r: events.append(("advise", r)), ahead=ahead
+    )
+    assert list(advised) == list(range(9))
+    for request in range(9):
+        before = events[: events.index(("load", request))]
+        last = min(request + ahead, 8)
+        assert [r for what, r in before if what == "advise"] == list(range(last + 1))
+
+
+def test_an_error_while_loading_arrives_after_the_batches_before_it() -> None:
+    def failing(request: int, buffer: np.ndarray) -> int:
+        if request == 3:
+            raise ValueError("unit 'bonn/v0': row 7")
+        return int(load(request, buffer)[0])
+
+    seen = []
+    with pytest.raises(ValueError, match="unit 'bonn/v0': row 7"):
+        seen.extend(prefetch(range(9), failing, ring(2)))
+    assert prefetch_threads() == 0
+
+
+def test_an_error_in_the_requests_arrives_too() -> None:
+    def requests() -> Iterator[int]:
+        yield 0
+        raise RuntimeError("no more clips")
+
+    batches = prefetch(requests(), load, ring(2), ahead=0)
+    assert next(batches)[0] == 0
+    with pytest.raises(RuntimeError, match="no more clips"):
+        next(batches)
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    batches = prefetch(iter(range(10**9)), load, ring(3))
+    assert next(batches)[0] == 0
+    assert prefetch_threads() == 1
+    batches.close()
+    assert prefetch_threads() == 0
+
+
+def test_never_starting_starts_no_thread() -> None:
+    prefetch(range(3), load, ring(2)).close()
+    assert prefetch_threads() == 0
+
+
+def test_one_set_of_buffers_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 sets of buffers, got 1"):
+        prefetch(range(3), load, ring(1))

@@ -26,7 +26,7 @@ class _Size(NamedTuple):
 
 
 _SIZES = {
-    "tiny": _Size(embed_dim=128, depth=6, num_heads=4, mlp_ratio=3),
+    "tiny": _Size(embed_dim=160, depth=5, num_heads=5, mlp_ratio=3),
     # Published sizes: ViTPose_{small,base,large,huge}_coco_256x192.py of the official code.
     "vit_small": _Size(embed_dim=384, depth=12, num_heads=12, mlp_ratio=4),
     "vit_base": _Size(embed_dim=768, depth=12, num_heads=12, mlp_ratio=4),

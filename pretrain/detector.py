@@ -1,0 +1,89 @@
+"""Pretrain the small person detector on whole rendered frames."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+import typer
+from torch import Tensor, nn
+
+from models.detector import PERSON, build_detector
+from pipeline.boxes import xywh_to_xyxy
+from pipeline.params import Section, read_section
+from pretrain.crops import passes
+from pretrain.fitting import Fitting, fit
+from pretrain.scenes import Scenes, read_scenes
+
+app = typer.Typer(add_completion=False)
+
+Frames = tuple[list[Tensor], list[dict[str, Tensor]]]
+
+
+class Detector(Section):
+    """Params of this run."""
+
+    variant: str
+    """Variant of models/detector.py."""
+    scenes: list[str]
+    """Purposes whose rendered videos it sees."""
+    fitting: Fitting
+    """Its run."""
+
+
+def _target(boxes: Tensor) -> dict[str, Tensor]:
+    return {"boxes": boxes, "labels": torch.full((len(boxes),), PERSON)}
+
+
+def batches(scenes: list[Scenes], batch: int, seed: int) -> Iterator[Frames]:
+    """Yield frames with their boxes without end, half of them mirrored.
+
+    Frames with people whom nobody labelled are left out: there, background is not known to be
+    background.
+    """
+    usable = [np.flatnonzero(~part.ignored) for part in scenes]
+    order = passes([len(frames) for frames in usable], seed)
+    random = np.random.default_rng(seed)
+    while True:
+        images, targets = [], []
+        for _ in range(batch):
+            which, row, _ = next(order)
+            part, frame = scenes[which], int(usable[which][row])
+            image = torch.from_numpy(part.frames[frame].copy()).permute(2, 0, 1).float() / 255
+            boxes = torch.from_numpy(xywh_to_xyxy(part.boxes[part.people_of(frame)])).float()
+            if random.random() < 0.5:
+                image = image.flip(2)
+                # Corners are pixel centres: x becomes W - 1 - x.
+                boxes[:, [0, 2]] = image.shape[2] - 1 - boxes[:, [2, 0]]
+            images.append(image)
+            targets.append(_target(boxes))
+        yield images, targets
+
+
+def _loss(network: nn.Module, frames: Frames) -> Tensor:
+    losses: dict[str, Tensor] = network(*frames)
+    return torch.stack([value.float() for value in losses.values()]).sum()
+
+
+@app.command()
+def main(
+    scenes: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("out/scenes"),
+    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("out/detector.safetensors"),
+    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+) -> None:
+    """Fit the network and write the average of its weights to OUT."""
+    run = read_section(params, "detector", Detector)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.manual_seed(run.fitting.seed)
+    source = batches(
+        [read_scenes(scenes / name) for name in run.scenes], run.fitting.batch, run.fitting.seed
+    )
+    fit(build_detector(run.variant), _loss, source, run.fitting, out)
+    typer.echo(f"{out}: {run.fitting.steps} steps of {run.fitting.batch} frames")
+
+
+if __name__ == "__main__":
+    app()

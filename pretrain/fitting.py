@@ -1,0 +1,120 @@
+"""How every network here is fitted: AdamW, warm-up, cosine, and the moving average of the weights.
+
+What ships is the average: late in a short run on small batches it is better than the last step,
+and it is worth shipping before the learning rate has come down.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import torch
+import typer
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.params import Section
+from pipeline.weights import write_weights
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Batch = TypeVar("Batch")
+
+_REPORT_EVERY = 100
+_SAVE_EVERY = 500
+
+
+class Fitting(Section):
+    """Params of one run."""
+
+    seed: int
+    """Seed of the first weights."""
+    steps: Count
+    """Steps of the optimiser."""
+    batch: Count
+    """Samples per step."""
+    lr: Positive
+    """Highest learning rate; it rises linearly to it and falls to 0 along half a cosine."""
+    warm_up: Count
+    """Steps of the rise."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """AdamW's decoupled weight decay."""
+    clip: Positive
+    """Largest norm of the gradient; longer ones are scaled down."""
+    average: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the old average that a step keeps, once enough steps have passed."""
+    bfloat16: bool
+    """Whether the forward pass computes in bfloat16; the weights stay float32."""
+
+
+def fit(
+    network: nn.Module,
+    loss: Callable[[nn.Module, Batch], Tensor],
+    batches: Iterator[Batch],
+    params: Fitting,
+    out: Path,
+) -> nn.Module:
+    """Fit a network and return the average of its weights, in evaluation mode.
+
+    Args:
+        network: What is fitted, in place.
+        loss: Scalar to minimise, from the network and a batch.
+        batches: Endless source of batches.
+        params: Params of the run.
+        out: File that the average is saved to every few hundred steps and at the end.
+    """
+    network.train()
+    optimiser = torch.optim.AdamW(
+        _groups(network, params.weight_decay), lr=params.lr, betas=(0.9, 0.99)
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, params))
+    average = copy.deepcopy(network).eval()
+    recent = 0.0
+    for step in range(1, params.steps + 1):
+        with torch.autocast("cpu", torch.bfloat16, enabled=params.bfloat16):
+            value = loss(network, next(batches))
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(value)
+        nn.utils.clip_grad_norm_(network.parameters(), params.clip)
+        optimiser.step()
+        schedule.step()
+        # Early weights are far from any good: the average forgets them before it settles.
+        _move(average, network, 1 - min(params.average, step / (step + 50)))
+        recent += value.item()
+        if step % _REPORT_EVERY == 0:
+            typer.echo(f"step {step} of {params.steps}: loss {recent / _REPORT_EVERY:.5f}")
+            recent = 0.0
+        if step % _SAVE_EVERY == 0 or step == params.steps:
+            write_weights(out, average.state_dict())
+    return average
+
+
+@torch.no_grad()
+def _move(average: nn.Module, network: nn.Module, share: float) -> None:
+    """Move the average towards the network, statistics of batch norm included."""
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for mean, value in pairs:
+        if mean.is_floating_point():
+            mean.lerp_(value, share)
+        else:
+            mean.copy_(value)
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Leave norms, biases and positions out of the weight decay: they have no scale to shrink."""
+    matrices = [p for p in network.parameters() if p.ndim > 1 and p.shape[0] > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1 or p.shape[0] == 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
+def _rate(step: int, params: Fitting) -> float:
+    """Return the learning rate of a step as a share of the highest."""
+    if step < params.warm_up:
+        return (step + 1) / params.warm_up
+    done = (step - params.warm_up) / max(params.steps - params.warm_up, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))

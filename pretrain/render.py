@@ -1,0 +1,54 @@
+"""Render the videos of one purpose for pretraining."""
+
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+from pydantic import Field
+
+from pipeline.params import Section, read_section
+from pipeline.synthetic.dataset import video_specs
+from pretrain.scenes import write_scenes
+
+app = typer.Typer(add_completion=False)
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Videos(Section):
+    """How many videos of a purpose, and how long they are."""
+
+    videos: Count
+    """Videos, from the start of the purpose's range of seeds."""
+    frames: Count
+    """Frames per video."""
+
+
+class Render(Section):
+    """Params of the rendering, by purpose: a key of SEED_RANGES without `pretrain_`."""
+
+    hrnet: Videos
+    raft: Videos
+    holdout: Videos
+
+
+WITH_FLOW = ("raft", "holdout")
+
+
+@app.command()
+def main(
+    purpose: Annotated[str, typer.Argument(help="hrnet, raft or holdout.")],
+    out: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("out/scenes"),
+    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+) -> None:
+    """Render the videos of PURPOSE into OUT/PURPOSE."""
+    cv2.setNumThreads(1)
+    videos: Videos = getattr(read_section(params, "render", Render), purpose)
+    specs = video_specs(f"pretrain_{purpose}", videos.videos, frames=videos.frames)
+    write_scenes(out / purpose, specs, flow=purpose in WITH_FLOW)
+    typer.echo(f"{out / purpose}: {videos.videos} videos of {videos.frames} frames")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,111 @@
+"""Rendered frames and their labels as plain arrays: what every pretraining run reads.
+
+A folder holds ``frames.npy``, uint8 ``(F, H, W, 3)``, read through a memory map, and
+``labels.npz`` with the fields of ``Scenes``. Videos follow each other; the frames of a video are
+consecutive. Where flow was asked for, ``flow.npy`` and ``moving.npy`` lie beside them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from pipeline.skeleton import JOINT_SLOTS
+from pipeline.synthetic.dataset import VideoSpec
+from pipeline.synthetic.motion import exact_flow
+from pipeline.synthetic.rendering import SyntheticVideo, render_video
+from pipeline.synthetic.scene import build_scene
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """Frames of many videos and the P labelled people in them, sorted by frame.
+
+    Attributes:
+        frames: RGB, ``(F, H, W, 3)``.
+        video: Number of the video of each frame, ``(F,)``.
+        ignored: Whether people without labels are in the frame, ``(F,)``.
+        frame: Frame of each person, ``(P,)``.
+        keypoints: Joints in image pixels, ``(P, 15, 2)``.
+        visible: 0 outside the picture, 1 hidden, 2 seen, ``(P, 15)``.
+        boxes: xywh in image pixels, ``(P, 4)``.
+        head_boxes: xywh in image pixels, ``(P, 4)``.
+    """
+
+    frames: NDArray[np.uint8]
+    video: NDArray[np.int32]
+    ignored: NDArray[np.bool_]
+    frame: NDArray[np.int32]
+    keypoints: NDArray[np.float64]
+    visible: NDArray[np.int8]
+    boxes: NDArray[np.float64]
+    head_boxes: NDArray[np.float64]
+
+    def people_of(self, frame: int) -> slice:
+        """Return the rows of the people in a frame."""
+        first, last = np.searchsorted(self.frame, [frame, frame + 1])
+        return slice(int(first), int(last))
+
+
+def read_scenes(folder: Path) -> Scenes:
+    """Open a folder of scenes; the frames stay on disk until they are touched."""
+    with np.load(folder / "labels.npz") as labels:
+        return Scenes(frames=np.load(folder / "frames.npy", mmap_mode="r"), **dict(labels))
+
+
+def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], flow: bool) -> None:
+    """Render videos of equal length into a folder.
+
+    Args:
+        folder: Where the arrays go; made where it is missing.
+        specs: The videos.
+        flow: Whether to keep the exact flow from every frame but a video's last to the next:
+            ``flow.npy`` float16 ``(V, T - 1, 2, H, W)``, (dx, dy) in pixels, and ``moving.npy``
+            uint8 ``(V, T - 1, H, W)``: 1 on people, plus 2 where what a pixel shows stays in sight.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first = specs[0]
+    count, size = first.frames, (first.height, first.width)
+    shape = (len(specs) * count, *size, 3)
+    frames = open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
+    if flow:
+        pairs = (len(specs), count - 1)
+        vectors = open_memmap(
+            folder / "flow.npy", mode="w+", dtype=np.float16, shape=(*pairs, 2, *size)
+        )
+        moving = open_memmap(
+            folder / "moving.npy", mode="w+", dtype=np.uint8, shape=(*pairs, *size)
+        )
+    people: list[dict[str, NDArray[np.generic]]] = []
+    ignored = np.zeros(len(frames), np.bool_)
+    for index, spec in enumerate(specs):
+        video = render_video(spec)
+        start = index * count
+        frames[start : start + count] = video.images
+        ignored[start : start + count] = [bool(polygons) for polygons in video.ignored]
+        people += [_people(video, frame, start + frame) for frame in range(count)]
+        if flow:
+            scene = build_scene(spec)
+            for frame in range(count - 1):
+                exact = exact_flow(scene, frame)
+                vectors[index, frame] = exact.flow
+                moving[index, frame] = (exact.people >= 0) + 2 * ~exact.occluded
+    frames.flush()
+    joined = {key: np.concatenate([one[key] for one in people]) for key in people[0]}
+    video_of = np.repeat(np.arange(len(specs), dtype=np.int32), count)
+    with (folder / "labels.npz").open("wb") as file:
+        np.savez(file, allow_pickle=False, video=video_of, ignored=ignored, **joined)
+
+
+def _people(video: SyntheticVideo, frame: int, position: int) -> dict[str, NDArray[np.generic]]:
+    """Return the labels of one frame's people under the names of ``Scenes``' fields."""
+    chosen = np.flatnonzero(video.present[frame])
+    return {
+        "frame": np.full(len(chosen), position, np.int32),
+        "keypoints": video.keypoints[frame, chosen][:, JOINT_SLOTS],
+        "visible": video.visible[frame, chosen][:, JOINT_SLOTS].astype(np.int8),
+        "boxes": video.boxes[frame, chosen],
+        "head_boxes": video.head_boxes[frame, chosen],
+    }

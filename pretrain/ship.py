@@ -1,0 +1,163 @@
+"""Copy pretrained weights into data/weights/synthetic as float16, each with a card.
+
+Held-out figures are measured on the rounded weights, which are what ships. A card holds no clock
+and no place: the same weights give the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import torch
+import typer
+from torch import Tensor, nn
+
+from models.detector import build_detector
+from models.hrnet import build_hrnet
+from models.raft import build_raft
+from models.vit import build_vit
+from models.weights import load_weights
+from pipeline.params import read_section
+from pipeline.skeleton import JOINTS
+from pipeline.synthetic.dataset import SEED_RANGES
+from pipeline.weights import read_weights, write_weights
+from pretrain.detector import Detector
+from pretrain.hrnet import HRNet
+from pretrain.measure import detection, flow_error, pose_ap
+from pretrain.pairs import held_out_pairs, read_moving_scenes
+from pretrain.raft import Raft
+from pretrain.render import Render
+from pretrain.scenes import Scenes, read_scenes
+from pretrain.vit import TokenReader, ViT
+
+app = typer.Typer(add_completion=False)
+
+Run = HRNet | ViT | Raft | Detector
+
+SCORE_MIN = 0.2
+"""The pipeline's detect.score_min, at which the detector is measured."""
+_PAIRS = 1000
+_ROUNDED = torch.float16
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One network that ships."""
+
+    file: str
+    """Name of the shipped file, without its ending."""
+    command: str
+    """What made the weights."""
+    section: type[Run]
+    """Schema of its params section."""
+    measure: Callable[[Any, dict[str, Tensor], Path], dict[str, float]]
+    """Held-out figures of rounded weights: (params, weights, folder of scenes)."""
+    prefix: str = ""
+    """What ships is what begins so, without it."""
+
+
+def _held_out(scenes: Path) -> Scenes:
+    return read_scenes(scenes / "holdout")
+
+
+def _measure_hrnet(run: HRNet, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+    network = build_hrnet(run.variant, len(JOINTS))
+    load_weights(network, weights, "hrnet")
+    return pose_ap(lambda images: network(images).heatmaps, _held_out(scenes), run.crops)
+
+
+def _measure_vit(run: ViT, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+    reader = TokenReader(backbone=build_vit(run.variant, run.crops.size), joints=len(JOINTS))
+    load_weights(reader, weights, "vit")
+    return pose_ap(reader.eval(), _held_out(scenes), run.crops)
+
+
+def _measure_raft(run: Raft, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+    network = build_raft(run.variant, run.updates)
+    load_weights(network, weights, "raft")
+    moving = read_moving_scenes(scenes / "holdout")
+    return flow_error(network, held_out_pairs(moving, run.crops, _PAIRS, 10))
+
+
+def _measure_detector(run: Detector, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+    detector: nn.Module = build_detector(run.variant)
+    load_weights(detector, weights, "detector")
+    return detection(detector, _held_out(scenes), SCORE_MIN)
+
+
+SHIPMENTS = {
+    "hrnet": Shipment("hrnet", "python -m pretrain.hrnet", HRNet, _measure_hrnet),
+    "vit": Shipment("vit", "python -m pretrain.vit", ViT, _measure_vit, prefix="backbone."),
+    "raft": Shipment("raft_small", "python -m pretrain.raft", Raft, _measure_raft),
+    "detector": Shipment("detector", "python -m pretrain.detector", Detector, _measure_detector),
+}
+
+
+def _seeds(purpose: str, render: Render) -> list[int]:
+    """Return the first and the last seed of a purpose's videos."""
+    first = SEED_RANGES[f"pretrain_{purpose}"].start
+    return [first, first + getattr(render, purpose).videos - 1]
+
+
+def _card(
+    shipment: Shipment, run: Run, render: Render, weights: dict[str, Tensor], path: Path
+) -> dict[str, Any]:
+    purposes = [run.scenes] if isinstance(run.scenes, str) else run.scenes
+    return {
+        "command": shipment.command,
+        "steps": run.fitting.steps,
+        "samples": run.fitting.steps * run.fitting.batch,
+        "seeds": {
+            "fitting": run.fitting.seed,
+            "videos": {purpose: _seeds(purpose, render) for purpose in purposes},
+            "held_out": _seeds("holdout", render),
+        },
+        "machine": "one CPU thread",
+        "torch": torch.__version__.split("+")[0],
+        "tensors": len(weights),
+        "values": sum(tensor.numel() for tensor in weights.values()),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "params": run.model_dump(mode="json"),
+    }
+
+
+def _rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights as float16; whole numbers, such as counters, stay what they are."""
+    return {
+        name: tensor.to(_ROUNDED) if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+    }
+
+
+@app.command()
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="hrnet, vit, raft, detector.")] = None,
+    made: Annotated[Path, typer.Option(help="Folder of the weights.")] = Path("pretrain/out"),
+    to: Annotated[Path, typer.Option(help="Where they go.")] = Path("data/weights/synthetic"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("pretrain/params.yaml"),
+) -> None:
+    """Ship the weights of NAMES, all four by default, and measure them on held-out videos."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    render = read_section(params, "render", Render)
+    for name in names or list(SHIPMENTS):
+        shipment = SHIPMENTS[name]
+        run = read_section(params, name, shipment.section)
+        weights = _rounded(read_weights(made / f"{name}.safetensors"))
+        held_out = shipment.measure(run, weights, made / "scenes")
+        prefix = shipment.prefix
+        kept = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        path = to / f"{shipment.file}.safetensors"
+        write_weights(path, kept)
+        card = _card(shipment, run, render, kept, path)
+        card["held_out"] = {key: round(value, 4) for key, value in held_out.items()}
+        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB, held out {card['held_out']}")
+
+
+if __name__ == "__main__":
+    app()

@@ -53,59 +53,24 @@ PARTS = (
 PART = {part.name: index for index, part in enumerate(PARTS)}
 
 _PROFILES = {
-    "torso": (
-        (-0.1, 0.3),
-        (-0.03, 0.62),
-        (0.06, 0.94),
-        (0.2, 0.92),
-        (0.6, 0.76),
-        (1.0, 0.8),
-        (1.03, 0.74),
-    ),
-    "hips": ((0.78, 0.86), (0.95, 1.0), (1.15, 0.98), (1.26, 0.6)),
-    "neck": ((-0.6, 0.8), (0.4, 0.8), (1.6, 1.3)),
-    "head": (
-        (-0.06, 0.1),
-        (0.0, 0.62),
-        (0.15, 0.92),
-        (0.4, 1.0),
-        (0.7, 0.92),
-        (0.9, 0.66),
-        (1.04, 0.1),
-    ),
-    "nose": ((-0.1, 0.4), (1.1, 1.0), (1.4, 0.3)),
+    "torso": ((-0.1, -0.03, 0.06, 0.2, 0.6, 1.0, 1.03), (0.3, 0.62, 0.94, 0.92, 0.76, 0.8, 0.74)),
+    "hips": ((0.78, 0.95, 1.15, 1.26), (0.86, 1.0, 0.98, 0.6)),
+    "neck": ((-0.6, 0.4, 1.6), (0.8, 0.8, 1.3)),
+    "head": ((-0.06, 0.0, 0.15, 0.4, 0.7, 0.9, 1.04), (0.1, 0.62, 0.92, 1.0, 0.92, 0.66, 0.1)),
+    "nose": ((-0.1, 1.1, 1.4), (0.4, 1.0, 0.3)),
     "upper_arm": (
-        (-0.24, 0.1),
-        (-0.15, 0.75),
-        (0.1, 1.0),
-        (0.5, 0.88),
-        (1.0, 0.76),
-        (1.12, 0.6),
-        (1.18, 0.1),
+        (-0.24, -0.15, 0.1, 0.5, 1.0, 1.12, 1.18),
+        (0.1, 0.75, 1.0, 0.88, 0.76, 0.6, 0.1),
     ),
     "lower_arm": (
-        (-0.18, 0.1),
-        (-0.1, 0.8),
-        (0.2, 1.0),
-        (0.9, 0.66),
-        (1.0, 0.62),
-        (1.1, 0.9),
-        (1.3, 0.86),
-        (1.45, 0.1),
+        (-0.18, -0.1, 0.2, 0.9, 1.0, 1.1, 1.3, 1.45),
+        (0.1, 0.8, 1.0, 0.66, 0.62, 0.9, 0.86, 0.1),
     ),
-    "thigh": (
-        (-0.16, 0.1),
-        (-0.1, 0.7),
-        (0.1, 1.0),
-        (0.5, 0.9),
-        (1.0, 0.68),
-        (1.1, 0.5),
-        (1.14, 0.1),
-    ),
-    "shank": ((-0.14, 0.1), (-0.08, 0.7), (0.25, 1.0), (0.9, 0.62), (1.03, 0.6), (1.1, 0.1)),
-    "foot": ((-0.35, 0.2), (-0.2, 0.9), (0.4, 1.0), (0.9, 1.0), (1.2, 0.2)),
+    "thigh": ((-0.16, -0.1, 0.1, 0.5, 1.0, 1.1, 1.14), (0.1, 0.7, 1.0, 0.9, 0.68, 0.5, 0.1)),
+    "shank": ((-0.14, -0.08, 0.25, 0.9, 1.03, 1.1), (0.1, 0.7, 1.0, 0.62, 0.6, 0.1)),
+    "foot": ((-0.35, -0.2, 0.4, 0.9, 1.2), (0.2, 0.9, 1.0, 1.0, 0.2)),
 }
-"""Outlines: (v, half-width in s) along each kind of part."""
+"""Outline of each kind of part: places v along the bone, and half-widths in s there."""
 
 _MARGIN = 1.25
 
@@ -160,15 +125,15 @@ def part_grid(part: Part, length: float, scale: float) -> Grid:
     columns = max(int(np.ceil(2 * _MARGIN * part.width * scale)), 8)
     step_v, step_s = (end - start) / rows, 2 * _MARGIN / columns
     # Rows beyond both ends keep the border transparent for the interpolation.
-    v: Array = start + (np.arange(-1, rows + 1) + 0.5) * step_v
-    s: Array = -_MARGIN + (np.arange(columns) + 0.5) * step_s
+    v = np.asarray(start + (np.arange(-1, rows + 1) + 0.5) * step_v, np.float64)
+    s = np.asarray(-_MARGIN + (np.arange(columns) + 0.5) * step_s, np.float64)
     return Grid(v, s, np.array([[step_s, 0, s[0]], [0, step_v, v[0]], [0, 0, 1]]))
 
 
 def part_outline(part: Part, grid: Grid) -> Image:
     """Return the alpha of a part, softened over one sprite pixel."""
     kind = part.name.removeprefix("left_").removeprefix("right_")
-    places, widths = np.array(_PROFILES[kind]).T
+    places, widths = _PROFILES[kind]
     half = np.interp(grid.v, places, widths, left=0, right=0)
     alpha = (half[:, None] - np.abs(grid.s)) / grid.to_part[0, 0] + 0.5
     return np.asarray(np.clip(alpha, 0, 1) * (half[:, None] > 0), np.float32)

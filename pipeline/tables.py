@@ -51,11 +51,13 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
         table = parquet.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path}: cannot be read as Parquet ({error}); write it again") from error
-    if table.schema.remove_metadata() != schema.remove_metadata():
-        found, expected = set(table.schema), set(schema)
+    if list(table.schema) != list(schema):
+        # Compared one by one: equal types of lists may differ in how they name their items.
+        unexpected = [field for field in table.schema if field not in list(schema)]
+        missing = [field for field in schema if field not in list(table.schema)]
         raise ValueError(
-            f"{path}: expected the columns {_names(expected - found)}, got "
-            f"{_names(found - expected)} instead; re-run the stage that wrote it"
+            f"{path}: expected the columns {_names(missing)}, got {_names(unexpected)} instead; "
+            "re-run the stage that wrote it"
         )
     frame: pd.DataFrame = table.to_pandas()
     return frame
@@ -107,5 +109,5 @@ def _column(where: str, values: pd.Series, field: pa.Field) -> pa.Array:
     return array
 
 
-def _names(fields: set[pa.Field]) -> str:
-    return ", ".join(sorted(f"{field.name}: {field.type}" for field in fields)) or "in their order"
+def _names(fields: list[pa.Field]) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in fields) or "in another order"

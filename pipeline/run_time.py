@@ -1,4 +1,4 @@
-"""The run-time section ``extract``: who computes the units of every stage, and on what."""
+"""The run-time sections of params.yaml: who computes the units of every stage, who trains heads."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.engines import RunOptions, parse_part
-from pipeline.params import Section, read_section
+from pipeline.params import OUT_OF_KEY, Section, read_section
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -24,6 +24,25 @@ class Extract(Section):
     """Where networks run; ``auto``: a GPU where there is one. Unit keys hold what it comes to."""
     devices: list[str]
     """CUDA_VISIBLE_DEVICES of the workers, dealt out in turn; empty leaves it as it is."""
+
+
+class Train(Section):
+    """Params that all training runs share: no keys but ``holdout`` and ``processes`` change one."""
+
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the train videos, chosen by hash, that nothing is trained on: ``best`` weights are
+    those with the lowest loss there. 0 = none, and then there are no ``best`` weights."""
+    processes: AtLeastOne
+    """Processes of a run on this machine, one GPU each; above 1 they are started by torchrun."""
+    device: Annotated[Literal["auto", "cpu", "cuda"], OUT_OF_KEY]
+    """Where networks train; ``auto``: a GPU where there is one."""
+    threads: Annotated[AtLeastOne, OUT_OF_KEY]
+    """CPU threads of a process."""
+    resident: Annotated[Literal["gpu", "mmap"], OUT_OF_KEY]
+    """``gpu``: the caches are copied to the GPU's memory once, without a GPU as ``mmap``;
+    ``mmap``: they are read batch by batch."""
+    checkpoint_every: Annotated[AtLeastOne, OUT_OF_KEY]
+    """Steps between checkpoints."""
 
 
 def read_extract(params: Path, units: str = "") -> tuple[Extract, RunOptions]:

@@ -1,0 +1,90 @@
+"""data/backbones: the pose backbone in use, and which copy of it may see which video.
+
+``hrnet.safetensors`` was trained on all train videos, or is the given file. With folds,
+``hrnet-fold<f>.safetensors`` was trained without the videos of fold f, and ``folds.json`` maps
+every train video to its fold: heads shall not learn from heatmaps that are better than those of
+videos nobody has seen. ``backbone.json`` names the network.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.clip_table import share_of
+from pipeline.whole_file import write_file
+
+WHOLE = "hrnet.safetensors"
+FOLDS = "folds.json"
+CARD = "backbone.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Backbones:
+    """The backbones of a run."""
+
+    folder: Path
+    variant: str
+    """Variant of the network, such as ``w48``."""
+    folds: Mapping[str, int]
+    """Fold of every train video; empty without folds."""
+
+    def weights(self, split: str, video: str) -> Path:
+        """Return the weights whose heatmaps of a video a head may be trained on, or scored with.
+
+        Raises:
+            ValueError: If the folds do not know a train video.
+        """
+        if split != "train" or not self.folds:
+            return self.folder / WHOLE
+        if video not in self.folds:
+            raise ValueError(
+                f"{self.folder / FOLDS}: expected a fold for the train video {video!r}, found "
+                "none; run the stage finetune_backbone again"
+            )
+        return self.folder / fold_name(self.folds[video])
+
+
+def fold_name(fold: int) -> str:
+    """Return the file name of the weights that were trained without the videos of a fold."""
+    return f"hrnet-fold{fold}.safetensors"
+
+
+def assign_folds(videos: Iterable[str], folds: int) -> dict[str, int]:
+    """Return the fold of every video, a function of its name alone.
+
+    Raises:
+        ValueError: If a fold has no video, or has all.
+    """
+    assigned = {video: int(share_of(video) * folds) for video in sorted(set(videos))}
+    if missing := set(range(folds)) - set(assigned.values()):
+        raise ValueError(
+            f"finetune_backbone.folds: expected videos in each of {folds} folds, the "
+            f"{len(assigned)} train videos leave {sorted(missing)} empty; lower it"
+        )
+    return assigned
+
+
+def read_backbones(folder: Path) -> Backbones:
+    """Return what the stage finetune_backbone wrote.
+
+    Raises:
+        ValueError: If a file is missing or malformed.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        folds = folder / FOLDS
+        assigned = json.loads(folds.read_text(encoding="utf-8")) if folds.is_file() else {}
+        return Backbones(folder, str(card["variant"]), assigned)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder}: expected the backbones, got {error!r}; run the stage finetune_backbone"
+        ) from error
+
+
+def write_description(folder: Path, variant: str, folds: Mapping[str, int]) -> None:
+    """Write ``backbone.json`` and, with folds, ``folds.json``."""
+    card = {"network": "hrnet", "variant": variant}
+    write_file(folder / CARD, json.dumps(card, indent=1).encode() + b"\n")
+    if folds:
+        write_file(folder / FOLDS, json.dumps(dict(folds), indent=1, sort_keys=True).encode())

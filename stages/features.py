@@ -1,0 +1,72 @@
+"""The maps that HRNet reads its heatmaps from, for heads that want more than heatmaps.
+
+Reads: the crops of hrnet, uint8 ``(T, H, W, 3)`` per clip, and data/backbones.
+Writes: float16 ``(T, C, H / 4, W / 4)`` per clip, C = 48 in HRNet-W48; nothing unless enabled.
+Params: ``features``.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import Field
+
+from models.extractors import build_extractor
+from models.hrnet import feature_channels
+from pipeline.backbones import read_backbones
+from pipeline.extraction import extract, plan_extraction, plan_units
+from pipeline.failures import one_line
+from pipeline.heatmap import STRIDE
+from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.processes import pick_device
+from pipeline.run_time import read_extract
+from pipeline.skeleton import JOINTS
+
+app = typer.Typer(add_completion=False)
+STAGE = "features"
+
+
+class Features(Section):
+    """Parameters of this stage."""
+
+    enabled: Annotated[bool, OUT_OF_KEY]
+    """Whether anything is written; JM-Pose's ablation JM-Pose* needs it."""
+    batch: Annotated[int, Field(ge=1)]
+    """Frames per forward pass."""
+
+
+def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
+    frames, height, width = crop[:3]
+    return frames, channels, height // STRIDE, width // STRIDE
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the feature maps of all clips of SPLIT, or an empty store."""
+    section = read_section(params, STAGE, Features)
+    engine, run = read_extract(params, units)
+    backbones = read_backbones(data / "backbones")
+    extraction = plan_extraction(
+        stage=STAGE,
+        crops=data / "crops" / "hrnet" / split,
+        weights_of=partial(backbones.weights, split),
+        build_network=partial(
+            build_extractor, kind="features", variant=backbones.variant, joints=len(JOINTS)
+        ),
+        row_shape=partial(_row_shape, channels=feature_channels(backbones.variant)),
+        batch=section.batch,
+        device=pick_device(engine.device).type,
+    )
+    planned = plan_units(extraction, section.key_params(), section.batch) if section.enabled else []
+    typer.echo(extract(extraction, planned, split, data, run))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,77 @@
+"""Optical flow: RAFT from each frame of a clip to the next.
+
+Reads: the crops of hrnet, uint8 ``(T, H, W, 3)`` per clip, and RAFT's weights.
+Writes: float16 ``(T - 1, 2, H / 4, W / 4)`` per clip, (dx, dy) in heatmap cells per frame step.
+Params: ``flow``.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import Field
+
+from models.extractors import build_extractor
+from pipeline.extraction import extract, plan_extraction, plan_units
+from pipeline.failures import one_line
+from pipeline.heatmap import STRIDE
+from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.processes import pick_device
+from pipeline.run_time import read_extract
+from pipeline.skeleton import JOINTS
+
+app = typer.Typer(add_completion=False)
+STAGE = "flow"
+
+
+class Flow(Section):
+    """Parameters of this stage."""
+
+    variant: Literal["raft_small", "raft_large"]
+    """``raft_large`` is the network of the papers, trained on Chairs and Things."""
+    updates: Annotated[int, Field(ge=1)]
+    """Refinements per pair of frames; the public code takes 20."""
+    weights: Annotated[str, OUT_OF_KEY]
+    """safetensors file; its content is part of the key."""
+    batch: Annotated[int, Field(ge=1)]
+    """Pairs of frames per forward pass."""
+
+
+def _row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
+    frames, height, width = crop[:3]
+    return frames - 1, 2, height // STRIDE, width // STRIDE
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the flow of all clips of SPLIT."""
+    section = read_section(params, STAGE, Flow)
+    engine, run = read_extract(params, units)
+    extraction = plan_extraction(
+        stage=STAGE,
+        crops=data / "crops" / "hrnet" / split,
+        weights_of=lambda _: Path(section.weights),
+        build_network=partial(
+            build_extractor,
+            kind="flow",
+            variant=section.variant,
+            joints=len(JOINTS),
+            updates=section.updates,
+        ),
+        row_shape=_row_shape,
+        batch=section.batch,
+        device=pick_device(engine.device).type,
+    )
+    planned = plan_units(extraction, section.key_params(), section.batch)
+    typer.echo(extract(extraction, planned, split, data, run))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,71 @@
+"""Tokens: the vision transformer on every frame of every clip.
+
+Reads: the crops of vit, uint8 ``(T, H, W, 3)`` per clip, and the backbone's weights.
+Writes: float16 ``(T, N, D)`` per clip, N = H / 16 * W / 16 tokens row by row.
+Params: ``tokens``.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import Field
+
+from models.extractors import build_extractor
+from models.vit import PATCH, embed_dim
+from pipeline.extraction import extract, plan_extraction, plan_units
+from pipeline.failures import one_line
+from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.processes import pick_device
+from pipeline.run_time import read_extract
+from pipeline.skeleton import JOINTS
+
+app = typer.Typer(add_completion=False)
+STAGE = "tokens"
+
+
+class Tokens(Section):
+    """Parameters of this stage."""
+
+    variant: Literal["tiny", "vit_small", "vit_base", "vit_large", "vit_huge"]
+    """``vit_large`` is the paper's."""
+    weights: Annotated[str, OUT_OF_KEY]
+    """safetensors file; its content is part of the key."""
+    batch: Annotated[int, Field(ge=1)]
+    """Frames per forward pass."""
+
+
+def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
+    frames, height, width = crop[:3]
+    return frames, (height // PATCH) * (width // PATCH), channels
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the tokens of all clips of SPLIT."""
+    section = read_section(params, STAGE, Tokens)
+    engine, run = read_extract(params, units)
+    extraction = plan_extraction(
+        stage=STAGE,
+        crops=data / "crops" / "vit" / split,
+        weights_of=lambda _: Path(section.weights),
+        build_network=partial(
+            build_extractor, kind="tokens", variant=section.variant, joints=len(JOINTS)
+        ),
+        row_shape=partial(_row_shape, channels=embed_dim(section.variant)),
+        batch=section.batch,
+        device=pick_device(engine.device).type,
+    )
+    planned = plan_units(extraction, section.key_params(), section.batch)
+    typer.echo(extract(extraction, planned, split, data, run))
+
+
+if __name__ == "__main__":
+    app()

@@ -192,7 +192,9 @@ def _sorted(columns: _Columns, slots: NDArray[np.int64]) -> People:
     frame = np.array(columns.frame, dtype=np.int32)
     order = np.argsort(frame, kind="stable")
     keypoints = np.zeros((len(frame), len(SLOTS), 3))
-    keypoints[:, slots] = np.nan_to_num(columns.keypoints.table()).reshape(len(frame), -1, 3)
+    keypoints[:, slots] = np.nan_to_num(columns.keypoints.table()).reshape(
+        len(frame), len(slots), 3
+    )
     scores = np.full((len(frame), len(SLOTS)), NO_SCORE)
     scores[:, slots] = np.nan_to_num(columns.scores.table(), nan=NO_SCORE)
     return People(

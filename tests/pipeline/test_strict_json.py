@@ -1,0 +1,42 @@
+"""What json.loads lets pass, or fails on without saying where, is refused with path and cure."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.strict_json import read_json
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": NaN}', "expected finite numbers, got NaN; remove"),
+        (b'{"a": [-Infinity]}', "got -Infinity"),
+        (b'{"a": {"b": 1, "c": 2, "b": 1}}', "gives the key 'b' twice"),
+        (b'{"a": [1, 2', "line 1, column 12: not valid JSON"),
+        (b"", "line 1, column 1: not valid JSON"),
+        (b'{"a": "\xff"}', "expected UTF-8 text, got byte 0xff at offset 7"),
+        (b"[" * 100_000, "expected a few levels of nesting"),
+        (b"[" + b"9" * 5_000 + b"]", "4300"),
+        (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_its_path(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "faulty.json"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"faulty\.json") as caught:
+        read_json(file)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere\.json: expected a JSON file, found nothing"):
+        read_json(tmp_path / "nowhere.json")
+
+
+def test_everything_else_is_read_as_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "fine.json"
+    file.write_text('{"a": [1, 2.5, null, true, "\\u00e9"], "b": {"a": {}}}', encoding="utf-8")
+    assert read_json(file) == {"a": [1, 2.5, None, True, "é"], "b": {"a": {}}}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.clip_table import share_of
+from pipeline.video_share import share_of
 from pipeline.whole_file import write_file
 
 WHOLE = "hrnet.safetensors"

@@ -1,6 +1,5 @@
 """The clips of a split as arrays: which row of which unit they are, and where their joints lie."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +91,3 @@ def table_of(frame: pd.DataFrame, source: Path) -> ClipTable:
 
 def _stacked(groups: list[pd.DataFrame], column: str) -> NDArray[np.generic]:
     return np.stack([np.stack(group[column].to_list()) for group in groups])
-
-
-def share_of(video: str) -> float:
-    """Return a number in [0, 1) that is a function of a video's name alone, evenly spread."""
-    digest = hashlib.sha256(video.encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import distributed
 
-DeviceKind = Literal["auto", "cpu", "cuda"]
+from pipeline.devices import pick_device
+from pipeline.run_time import DeviceKind
+
 _PATIENCE = timedelta(hours=1)
 """How long a process waits for the others; evaluation on held-out videos runs in one of them."""
 
@@ -22,27 +24,6 @@ class Place(NamedTuple):
     """Number of the process, from 0."""
     world: int
     """Number of processes."""
-
-
-def pick_device(kind: DeviceKind) -> torch.device:
-    """Return the device of this process.
-
-    Args:
-        kind: ``cpu``, ``cuda``, or ``auto``: a GPU where there is one. Under torchrun the process
-            of local rank r takes GPU r.
-
-    Raises:
-        ValueError: If a GPU is asked for and there is none.
-    """
-    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if local >= torch.cuda.device_count():
-        raise ValueError(
-            f"device {kind!r}: process {local} of this machine needs GPU {local}, but "
-            f"{torch.cuda.device_count()} are here; start fewer processes or set the device to cpu"
-        )
-    return torch.device("cuda", local)
 
 
 @contextmanager
@@ -76,10 +57,3 @@ def mean_over_processes(values: torch.Tensor, place: Place) -> torch.Tensor:
     total = values.clone()
     distributed.all_reduce(total)
     return total / place.world
-
-
-def compute_dtype(device: torch.device) -> torch.dtype:
-    """Return what networks train in: bfloat16 by autocast where the device has it, else float32."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return torch.float32

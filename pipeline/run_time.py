@@ -8,6 +8,7 @@ from pydantic import Field
 from pipeline.engines import RunOptions, parse_part
 from pipeline.params import OUT_OF_KEY, Section, read_section
 
+DeviceKind = Literal["auto", "cpu", "cuda"]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
 
@@ -20,7 +21,7 @@ class Extract(Section):
     """Processes that compute units; with 1 and ``local`` the stage's own process does."""
     threads: AtLeastOne
     """CPU threads per worker. Fixed, for sums over another number of threads round differently."""
-    device: Literal["auto", "cpu", "cuda"]
+    device: DeviceKind
     """Where networks run; ``auto``: a GPU where there is one. Unit keys hold what it comes to."""
     devices: list[str]
     """CUDA_VISIBLE_DEVICES of the workers, dealt out in turn; empty leaves it as it is."""
@@ -34,7 +35,7 @@ class Train(Section):
     those with the lowest loss there. 0 = none, and then there are no ``best`` weights."""
     processes: AtLeastOne
     """Processes of a run on this machine, one GPU each; above 1 they are started by torchrun."""
-    device: Annotated[Literal["auto", "cpu", "cuda"], OUT_OF_KEY]
+    device: Annotated[DeviceKind, OUT_OF_KEY]
     """Where networks train; ``auto``: a GPU where there is one."""
     threads: Annotated[AtLeastOne, OUT_OF_KEY]
     """CPU threads of a process."""

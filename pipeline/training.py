@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.checkpoint import read_checkpoint, write_checkpoint
+from pipeline.devices import compute_dtype
 from pipeline.history import History
-from pipeline.processes import Place, compute_dtype, mean_over_processes
+from pipeline.processes import Place, mean_over_processes
 from pipeline.schedule import Training
 from pipeline.weights import write_weights
 

@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from models.extractors import build_extractor
+from models.clip_maps import build_clip_maps
 from models.hrnet import feature_channels
 from pipeline.backbones import read_backbones
+from pipeline.devices import pick_device
 from pipeline.extraction import extract, plan_extraction, plan_units
 from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
 from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.processes import pick_device
 from pipeline.run_time import read_extract
 from pipeline.skeleton import JOINTS
 
@@ -58,7 +58,7 @@ def main(
         crops=data / "crops" / "hrnet" / split,
         weights_of=partial(backbones.weights, split),
         build_network=partial(
-            build_extractor, kind="features", variant=backbones.variant, joints=len(JOINTS)
+            build_clip_maps, variant=backbones.variant, joints=len(JOINTS), features=True
         ),
         row_shape=partial(_row_shape, channels=feature_channels(backbones.variant)),
         batch=section.batch,

@@ -12,14 +12,13 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.extractors import build_extractor
+from models.clip_flow import build_clip_flow
+from pipeline.devices import pick_device
 from pipeline.extraction import extract, plan_extraction, plan_units
 from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
 from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.processes import pick_device
 from pipeline.run_time import read_extract
-from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)
 STAGE = "flow"
@@ -59,10 +58,8 @@ def main(
         crops=data / "crops" / "hrnet" / split,
         weights_of=lambda _: Path(section.weights),
         build_network=partial(
-            build_extractor,
-            kind="flow",
+            build_clip_flow,
             variant=section.variant,
-            joints=len(JOINTS),
             updates=section.updates,
         ),
         row_shape=_row_shape,

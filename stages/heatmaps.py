@@ -14,13 +14,13 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from models.extractors import build_extractor
+from models.clip_maps import build_clip_maps
 from pipeline.backbones import read_backbones
+from pipeline.devices import pick_device
 from pipeline.extraction import extract, plan_extraction, plan_units
 from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
 from pipeline.params import Section, read_section
-from pipeline.processes import pick_device
 from pipeline.run_time import read_extract
 from pipeline.skeleton import JOINTS
 
@@ -57,7 +57,7 @@ def main(
         crops=data / "crops" / "hrnet" / split,
         weights_of=partial(backbones.weights, split),
         build_network=partial(
-            build_extractor, kind="heatmaps", variant=backbones.variant, joints=len(JOINTS)
+            build_clip_maps, variant=backbones.variant, joints=len(JOINTS), features=False
         ),
         row_shape=_row_shape,
         batch=section.batch,

@@ -12,14 +12,13 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.extractors import build_extractor
+from models.clip_tokens import build_clip_tokens
 from models.vit import PATCH, embed_dim
+from pipeline.devices import pick_device
 from pipeline.extraction import extract, plan_extraction, plan_units
 from pipeline.failures import one_line
 from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.processes import pick_device
 from pipeline.run_time import read_extract
-from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)
 STAGE = "tokens"
@@ -56,9 +55,7 @@ def main(
         stage=STAGE,
         crops=data / "crops" / "vit" / split,
         weights_of=lambda _: Path(section.weights),
-        build_network=partial(
-            build_extractor, kind="tokens", variant=section.variant, joints=len(JOINTS)
-        ),
+        build_network=partial(build_clip_tokens, variant=section.variant),
         row_shape=partial(_row_shape, channels=embed_dim(section.variant)),
         batch=section.batch,
         device=pick_device(engine.device).type,

@@ -1,0 +1,62 @@
+"""RAFT over the crops of whole clips: what the stage flow runs.
+
+Shapes: B clips, T frames, H x W pixels.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from models.raft import build_raft, cells_from_pixels
+from models.weights import load_weights
+
+
+class ClipFlow(nn.Module):
+    """Flow from each frame of a clip to the next (JM-Pose, Eq. 1).
+
+    Args:
+        network: RAFT, with its weights.
+    """
+
+    def __init__(self, *, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return the flow.
+
+        Args:
+            crops: RGB, ``(B, T, H, W, 3)``, uint8.
+
+        Returns:
+            (dx, dy) in heatmap cells per frame step, ``(B, T - 1, 2, H / 4, W / 4)``.
+        """
+        frames = crops.permute(0, 1, 4, 2, 3)
+        first, second = (part.flatten(0, 1) for part in (frames[:, :-1], frames[:, 1:]))
+        flow = cells_from_pixels(self.network(first, second))
+        return flow.reshape(len(crops), -1, *flow.shape[1:])
+
+
+def build_clip_flow(
+    weights: Mapping[str, Tensor],
+    source: str,
+    crop_size: tuple[int, int],  # noqa: ARG001  RAFT takes any
+    *,
+    variant: str,
+    updates: int,
+) -> nn.Module:
+    """Build the network, frozen.
+
+    Args:
+        weights: Tensor of every parameter and buffer by name.
+        source: What errors call the weights.
+        crop_size: (height, width) of the crops in pixels.
+        variant: Variant of RAFT.
+        updates: Refinements per pair of frames.
+
+    Raises:
+        ValueError: If the weights do not fit.
+    """
+    network = build_raft(variant, updates)
+    load_weights(network, weights, source)
+    return ClipFlow(network=network).eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,15 @@
+"""Crops as the cache stores hold them, and as backbones read them."""
+
+from torch import Tensor
+
+
+def unit_frames(crops: Tensor) -> Tensor:
+    """Return the frames of all clips as images.
+
+    Args:
+        crops: RGB, ``(B, T, H, W, 3)``, uint8.
+
+    Returns:
+        RGB in [0, 1], ``(B * T, 3, H, W)``, float32, clip after clip.
+    """
+    return crops.flatten(0, 1).permute(0, 3, 1, 2).float() / 255

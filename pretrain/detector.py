@@ -69,9 +69,11 @@ def _loss(network: nn.Module, frames: Frames) -> Tensor:
 
 @app.command()
 def main(
-    scenes: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("out/scenes"),
-    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("out/detector.safetensors"),
-    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+    scenes: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("pretrain/out/scenes"),
+    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path(
+        "pretrain/out/detector.safetensors"
+    ),
+    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
 ) -> None:
     """Fit the network and write the average of its weights to OUT."""
     run = read_section(params, "detector", Detector)

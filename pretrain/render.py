@@ -39,8 +39,8 @@ WITH_FLOW = ("raft", "holdout")
 @app.command()
 def main(
     purpose: Annotated[str, typer.Argument(help="hrnet, raft or holdout.")],
-    out: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("out/scenes"),
-    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("pretrain/out/scenes"),
+    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
 ) -> None:
     """Render the videos of PURPOSE into OUT/PURPOSE."""
     cv2.setNumThreads(1)

@@ -106,9 +106,11 @@ def _loss(network: nn.Module, batch: Batch) -> Tensor:
 
 @app.command()
 def main(
-    scenes: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("out/scenes"),
-    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("out/vit.safetensors"),
-    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+    scenes: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("pretrain/out/scenes"),
+    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path(
+        "pretrain/out/vit.safetensors"
+    ),
+    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
 ) -> None:
     """Fit the network and write the average of its weights, linear head included, to OUT."""
     run = read_section(params, "vit", ViT)

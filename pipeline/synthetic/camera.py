@@ -40,7 +40,7 @@ class Camera:
 
 def draw_camera(rng: np.random.Generator, height: int, width: int, frames: int) -> Camera:
     """Draw a camera: from a tripod to a hand, quick pans being rare."""
-    pace = np.exp(rng.normal(-0.45, 1.1))
+    pace = np.exp(rng.normal(-0.5, 1.1))
     limits = np.array([9.0, 4.0, 0.03, 0.02])[:, None]
     rate = np.array([0.012, 0.035, 0.11]) * rng.uniform(0.7, 1.3, (4, 3))
     # Amplitudes fall with the rate: speed is spread evenly over the waves.

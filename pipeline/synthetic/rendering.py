@@ -50,7 +50,7 @@ class SyntheticVideo:
     ignored: tuple[tuple[Polygon, ...], ...]
 
 
-_CROSSING = 0.5
+_CROSSING = 0.58
 """Two boxes whose intersection over union is larger belong to people who cross."""
 
 

@@ -1,0 +1,175 @@
+"""Crop people through time: one affine transform per clip, the same for all of its frames.
+
+Reads: data/index, the boxes of a split, and the frames below ``data.root``.
+Writes: data/crops/<input>/<split>, a store of uint8 ``(clips, T, H, W, 3)`` RGB per video and
+variant, and clips.parquet; data/units/crop/<input>-<split>.json.
+Params: ``crop``; ``data`` and ``extract`` say where and how, and change no byte.
+
+The unit is a variant of a video. Its key holds what decides its pixels: frames, transform and
+mirroring of its clips, and the digests of the frames. The params that only decide how many
+variants or which boxes there are, or that the transform already shows, are no part of it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+import pyarrow as pa
+import typer
+from pydantic import Field
+
+from pipeline.augment import Augment
+from pipeline.build import build
+from pipeline.clips import ClipSettings, KeyFrames, VideoBoxes, clip_rows, key_positions
+from pipeline.cropping import CropTask
+from pipeline.data_set import read_data_set
+from pipeline.failures import one_line
+from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.run_time import read_extract
+from pipeline.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS
+from pipeline.tables import digest_rows, read_table, write_table
+from pipeline.units import Unit, modules_digest, stage_pins, unit_key
+from pipeline.video_frames import VideoFrames, videos_of_split
+
+app = typer.Typer(add_completion=False)
+PIXELS = pa.schema([CLIPS.field(name) for name in ("frames", "to_crop", "flipped")])
+"""Columns of the clip table that decide pixels."""
+
+
+class CropSize(Section):
+    """Height, width and time span of an input."""
+
+    height: Annotated[int, Field(gt=0, multiple_of=4)]
+    """Pixels."""
+    width: Annotated[int, Field(gt=0, multiple_of=4)]
+    """Pixels."""
+    delta: Annotated[int, Field(ge=0), OUT_OF_KEY]
+    """Neighbours on each side of the key frame: T = 2 delta + 1."""
+
+
+class Crop(Section):
+    """Params of this stage."""
+
+    hrnet: CropSize
+    """JM-Pose: 384 x 288."""
+    vit: CropSize
+    """VREMD: 256 x 192."""
+    enlarge: Annotated[float, Field(ge=1), OUT_OF_KEY]
+    """Factor on the box after its aspect was fixed: 1.25 in both papers."""
+    key_frames: Annotated[KeyFrames, OUT_OF_KEY]
+    """Frames that get a clip per box: the labelled ones, or all."""
+    variants: Annotated[int, Field(ge=1), OUT_OF_KEY]
+    """Variants of each train clip: the first is plain, the others are augmented."""
+    mirror: Annotated[bool, OUT_OF_KEY]
+    """Whether val clips get their mirror image as variant 1, for the flip test."""
+    augment: Annotated[Augment, OUT_OF_KEY]
+    """How augmented variants are drawn."""
+
+    def settings(self, name: Literal["hrnet", "vit"], *, train: bool) -> ClipSettings:
+        """Return how the clips of one input are cut."""
+        chosen = self.hrnet if name == "hrnet" else self.vit
+        augment = self.augment if train else None
+        return ClipSettings((chosen.height, chosen.width), self.enlarge, chosen.delta, augment)
+
+    def variants_of(self, split: str) -> Sequence[int]:
+        """Return the numbers of a split's variants."""
+        return range(self.variants if split == "train" else 1 + self.mirror)
+
+
+@app.command()
+@one_line
+def main(
+    input_: Annotated[Literal["hrnet", "vit"], typer.Option("--input", help="Network to cut for.")],
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the crops of every clip of SPLIT, for INPUT."""
+    section = read_section(params, "crop", Crop)
+    settings = section.settings(input_, train=split == "train")
+    root = Path(read_data_set(params).root)
+    boxes, frames = _read_sources(data, split, root, section.key_frames)
+    clips: list[pd.DataFrame] = []
+    found: list[Unit] = []
+    modules, pins = modules_digest("stages.crop"), stage_pins("stages.crop")
+    for video, source in sorted(boxes.items()):
+        for variant in section.variants_of(split):
+            rows = clip_rows(source, variant, settings)
+            clips.append(rows)
+            key = _key(rows, frames[video], settings, modules, pins)
+            found.append(Unit(f"{video}/v{variant}", key, _estimate(rows, settings)))
+    table = pd.concat(clips, ignore_index=True) if clips else pd.DataFrame(columns=CLIPS.names)
+    out = data / "crops" / input_ / split
+    done = build(
+        stage="crop",
+        out=out,
+        listing=data / "units" / "crop" / f"{input_}-{split}.json",
+        kind="crops",
+        units=found,
+        make_task=partial(CropTask, boxes, frames, settings),
+        run=read_extract(params, units)[1],
+        finish=lambda folder: write_table(folder / "clips.parquet", table, CLIPS),
+    )
+    typer.echo(
+        f"crop: {len(table)} clips of {len(boxes)} videos in {out} "
+        f"({done.computed} units computed, {done.reused} reused, {done.bytes / 1e6:.1f} MB)"
+    )
+
+
+def _read_sources(
+    data: Path, split: str, root: Path, key_frames: KeyFrames
+) -> tuple[dict[str, VideoBoxes], dict[str, VideoFrames]]:
+    """Return boxes and frames of the videos of a split that have boxes on key frames."""
+    own = "train" if split == "train" else "val"
+    videos = read_table(data / "index" / "videos.parquet", VIDEOS)
+    frames = read_table(data / "index" / "frames.parquet", FRAMES)
+    people = read_table(data / "index" / "people.parquet", PEOPLE)
+    people_of = dict(iter(people[people["split"] == own].groupby("video", sort=False)))
+    boxes = read_table(data / "boxes" / f"{split}.parquet", BOXES)
+    boxes_of = dict(iter(boxes.groupby("video", sort=False)))
+    sources: dict[str, VideoBoxes] = {}
+    pictures: dict[str, VideoFrames] = {}
+    for video, place, rows in videos_of_split(videos, frames, own, root):
+        mine = boxes_of.get(video, boxes.iloc[:0])
+        mine = mine[mine["frame"].isin(key_positions(rows, key_frames))]
+        if len(mine):
+            others = people_of.get(video, people.iloc[:0])
+            sources[video] = VideoBoxes(video, len(rows), mine, others)
+            pictures[video] = place
+    return sources, pictures
+
+
+def _key(
+    rows: pd.DataFrame,
+    frames: VideoFrames,
+    settings: ClipSettings,
+    modules: str,
+    pins: dict[str, str],
+) -> str:
+    used = sorted({int(frame) for wanted in rows["frames"] for frame in wanted})
+    height, width = settings.crop_size
+    return unit_key(
+        stage="crop",
+        params={"height": height, "width": width},
+        modules=modules,
+        pins=pins,
+        weights={},
+        device="cpu",
+        dtype="uint8",
+        batch=1,
+        clips=digest_rows(rows[PIXELS.names], PIXELS),
+        frames=[frames.sha256[frame] for frame in used],
+        inputs={},
+    )
+
+
+def _estimate(rows: pd.DataFrame, settings: ClipSettings) -> int:
+    height, width = settings.crop_size
+    return len(rows) * (2 * settings.delta + 1) * height * width * 3
+
+
+if __name__ == "__main__":
+    app()

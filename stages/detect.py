@@ -1,0 +1,208 @@
+"""Person boxes of a split: the annotated ones, those of a file, or those that a detector finds.
+
+Reads: data/index; for ``val`` also the file of detections, or the detector's weights and frames
+below ``data.root``.
+Writes: data/boxes/<split>.parquet and data/units/detect/<split>.json.
+Params: ``detect``, and ``crop.key_frames`` for the frames to look at; ``data`` and ``extract`` say
+where and how, and change no byte.
+
+``train`` and ``val_gt`` always take the annotated boxes. A detector works video by video: the unit
+is a video.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ConfigDict, Field
+
+from pipeline.clips import KeyFrames, key_positions
+from pipeline.data_set import read_data_set
+from pipeline.detect_units import STAGE, detect, plan_units
+from pipeline.detection_file import read_boxes
+from pipeline.detections import Detector, DetectTask, ground_truth_boxes
+from pipeline.failures import one_line
+from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.publish import write_listing
+from pipeline.receipts import hash_file
+from pipeline.run_time import read_extract
+from pipeline.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
+from pipeline.tables import read_table, write_table
+from pipeline.video_frames import VideoFrames, videos_of_split
+
+app = typer.Typer(add_completion=False)
+Kind = Literal["ground_truth", "file", "torchvision", "transformers", "hog"]
+
+
+class Detect(Section):
+    """Params of this stage."""
+
+    kind: Kind
+    """``ground_truth`` annotated boxes; ``file`` COCO results at ``data.detections``;
+    ``torchvision`` and ``transformers`` (RT-DETR, D-FINE) networks with ``weights``; ``hog``
+    OpenCV's, which needs no weights."""
+    variant: str
+    """Network of ``torchvision``: ``tiny``, the project's own, or a name that torchvision knows."""
+    weights: Annotated[str, OUT_OF_KEY]
+    """safetensors file, for ``transformers`` a folder; its content is part of the key."""
+    score_min: Annotated[float, Field(ge=0, le=1)]
+    """Detections with a lower score are left out: 0.2 in the public code."""
+    batch: Annotated[int, Field(ge=1), OUT_OF_KEY]
+    """Frames per forward pass; stands in the key by itself."""
+
+
+class KeyFrameChoice(Section):
+    """The one param of the section ``crop`` that this stage reads."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    key_frames: KeyFrames
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDetectTask:
+    """Makes the task of a worker: each loads its own detector."""
+
+    params: Detect
+    device: str
+    frames: Mapping[str, VideoFrames]
+    positions: Mapping[str, list[int]]
+
+    def __call__(self) -> DetectTask:
+        """Load the detector.
+
+        Raises:
+            ValueError: If its weights do not fit, or OpenCV has no HOG.
+        """
+        return DetectTask(
+            _load_detector(self.params, self.device),
+            self.frames,
+            self.positions,
+            batch=self.params.batch,
+            score_min=self.params.score_min,
+            source=self.params.kind,
+        )
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the person boxes of SPLIT."""
+    section = read_section(params, STAGE, Detect)
+    if split == "val" and section.kind not in ("ground_truth", "file"):
+        typer.echo(_run_detector(section, data, params, units))
+        return
+    own = "train" if split == "train" else "val"
+    videos, frames, people = (
+        table[table["split"] == own]
+        for table in (
+            read_table(data / "index" / "videos.parquet", VIDEOS),
+            read_table(data / "index" / "frames.parquet", FRAMES),
+            read_table(data / "index" / "people.parquet", PEOPLE),
+        )
+    )
+    if split == "val" and section.kind == "file":
+        source = Path(read_data_set(params).detections)
+        table, left_out = read_boxes(source, frames, videos, section.score_min), ""
+    else:
+        table = ground_truth_boxes(people, videos)
+        left_out = f", {len(people) - len(table)} people without joints or area left out"
+    out = data / "boxes" / f"{split}.parquet"
+    write_table(out, table, BOXES)
+    write_listing(data / "units" / STAGE / f"{split}.json", {})
+    typer.echo(f"{STAGE}: wrote {len(table)} boxes of {len(videos)} videos in {out}{left_out}")
+
+
+def _run_detector(section: Detect, data: Path, params: Path, part: str) -> str:
+    key_frames = read_section(params, "crop", KeyFrameChoice).key_frames
+    engine, run = read_extract(params, part)
+    videos = read_table(data / "index" / "videos.parquet", VIDEOS)
+    frames = read_table(data / "index" / "frames.parquet", FRAMES)
+    places: dict[str, VideoFrames] = {}
+    positions: dict[str, list[int]] = {}
+    for video, place, rows in videos_of_split(
+        videos, frames, "val", Path(read_data_set(params).root)
+    ):
+        places[video], positions[video] = place, list(key_positions(rows, key_frames))
+    device = "cpu" if section.kind == "hog" else _pick_device(engine.device)
+    units = plan_units(
+        places,
+        positions,
+        params=section.key_params(),
+        weights=_weights_digests(section),
+        device=device,
+        batch=section.batch,
+    )
+    make_task = MakeDetectTask(section, device, places, positions)
+    listing = data / "units" / STAGE / "val.json"
+    return detect(data / "boxes" / "val.parquet", listing, units, make_task, run)
+
+
+def _weights_digests(section: Detect) -> dict[str, str]:
+    """Return sha256 of each file of the detector, by name."""
+    place = Path(section.weights)
+    if section.kind == "hog":
+        return {}
+    expected = "folder" if section.kind == "transformers" else "file"
+    if not (place.is_dir() if expected == "folder" else place.is_file()):
+        raise ValueError(
+            f"{place}: expected the {expected} with the weights of detect.kind {section.kind!r}, "
+            "found none; put it there or name another in params.yaml (detect.weights)"
+        )
+    files = sorted(place.iterdir()) if expected == "folder" else [place]
+    return {file.name: hash_file(file) for file in files if file.is_file()}
+
+
+# Imports below stand where they are used: they take seconds, and annotated boxes need none of them.
+
+
+def _pick_device(kind: Literal["auto", "cpu", "cuda"]) -> str:
+    from pipeline.devices import pick_device  # noqa: PLC0415
+
+    return pick_device(kind).type
+
+
+def _load_detector(section: Detect, device: str) -> Detector:
+    if section.kind == "hog":
+        from pipeline.hog import HogDetector  # noqa: PLC0415
+
+        return HogDetector()
+    from models.people import TorchvisionPeople, TransformersPeople  # noqa: PLC0415
+    from pipeline.network_detector import NetworkDetector  # noqa: PLC0415
+
+    if section.kind == "torchvision":
+        from models.detector import build_detector  # noqa: PLC0415
+        from models.weights import load_weights  # noqa: PLC0415
+        from pipeline.weights import read_weights  # noqa: PLC0415
+
+        network = build_detector(section.variant)
+        load_weights(network, read_weights(Path(section.weights)), section.weights)
+        return NetworkDetector(TorchvisionPeople(network), device)
+    from transformers import AutoImageProcessor, AutoModelForObjectDetection  # noqa: PLC0415
+
+    try:
+        # Never from the network, and never a pickle.
+        model = AutoModelForObjectDetection.from_pretrained(
+            section.weights, local_files_only=True, use_safetensors=True
+        )
+        processor = AutoImageProcessor.from_pretrained(section.weights, local_files_only=True)
+    except OSError as error:
+        raise ValueError(
+            f"{section.weights}: expected config.json, preprocessor_config.json and "
+            f"model.safetensors of an object detector, got {error}; save the model there"
+        ) from error
+    return NetworkDetector(TransformersPeople(model, processor), device)
+
+
+if __name__ == "__main__":
+    # By its full name: workers of other machines cannot import what is called __main__.
+    from stages.detect import app as named
+
+    named()

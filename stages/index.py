@@ -1,0 +1,54 @@
+"""Index a data set: its videos, their frames on disk, the people labelled in them.
+
+Reads: the annotation files, the frame manifest and, where the annotations do not say the size of
+the pictures, the header of each video's first frame.
+Writes: data/index/{videos,frames,people}.parquet, sorted.
+Params: ``index`` (none so far), ``data``.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.data_set import read_data_set
+from pipeline.failures import one_line
+from pipeline.index import index_data_set
+from pipeline.manifest import read_manifest
+from pipeline.params import Section, read_section
+from pipeline.schemas import FRAMES, PEOPLE, VIDEOS
+from pipeline.tables import write_table
+
+app = typer.Typer(add_completion=False)
+
+
+class Index(Section):
+    """Params of this stage: there is nothing to choose."""
+
+
+@app.command()
+@one_line
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Turn annotations and manifest into sorted tables of videos, frames and people."""
+    read_section(params, "index", Index)
+    source, out = read_data_set(params), data / "index"
+    index = index_data_set(
+        Path(source.annotations), read_manifest(Path(source.manifest)), Path(source.root)
+    )
+    for name, frame, schema in (
+        ("videos", index.videos, VIDEOS),
+        ("frames", index.frames, FRAMES),
+        ("people", index.people, PEOPLE),
+    ):
+        write_table(out / f"{name}.parquet", frame, schema)
+    typer.echo(
+        f"index: {len(index.videos)} videos, {len(index.frames)} frames "
+        f"({int(index.frames['labelled'].sum())} labelled), {len(index.people)} people in {out}"
+    )
+
+
+if __name__ == "__main__":
+    app()

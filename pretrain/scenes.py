@@ -8,6 +8,7 @@ consecutive. Where flow was asked for, ``flow.npy`` and ``moving.npy`` lie besid
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.motion import exact_flow
 from pipeline.synthetic.rendering import SyntheticVideo, render_video
 from pipeline.synthetic.scene import build_scene
+
+_QUALITY = 95
+"""JPEG quality of the data set's frames (pipeline/synthetic/annotation.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], flow: bool) -> None
     for index, spec in enumerate(specs):
         video = render_video(spec)
         start = index * count
-        frames[start : start + count] = video.images
+        frames[start : start + count] = [as_stored(image) for image in video.images]
         ignored[start : start + count] = [bool(polygons) for polygons in video.ignored]
         people += [_people(video, frame, start + frame) for frame in range(count)]
         if flow:
@@ -97,6 +101,14 @@ def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], flow: bool) -> None
     video_of = np.repeat(np.arange(len(specs), dtype=np.int32), count)
     with (folder / "labels.npz").open("wb") as file:
         np.savez(file, allow_pickle=False, video=video_of, ignored=ignored, **joined)
+
+
+def as_stored(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as it comes back from the data set's JPEG files."""
+    swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, code = cv2.imencode(".jpg", swapped, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _people(video: SyntheticVideo, frame: int, position: int) -> dict[str, NDArray[np.generic]]:

@@ -52,6 +52,7 @@ class TokenReader(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.read = nn.Linear(backbone.embed_dim, joints * _CELLS**2)
+        nn.init.normal_(self.read.weight, std=0.001)
         self.unfold = nn.PixelShuffle(_CELLS)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -79,5 +79,6 @@ def _lines(title: str, total: int, what: str) -> Iterator[Advance]:
 
 def _line(title: str, done: int, total: int, what: str, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
-    left = time.strftime("%H:%M:%S", time.gmtime((total - done) / rate)) if done else "unknown"
-    return f"{title}: {done}/{total} {what}, {rate:.2f}/s, {left} left\n"
+    left = int((total - done) / rate) if done else 0
+    clock = f"{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}"
+    return f"{title}: {done}/{total} {what}, {rate:.2f}/s, {clock} left\n"

@@ -19,12 +19,9 @@ def timing_section(log: Path) -> PageSection:
         entry = json.loads(line)
         seconds[entry["stage"]].append(float(entry["seconds"]))
         sizes[entry["stage"]] += int(entry["bytes"])
-    rows = [
-        Row(
-            (stage, str(len(of_stage)), f"{sum(of_stage):.1f}", f"{max(of_stage):.2f}")
-            + (f"{sizes[stage] / 1e6:.1f}",)
-        )
-        for stage, of_stage in sorted(seconds.items())
-    ]
+    rows = []
+    for stage, spent in sorted(seconds.items()):
+        cells = (f"{sum(spent):.1f}", f"{max(spent):.2f}", f"{sizes[stage] / 1e6:.1f}")
+        rows.append(Row((stage, str(len(spent)), *cells)))
     columns = ("stage", "units computed", "seconds in all", "longest unit", "MB")
     return PageSection("timings", "Units computed here", tables=(Grid(columns, tuple(rows)),))

@@ -154,11 +154,16 @@ def _histories() -> pd.DataFrame:
 
 def _frame_reader(root: Path) -> Callable[[str, int], NDArray[np.uint8]]:
     frames = read_table(DATA / "index" / "frames.parquet", FRAMES)
-    files = frames[frames["split"] == "val"].set_index(["video", "entry"])[["file", "sha256"]]
+    val = frames[frames["split"] == "val"]
+    columns = (val[name].tolist() for name in ("video", "entry", "file", "sha256"))
+    files = {
+        (video, entry): (str(file), str(digest))
+        for video, entry, file, digest in zip(*columns, strict=True)
+    }
 
     def read(video: str, entry: int) -> NDArray[np.uint8]:
-        file, digest = files.loc[(video, entry)]
-        return read_frame(root, str(file), sha256=str(digest), image_size=None)
+        file, digest = files[video, entry]
+        return read_frame(root, file, sha256=digest, image_size=None)
 
     return read
 

@@ -17,6 +17,7 @@ from pipeline.devices import compute_dtype, pick_device
 from pipeline.engines import limit_threads
 from pipeline.heatmap import STRIDE
 from pipeline.history import History
+from pipeline.network_params import System
 from pipeline.params import read_section
 from pipeline.parent import DvcParent
 from pipeline.processes import (
@@ -27,7 +28,7 @@ from pipeline.processes import (
     wait_for_all,
 )
 from pipeline.run_time import Train
-from pipeline.schedule import HeadTraining
+from pipeline.schedule import Training
 from pipeline.schemas import CLIPS
 from pipeline.scratch import Scratch, find_scratch
 from pipeline.tables import digest_rows
@@ -47,20 +48,16 @@ FINISHED = "finished"
 class HeadRun:
     """What is trained on what."""
 
-    system: str
+    system: System
     section: str
     """Section of params.yaml, named like the stage."""
-    training: HeadTraining
+    training: Training
+    weights: str
+    """Folder below data/weights whose head is published as it is; "" = train."""
     params: Mapping[str, object]
     """Params that change the result, for the run's key."""
-    crops: str
-    """Input that the clips are cut for: ``hrnet`` or ``vit``."""
     crop_size: tuple[int, int]
     """Height and width of the crops, pixels."""
-    kinds: tuple[str, ...]
-    """Kinds of caches that the head reads."""
-    frames: int
-    """Frames T per clip that it reads."""
     build: Callable[[Mapping[str, tuple[int, ...]]], nn.Module]
     """Builds head and loss as one network, from the row shapes of the caches by kind."""
     loss: Loss
@@ -71,7 +68,7 @@ class HeadRun:
 
 
 def run_head(run: HeadRun, data: Path, params: Path) -> str:
-    """Train a head, or publish the weights that ``training.weights`` names.
+    """Train a head, or publish the weights that ``weights`` names.
 
     Killed at any moment and called again, it goes on from its last checkpoint and ends in the
     same bytes.
@@ -87,23 +84,27 @@ def run_head(run: HeadRun, data: Path, params: Path) -> str:
     Raises:
         ValueError: If params, caches or weights do not fit together, or memory is short.
     """
-    if run.training.weights:
+    if run.weights:
         return _publish_given(run, data)
+    if not (run.training.epochs or run.training.steps):
+        raise ValueError(
+            f"{run.section}: expected epochs or steps above 0, or the name of trained weights"
+        )
     settings = read_section(params, "train", Train)
     if settings.processes > 1 and process_count() == 1:
         start_processes(settings.processes, f"stages.{run.section}")
     target = read_section(params, "target", Target)
     parent = DvcParent()
     limit_threads(settings.threads)
-    crops = data / "crops" / run.crops / "train"
+    crops = data / "crops" / run.system.crops / "train"
     clips = read_clips(crops)
-    caches = Caches({kind: data / kind / "train" for kind in run.kinds}, run.frames)
+    caches = Caches({kind: data / kind / "train" for kind in run.system.kinds}, run.system.frames)
     table, held_out = _split(table_of(clips, crops / CLIP_TABLE), settings.holdout)
     key = unit_key(
         stage=run.section,
         params={
             **run.params,
-            "system": run.system,
+            "system": run.system.name,
             "target": target.key_params(),
             "train": settings.key_params() | {"processes": process_count()},
         },
@@ -117,7 +118,7 @@ def run_head(run: HeadRun, data: Path, params: Path) -> str:
         frames={},
         inputs=caches.digests,
     )
-    out = data / "runs" / run.system
+    out = data / "runs" / run.system.name
     scratch = find_scratch(out)
     scratch.refuse_copies(out)
     folder = scratch.unit_folder(run.section, key)
@@ -175,7 +176,7 @@ class _Feeds:
         # Without clips there is no row shape either: the feed's message is the better one.
         feed = self._feed(table, settings.resident)
         torch.manual_seed(run.training.seed)
-        network = run.build({kind: self.caches.row_shape(kind) for kind in run.kinds})
+        network = run.build({kind: self.caches.row_shape(kind) for kind in run.system.kinds})
         network.to(self.place.device)
         plan = Plan(
             training=run.training,
@@ -190,7 +191,9 @@ class _Feeds:
     def _feed(self, table: ClipTable, resident: str) -> ClipFeed:
         height, width = self.run.crop_size
         goal = Goal(
-            self.target, (height // STRIDE, width // STRIDE), self.target.sigma.of(self.run.crops)
+            self.target,
+            (height // STRIDE, width // STRIDE),
+            self.target.sigma.of(self.run.system.crops),
         )
         device = self.place.device
         on_gpu = resident == "gpu" and device.type == "cuda"
@@ -214,14 +217,14 @@ class _Feeds:
 
 def _publish_given(run: HeadRun, data: Path) -> str:
     """Publish weights that somebody trained before, once they fit this head."""
-    source = data / "weights" / run.training.weights / f"{run.system}.safetensors"
+    source = data / "weights" / run.weights / f"{run.system.name}.safetensors"
     shapes = {
-        kind: Caches({kind: data / kind / "train"}, run.frames).row_shape(kind)
-        for kind in run.kinds
+        kind: Caches({kind: data / kind / "train"}, run.system.frames).row_shape(kind)
+        for kind in run.system.kinds
     }
     head = run.head(run.build(shapes))
     run.load_weights(head, read_weights(source), str(source))
-    out = data / "runs" / run.system
+    out = data / "runs" / run.system.name
     scratch = find_scratch(out)
     scratch.refuse_copies(out)
     folder = scratch.folder / "publish" / scratch.lock_of_out(out)

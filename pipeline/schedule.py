@@ -15,7 +15,7 @@ class Training(Section):
     """Params of one training run: AdamW with a step schedule, as both papers have it (Sec. 4.1)."""
 
     epochs: Count
-    """Passes over the clips; 0 where ``steps`` says how long."""
+    """Passes over the clips; 0 where ``steps`` says how long. With both 0 nothing is trained."""
     steps: Count
     """Steps of the optimiser; 0 where ``epochs`` says how long."""
     batch: Annotated[int, Field(ge=1)]
@@ -37,7 +37,7 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _one_length(self) -> "Training":
-        if bool(self.epochs) == bool(self.steps):
+        if self.epochs and self.steps:
             raise ValueError(
                 f"give epochs or steps and set the other to 0, got epochs {self.epochs} and steps "
                 f"{self.steps}"
@@ -64,10 +64,3 @@ class Training(Section):
         passed = sum(step >= milestone * unit for milestone in self.milestones)
         warm = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         return self.lr * warm * self.decay**passed
-
-
-class HeadTraining(Training):
-    """Params of a head's training run."""
-
-    weights: str
-    """Folder below data/weights whose head is published as it is, untrained; "" = train."""

@@ -105,9 +105,9 @@ def detection(
 def _matched(overlap: NDArray[np.float64]) -> int:
     """Return how many detections, best first, find a person of their own at IoU 0.5."""
     free = np.ones(overlap.shape[1], np.bool_)
-    for row in overlap:
-        best = int((row * free).argmax(initial=0)) if free.any() else 0
-        if free.any() and row[best] * free[best] >= 0.5:
+    for row in overlap if free.any() else ():
+        best = int((row * free).argmax())
+        if row[best] * free[best] >= 0.5:
             free[best] = False
     return int((~free).sum())
 

@@ -1,0 +1,75 @@
+"""The run that fits a network: its schedule, its average, what it saves."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.weights import read_weights
+from pretrain.fitting import Fitting, fit
+
+RUN = Fitting(
+    seed=1,
+    steps=40,
+    batch=8,
+    lr=0.05,
+    warm_up=5,
+    weight_decay=0.1,
+    clip=10.0,
+    average=0.9,
+    bfloat16=False,
+)
+
+
+def source() -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    while True:
+        yield torch.randn(8, 3, generator=generator)
+
+
+def loss(network: nn.Module, batch: Tensor) -> Tensor:
+    wanted = batch @ torch.tensor([[1.0], [-2.0], [0.5]])
+    return (network(batch) - wanted).square().mean()
+
+
+def test_the_average_is_that_of_a_literal_run(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network, twin = nn.Linear(3, 1), nn.Linear(3, 1)
+    twin.load_state_dict(network.state_dict())
+
+    average = fit(network, loss, source(), RUN, tmp_path / "a.safetensors")
+
+    optimiser = torch.optim.AdamW(
+        [{"params": [twin.weight], "weight_decay": 0.0}, {"params": [twin.bias]}],
+        lr=RUN.lr,
+        betas=(0.9, 0.99),
+        weight_decay=0.0,
+    )
+    mean = twin.weight.detach().clone()
+    batches = source()
+    for step in range(RUN.steps):
+        done = (step - 5) / 35
+        share = (step + 1) / 5 if step < 5 else 0.5 * (1 + math.cos(math.pi * done))
+        for group in optimiser.param_groups:
+            group["lr"] = RUN.lr * share
+        optimiser.zero_grad()
+        loss(twin, next(batches)).backward()
+        nn.utils.clip_grad_norm_(twin.parameters(), 10.0)
+        optimiser.step()
+        keep = min(0.9, (step + 1) / (step + 51))
+        mean = keep * mean + (1 - keep) * twin.weight.detach()
+    torch.testing.assert_close(average.weight, mean)
+    assert torch.equal(read_weights(tmp_path / "a.safetensors")["weight"], average.weight)
+    assert not average.training
+
+
+def test_the_loss_comes_down(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network = nn.Linear(3, 1)
+    before = loss(network, next(source())).item()
+
+    average = fit(network, loss, source(), RUN, tmp_path / "a.safetensors")
+
+    assert loss(average, next(source())).item() < before / 4

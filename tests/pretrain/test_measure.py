@@ -1,0 +1,92 @@
+"""Held-out figures: counted by hand where they are small, perfect where the answer is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.heatmap import encode
+from pretrain.crops import Crops, labels_in_crop, plain_matrix
+from pretrain.measure import detection, flow_error, pose_ap
+from pretrain.pairs import Pairs
+from pretrain.scenes import Scenes, read_scenes
+
+
+@pytest.fixture(scope="module")
+def scenes(scenes_folder: Path) -> Scenes:
+    return read_scenes(scenes_folder)
+
+
+def test_true_heatmaps_score_100(scenes: Scenes, crops: Crops) -> None:
+    people = iter(range(len(scenes.frame)))
+
+    def truth(images: Tensor) -> Tensor:
+        maps = []
+        for _ in images:
+            person = next(people)
+            to_crop = plain_matrix(scenes.boxes[person], crops)
+            joints, visible = labels_in_crop(scenes, person, to_crop, False, crops.size)
+            maps.append(encode(joints, visible, (32, 24), crops.sigma))
+        return torch.from_numpy(np.stack(maps))
+
+    figures = pose_ap(truth, scenes, crops)
+
+    assert figures["map"] == pytest.approx(100, abs=0.5)
+    assert 0.9 < figures["peak_median"] <= 1
+
+
+def test_noise_scores_little(scenes: Scenes, crops: Crops) -> None:
+    generator = torch.Generator().manual_seed(1)
+
+    figures = pose_ap(
+        lambda images: torch.rand(len(images), 15, 32, 24, generator=generator), scenes, crops
+    )
+
+    assert figures["map"] < 15
+
+
+def test_recall_and_precision_count_people_once() -> None:
+    frames = np.zeros((2, 20, 30, 3), np.uint8)
+    scenes = Scenes(
+        frames=frames,
+        video=np.zeros(2, np.int32),
+        ignored=np.array([False, True]),
+        frame=np.array([0, 0, 1], np.int32),
+        keypoints=np.zeros((3, 15, 2)),
+        visible=np.zeros((3, 15), np.int8),
+        boxes=np.array([[0.0, 0, 10, 10], [15, 0, 10, 10], [0, 0, 5, 5]]),
+        head_boxes=np.zeros((3, 4)),
+    )
+
+    def detector(images: list[Tensor]) -> list[dict[str, Tensor]]:
+        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 3, 3], [15, 0, 25, 10]])
+        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.3, 0.1])} for _ in images]
+
+    figures = detection(detector, scenes, threshold=0.2)
+
+    # The frame with ignored people is left out; one of two people is found by one of three boxes.
+    assert figures == {"recall": 1 / 2, "precision": 1 / 3}
+
+
+def test_flow_error_is_the_mean_distance_on_people() -> None:
+    flow = torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 3
+    people = torch.zeros(1, 16, 16, dtype=torch.bool)
+    people[:, :4] = True
+    sight = torch.zeros_like(people)
+    sight[:, :2] = True
+    image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+
+    def estimate(first: Tensor, _second: Tensor) -> Tensor:
+        wrong = torch.zeros(len(first), 2, 16, 16)
+        wrong[:, 0, 2:] = 3
+        wrong[:, 1] = 4
+        return wrong
+
+    figures = flow_error(estimate, iter([Pairs(image, image, flow, people, sight)]))
+
+    assert figures["epe"] == pytest.approx(4.5)
+    assert figures["epe_in_sight"] == pytest.approx(5)
+    assert figures["zero_epe"] == pytest.approx(3)

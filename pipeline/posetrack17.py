@@ -52,7 +52,6 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
                 f"`annopoints` of points with id, x and y, got {error!r}; mend that frame"
             ) from error
     people = columns.people()
-    says_labelled = None not in columns.labelled
     has_people = np.bincount(people.frame, minlength=len(entries)) > 0
     return Annotations(
         path=path,
@@ -60,8 +59,8 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         file_names=tuple(columns.names),
         image_ids=np.array(columns.numbers, dtype=np.int64),
         image_sizes=np.zeros((len(entries), 2), dtype=np.int32),
-        labelled=np.array(columns.labelled, dtype=bool) if says_labelled else has_people,
-        says_labelled=says_labelled,
+        labelled=np.array(columns.labelled, dtype=bool) if columns.says_labelled else has_people,
+        says_labelled=columns.says_labelled,
         tags=("",) * len(entries),
         regions=regions.table(),
         people=people,
@@ -94,7 +93,8 @@ class _Columns:
     def __init__(self, path: Path) -> None:
         self.names: list[str] = []
         self.numbers = array("q")
-        self.labelled: list[object] = []
+        self.labelled = array("b")
+        self.says_labelled = True
         self._frame = array("i")
         self._track_id = array("q")
         self._points = NumberTable(path, "annolist, person {}, annopoints", 4 * len(SLOTS))
@@ -108,7 +108,8 @@ class _Columns:
         number = entry.get("imgnum")
         self.numbers.append(-1 if number in (None, []) else one(number))
         flag = entry.get("is_labeled")
-        self.labelled.append(None if flag in (None, []) else one(flag))
+        self.says_labelled &= flag not in (None, [])
+        self.labelled.append(0 if flag in (None, []) else one(flag))
         for person in _list(entry, "annorect"):
             self._add_person(person, frame, truth=truth)
 

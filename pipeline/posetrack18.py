@@ -45,17 +45,18 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         image_ids = np.array(array("q", [image["id"] for image in images]), dtype=np.int64)
         names = tuple(image["file_name"] + "" for image in images)
         sizes = array("i", [image.get(side, 0) for image in images for side in ("height", "width")])
-        flags = [image.get("is_labeled") for image in images]
+        says_labelled = all(image.get("is_labeled") is not None for image in images)
+        labelled = array("b", [image.get("is_labeled") or 0 for image in images])
         tags = tuple(image.get("tag", "") + "" for image in images)
         videos = {image.get("video_id", image.get("vid_id")) for image in images}
     except MALFORMED as error:
         raise ValueError(
             f"{path}: images: expected objects with an integer `id`, a text `file_name` and, if "
-            f"any, integer `height` and `width`, got {error!r}; write those keys for every image"
+            "any, integer `height` and `width` and a boolean `is_labeled`, got "
+            f"{error!r}; write those keys for every image"
         ) from error
     _refuse_images(path, len(images), len(entries), len(videos) if truth else 1)
     people = _people(values, entries, path, truth=truth)
-    says_labelled = None not in flags
     has_people = np.bincount(people.frame, minlength=len(images)) > 0
     return Annotations(
         path=path,
@@ -63,7 +64,7 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         file_names=names,
         image_ids=image_ids,
         image_sizes=np.array(sizes, dtype=np.int32).reshape(-1, 2),
-        labelled=np.array(flags, dtype=bool) if says_labelled else has_people,
+        labelled=np.array(labelled, dtype=bool) if says_labelled else has_people,
         says_labelled=says_labelled,
         tags=tags,
         regions=_regions(images if truth else [], path).table(),

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.failures import one_line
 from pipeline.scoring import score_folders
+from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 
@@ -33,9 +34,7 @@ def main(
     values = score_folders(gt_dir, pred_dir, protocol.value, oks=not no_oks)
     text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(out)
+    write_file(out, text.encode())
     total = values["ap_total"]
     typer.echo(
         f"score: {protocol.value} AP {'-' if total is None else f'{total:.2f}'} over "

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipeline import posetrack17, posetrack18
 from pipeline.annotations import NO_SCORE, person_boxes
 from pipeline.posetrack import read_annotations, read_predictions
 from pipeline.skeleton import JOINT_SLOTS, SLOTS
@@ -225,6 +228,39 @@ def test_faulty_ground_truth_says_where_what_and_the_cure(
     with pytest.raises(ValueError, match="000001_mpii_test") as caught:
         read_annotations(save(tmp_path, file))
     assert message in str(caught.value)
+
+
+ANYTHING = st.sampled_from(
+    [None, True, -1, 0, 2**70, 1.5, "", "nose", [], [1], [[1]], [None], {}, {"x": 1}, ["a", "b"]]
+)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 5), choices=st.lists(st.integers(0, 10**6), max_size=9), new=ANYTHING)
+def test_whatever_stands_anywhere_in_a_file_it_is_read_or_refused_as_bad_input(
+    old: bool, seed: int, choices: list[int], new: object
+) -> None:
+    truth, predicted = random_pair(seed)
+    for file, is_truth in ((truth, True), (predicted, False)):
+        changed: Any = as_2017(file, truth=is_truth) if old else file
+        place = changed
+        for choice in choices:
+            keys = list(place) if isinstance(place, dict) else range(len(place))
+            if not keys:
+                break
+            key = keys[choice % len(keys)]
+            if not isinstance(place[key], dict | list) or choice % 5 == 0:
+                place[key] = new
+                break
+            place = place[key]
+        parse = posetrack17.parse if old else posetrack18.parse
+        try:
+            read = parse(changed, Path("fuzzed.json"), truth=is_truth)
+        except ValueError as error:
+            assert "fuzzed.json" in str(error)  # noqa: PT017
+            continue
+        assert np.isfinite(read.people.keypoints).all()
 
 
 def test_a_number_beyond_floats_is_refused_like_infinity(tmp_path: Path) -> None:

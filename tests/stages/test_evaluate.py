@@ -1,0 +1,181 @@
+"""The evaluate stage on a small set: what it writes, that it repeats, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from pipeline.posetrack import read_annotations
+from pipeline.schemas import BOXES, PEOPLE, VIDEOS
+from pipeline.scoring import score_folders
+from pipeline.tables import read_table, write_table
+from stages.evaluate import CURVES, ERRORS, VIDEO_SCORES, app
+from tests.posetrack_documents import random_pair, write
+
+ROOT = Path(__file__).parents[2]
+ANNOTATIONS = Path("data/raw/toy/annotations")
+PARAMS: dict[str, Any] = {
+    "data": {
+        "name": "toy",
+        "root": "data/raw/toy",
+        "annotations": str(ANNOTATIONS),
+        "manifest": "data/raw/toy/frames.manifest",
+        "detections": "data/raw/toy/detections.json",
+    },
+    "detect": {"kind": "file", "score_min": 0.2},
+    "crop": {"key_frames": "labelled", "variants": 4, "augment": {"seed": 3}},
+    "finetune_backbone": {"folds": 2, "training": {"seed": 5}},
+    "train_jmpose": {"training": {"seed": 7}},
+    "predict": {"decode": "dark", "score": "maximum_times_box", "flip": False},
+    "evaluate": {"protocol": "poseval", "hard_share": 0.5, "curve_points": 20},
+}
+
+
+def run(system: str = "jmpose") -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["--system", system])
+    return result.exit_code, result.stderr
+
+
+def read(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(Path("data/metrics", name).read_text(encoding="utf-8"))
+    return values
+
+
+def make(videos: int) -> None:
+    """Make what the stage reads below the working directory."""
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(PARAMS, file)
+    rows, people = [], []
+    for number in range(videos):
+        truth, predicted = random_pair(number)
+        for image, tag in zip(truth["images"], ("clean", "blurred", "clean"), strict=False):
+            image["tag"] = tag
+        name = f"video{number}"
+        write(ANNOTATIONS / "val", {name: truth})
+        for split in ("val", "val_gt"):
+            write(Path("data/predictions/jmpose") / split, {name: predicted})
+        labels = read_annotations(ANNOTATIONS / "val" / f"{name}.json").people
+        frames = len(truth["images"])
+        rows.append((name, "val", frames, 100, 100, "posetrack18", f"val/{name}.json"))
+        for row, (frame, box) in enumerate(zip(labels.frame, labels.boxes_xywh, strict=True)):
+            people.append((name, "val", int(frame), row, -1, -1, *box, *box, [0.0] * 51))
+    table = pd.DataFrame(people, columns=PEOPLE.names)
+    write_table(Path("data/index/videos.parquet"), pd.DataFrame(rows, columns=VIDEOS.names), VIDEOS)
+    write_table(Path("data/index/people.parquet"), table, PEOPLE)
+    boxes = [(p[0], p[2], p[3], *p[6:10], 0.9, -1, "file") for p in people[::2]]
+    write_table(Path("data/boxes/val.parquet"), pd.DataFrame(boxes, columns=BOXES.names), BOXES)
+    Path("data/runs/jmpose").mkdir(parents=True)
+    Path("data/runs/jmpose/weights.safetensors").write_bytes(b"weights")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_metrics_hold_the_scores_of_every_split_and_subset(place: Path) -> None:
+    del place
+    make(6)
+    assert run() == (0, "")
+    metrics = read("jmpose.json")
+    assert set(metrics) == {"val", "val_gt", "val_hard", "val_gt_hard"}
+    expected = score_folders(ANNOTATIONS / "val", Path("data/predictions/jmpose/val"), "poseval")
+    got = metrics["val"]
+    assert set(got) == {*expected, "tags", "visible", "occluded"}
+    for name in ("ap", "joint_ap", "groups", "oks"):
+        assert got[name] == pytest.approx(expected[name], abs=5.1e-5)
+    for name in ("n_gt", "n_pred", "n_tp", "n_frames_used", "joints", "protocol"):
+        assert got[name] == expected[name]
+    assert metrics["val_gt"] == got
+    assert 0 < metrics["val_hard"]["n_frames_used"] < got["n_frames_used"]
+    assert {tag: values["n_frames_used"] for tag, values in got["tags"].items()}.keys() == {
+        "clean",
+        "blurred",
+    }
+
+
+def test_provenance_says_what_made_the_numbers_and_nothing_of_this_machine(place: Path) -> None:
+    make(6)
+    assert run() == (0, "")
+    facts = read("jmpose.provenance.json")
+    assert facts["protocol"] == "poseval"
+    assert facts["data_set"] == "toy"
+    assert facts["labels"]["val_files"] == 6
+    assert len(facts["labels"]["sha256"]) == 64
+    assert facts["box_source"] == {"val": "file", "val_gt": "ground truth"}
+    assert 0.4 < facts["box_recall"] <= 1
+    assert facts["decode"] == "dark"
+    assert facts["score_rule"] == "maximum_times_box"
+    assert facts["flip"] is False
+    assert (facts["variants"], facts["folds"]) == (4, 2)
+    assert facts["seed"] == {"crop.augment.seed": 3, "train_jmpose.training.seed": 7}
+    assert len(facts["weights_sha256"]["weights.safetensors"]) == 64
+    assert str(place) not in json.dumps(facts)
+
+
+def test_a_second_run_writes_the_same_bytes(place: Path) -> None:
+    del place
+    make(5)
+    assert run() == (0, "")
+    files = sorted(Path("data/metrics").iterdir()) + sorted(Path("data/evaluation").rglob("*.*"))
+    assert len(files) == 5
+    before = [file.read_bytes() for file in files]
+    assert run() == (0, "")
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_tables_have_their_schemas_and_both_splits(place: Path) -> None:
+    del place
+    make(5)
+    assert run() == (0, "")
+    folder = Path("data/evaluation/jmpose")
+    for name, schema in (("curves", CURVES), ("videos", VIDEO_SCORES), ("errors", ERRORS)):
+        table = read_table(folder / f"{name}.parquet", schema)
+        assert set(table["split"]) == {"val", "val_gt"}
+    videos = read_table(folder / "videos.parquet", VIDEO_SCORES)
+    assert len(videos) == 10
+
+
+def test_a_set_without_val_videos_gives_nulls(place: Path) -> None:
+    del place
+    make(0)
+    assert run() == (0, "")
+    metrics = read("jmpose.json")
+    for values in metrics.values():
+        assert values["ap_total"] is None
+        assert values["n_frames_used"] == 0
+    facts = read("jmpose.provenance.json")
+    assert facts["box_recall"] is None
+    assert facts["labels"]["val_files"] == 0
+
+
+def test_missing_predictions_and_keys_and_systems_are_one_line(place: Path) -> None:
+    del place
+    make(2)
+    code, error = run("nobody")
+    assert code == 1
+    assert "got 'nobody'" in error
+    params = PARAMS | {"predict": {"decode": "dark", "flip": False}}
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(params, file)
+    code, error = run()
+    assert code == 1
+    assert "expected the key predict.score" in error
+    Path("data/predictions/jmpose/val/video1.json").unlink()
+    code, error = run()
+    assert code == 1
+    assert len(error.splitlines()) == 1
+    assert "video1.json: expected a JSON file, found nothing" in error
+    assert not Path("data/metrics").exists()
+
+
+def test_it_starts_without_torch() -> None:
+    code = "import sys, stages.evaluate, stages.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

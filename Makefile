@@ -4,6 +4,9 @@ VENV := .venv
 SETUP_DONE := $(VENV)/setup-done
 UV := 0.13.8
 
+# A file's tests share what is dear to set up; slow files come first (tests/conftest.py).
+TWO_CORES := -n 2 --dist loadfile --no-loadscope-reorder
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONHASHSEED := 0
 
@@ -25,10 +28,10 @@ repro: setup
 	@python -m stages.show_results
 
 test: setup
-	python -m pytest -n 2 --dist worksteal
+	python -m pytest $(TWO_CORES)
 
 test-fast: setup
-	python -m pytest -n 2 --dist worksteal -m "not slow"
+	python -m pytest $(TWO_CORES) -m "not slow"
 
 lint: setup
 	ruff check .

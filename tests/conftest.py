@@ -23,3 +23,9 @@ def shared() -> Path:
 def pytest_report_header() -> str:
     found = "found" if SHARED.is_dir() else "absent"
     return f"shared reference material: {found}; CI={os.environ.get('CI')}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow files, so that the other core has the many short ones to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -20,7 +20,8 @@ def hook(event, arguments):
         path = os.path.abspath(os.fsdecode(arguments[0]))
         if path.startswith(os.environ["POSEREEL_TEST_CLONE"] + os.sep):
             line = json.dumps([sys.orig_argv[1:], path, str(arguments[1])])
-            descriptor = os.open(log + "." + str(os.getpid()), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+            descriptor = os.open(log + "." + str(os.getpid()), flags)
             os.write(descriptor, line.encode() + b"\\n")
             os.close(descriptor)
 if len(sys.orig_argv) > 2 and sys.orig_argv[1] == "-m" and sys.orig_argv[2].startswith("stages."):
@@ -50,7 +51,9 @@ def commit(folder: Path) -> None:
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git and return what it prints."""
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -68,10 +71,10 @@ def run(folder: Path, *arguments: str, opened: Path | None = None) -> str:
             "POSEREEL_TEST_OPENED": str(opened),
             "POSEREEL_TEST_CLONE": str(folder),
         }
+    command = [sys.executable, "-m", *arguments]
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True,
-        env=environment,
-    )  # fmt: skip
+        command, cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout + done.stderr
 

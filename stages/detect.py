@@ -186,7 +186,9 @@ def _load_detector(section: Detect, device: str) -> Detector:
         load_weights(network, read_weights(Path(section.weights)), section.weights)
         return NetworkDetector(TorchvisionPeople(network), device)
     from transformers import AutoImageProcessor, AutoModelForObjectDetection  # noqa: PLC0415
+    from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
+    disable_progress_bar()
     try:
         # Never from the network, and never a pickle.
         model = AutoModelForObjectDetection.from_pretrained(

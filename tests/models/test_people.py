@@ -1,0 +1,55 @@
+"""Both libraries' detectors behind one face: the library's own boxes, of people only."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+from models.detector import PERSON
+from models.people import TorchvisionPeople, TransformersPeople
+from tests.tiny_detectors import LABELS, lively_fcos, save_transformers
+
+FRAMES = torch.randint(0, 256, (2, 60, 90, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
+
+
+def test_torchvision_detectors_are_asked_in_their_own_language() -> None:
+    network = lively_fcos()
+    with torch.inference_mode():
+        found = TorchvisionPeople(network)(FRAMES)
+        said = network([frame.permute(2, 0, 1) / 255 for frame in FRAMES])
+    assert sum(len(scores) for _, scores in found) > 0
+    for (boxes, scores), result in zip(found, said, strict=True):
+        people = result["labels"] == PERSON
+        torch.testing.assert_close(boxes, result["boxes"][people])
+        torch.testing.assert_close(scores, result["scores"][people])
+
+
+@pytest.mark.parametrize("name", ["rt_detr", "d_fine"])
+def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_path: Path) -> None:
+    save_transformers(tmp_path, name)
+    model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True).eval()
+    processor = AutoImageProcessor.from_pretrained(tmp_path, local_files_only=True)
+    with torch.inference_mode():
+        found = TransformersPeople(model, processor)(FRAMES)
+        outputs = model(
+            **processor(images=[frame.numpy() for frame in FRAMES], return_tensors="pt")
+        )
+    for index, (boxes, scores) in enumerate(found):
+        # RT-DETR's own rule: the best 20 of all (query, label) pairs, boxes by their centre.
+        chances = outputs.logits[index].sigmoid().flatten()
+        best = chances.topk(20).indices
+        people = [i for i in best.tolist() if LABELS[i % 2] == "person" and chances[i] > 0.05]
+        torch.testing.assert_close(scores, chances[people])
+        x, y, w, h = outputs.pred_boxes[index][[i // 2 for i in people]].unbind(-1)
+        corners = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
+        torch.testing.assert_close(boxes, corners * torch.tensor([90, 60, 90, 60]))
+        assert len(boxes) > 0
+
+
+def test_a_model_without_people_is_refused(tmp_path: Path) -> None:
+    save_transformers(tmp_path, "rt_detr")
+    model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True)
+    model.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}
+    with pytest.raises(ValueError, match=r"got \['LABEL_0', 'LABEL_1'\]; correct id2label"):
+        TransformersPeople(model, None)

@@ -1,0 +1,183 @@
+"""A tiny PoseTrack18-style data set for tests of stages: black frames with one bright joint each.
+
+Every frame shows one white pixel per person, on the nose, so that a crop can be searched for it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from pipeline.manifest import write_manifest
+from pipeline.skeleton import SLOTS
+
+HEIGHT, WIDTH = 60, 90
+PARAMS: dict[str, Any] = {
+    "data": {
+        "name": "small",
+        "root": "raw",
+        "annotations": "raw/annotations",
+        "manifest": "raw/frames.manifest",
+        "detections": "raw/detections.json",
+    },
+    "extract": {"engine": "local", "workers": 1, "threads": 1, "device": "cpu", "devices": []},
+    "index": {},
+    "detect": {
+        "kind": "ground_truth",
+        "variant": "tiny",
+        "weights": "raw/detector.safetensors",
+        "score_min": 0.2,
+        "batch": 2,
+    },
+    "crop": {
+        "hrnet": {"height": 128, "width": 96, "delta": 1},
+        "vit": {"height": 64, "width": 48, "delta": 2},
+        "enlarge": 1.25,
+        "key_frames": "labelled",
+        "variants": 1,
+        "mirror": False,
+        "augment": {
+            "seed": 5,
+            "rotation": 45.0,
+            "rotation_limit": 45.0,
+            "rotation_chance": 0.6,
+            "scale": 0.35,
+            "half_body_chance": 0.3,
+            "flip_chance": 0.5,
+        },
+    },
+}
+
+
+def joints(video: int, frame: int, person: int) -> np.ndarray:
+    """Return 17 slots ``(17, 3)`` of a person: ears unlabelled, one ankle occluded."""
+    random = np.random.default_rng((video, person))
+    slots = np.column_stack([random.integers(-4, 5, (17, 2)), np.ones(17)]).astype(float)
+    slots[:, :2] += (20 + 45 * person + frame, 30)
+    slots[3:5] = 0
+    slots[16, 2] = 0
+    return slots
+
+
+def document(
+    split: str, video: int, frames: int = 5, people: int = 2, labelled: tuple[int, ...] = (0, 2, 4)
+) -> dict[str, Any]:
+    """Return the content of a video's annotation file."""
+    first = 1000 * video
+    images = [
+        {
+            "id": first + frame,
+            "file_name": f"images/{split}/v{video}/{frame:06d}.png",
+            "is_labeled": frame in labelled,
+            "height": HEIGHT,
+            "width": WIDTH,
+            "vid_id": f"v{video}",
+            "nframes": frames,
+        }
+        for frame in range(frames)
+    ]
+    annotations = []
+    for frame in labelled:
+        for person in range(people):
+            slots = joints(video, frame, person)
+            centre = slots[0, :2]
+            annotations.append(
+                {
+                    "id": 10 * (first + frame) + person,
+                    "image_id": first + frame,
+                    "track_id": person,
+                    "keypoints": slots.ravel().tolist(),
+                    "bbox": [centre[0] - 8, centre[1] - 10, 16.0, 20.0],
+                    "bbox_head": [centre[0] - 2, centre[1] - 2, 4.0, 4.0],
+                }
+            )
+    categories = [{"id": 1, "name": "person", "keypoints": list(SLOTS)}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def picture(video: int, frame: int, people: int = 2) -> np.ndarray:
+    """Return a frame, black but for one white pixel on each person's nose."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for person in range(people):
+        x, y = joints(video, frame, person)[0, :2].astype(int)
+        image[y, x] = 255
+    return image
+
+
+def write_video(root: Path, split: str, video: int, **shape: Any) -> None:  # noqa: ANN401
+    """Write annotations and frames of one video."""
+    content = document(split, video, **shape)
+    write_json(root / "annotations" / split / f"v{video}.json", content)
+    for frame, image in enumerate(content["images"]):
+        file = root / image["file_name"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), picture(video, frame))
+
+
+def write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def take_in(root: Path) -> None:
+    """Write the manifest of everything on disk."""
+    files = [file.relative_to(root).as_posix() for file in root.glob("images/**/*.*")]
+    write_manifest(root / "frames.manifest", root, files)
+
+
+def make_data_set(root: Path, train: tuple[int, ...] = (1, 2), val: tuple[int, ...] = (3,)) -> None:
+    """Write a data set with videos of two people over five frames."""
+    for split, videos in (("train", train), ("val", val)):
+        for video in videos:
+            write_video(root, split, video)
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    take_in(root)
+
+
+def write_params(path: Path, changes: Mapping[str, object]) -> None:
+    """Write params.yaml with some values changed, by their dotted names."""
+    values = json.loads(json.dumps(PARAMS))
+    for name, value in changes.items():
+        *place, last = name.split(".")
+        section = values
+        for part in place:
+            section = section[part]
+        section[last] = value
+    with path.open("w") as file:
+        YAML(typ="safe").dump(values, file)
+
+
+class Workspace:
+    """A folder that looks like a DVC repository, with the small data set and its params."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.root = folder / "raw"
+        (folder / ".dvc").mkdir(parents=True)
+        (folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
+        monkeypatch.chdir(folder)
+        self.set_params()
+
+    def set_params(self, **changes: object) -> None:
+        """Write params.yaml; double underscores stand for dots."""
+        dotted = {name.replace("__", "."): value for name, value in changes.items()}
+        write_params(self.folder / "params.yaml", dotted)
+
+    def run(self, app: Any, *words: str) -> Result:  # noqa: ANN401
+        """Run a stage in this process."""
+        return CliRunner().invoke(app, list(words))
+
+    def files(self, place: str) -> dict[str, bytes]:
+        """Return the content of all files below a folder of the workspace."""
+        folder = self.folder / place
+        return {
+            file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }

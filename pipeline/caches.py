@@ -61,19 +61,22 @@ class Caches:
             )
         return shapes[0]
 
-    def rows(self, name: str) -> int:
-        """Return the number of rows of a unit.
+    def refuse_other_clips(self, clips: Mapping[str, int]) -> None:
+        """Check that every store holds exactly the clips of a clip table.
+
+        Args:
+            clips: Number of clips of every unit that will be read.
 
         Raises:
-            ValueError: If the stores disagree.
+            ValueError: If a store lacks a unit or has another number of rows.
         """
-        counts = {kind: store.rows(name) for kind, store in self._stores.items()}
-        if len(set(counts.values())) != 1:
-            raise ValueError(
-                f"unit {name!r}: expected as many rows in every store, got {counts}; run the "
-                f"stages {' and '.join(counts)} again"
-            )
-        return next(iter(counts.values()))
+        for kind, store in self._stores.items():
+            for name, count in clips.items():
+                if store.rows(name) != count:
+                    raise ValueError(
+                        f"{self._folders[kind]}: unit {name!r}: expected {count} rows, as the clip "
+                        f"table has, got {store.rows(name)}; run the stage {kind} again"
+                    )
 
     def buffers(self, rows: int, *, pinned: bool = False) -> dict[str, Tensor]:
         """Return buffers for so many rows.

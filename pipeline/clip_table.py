@@ -36,6 +36,16 @@ class ClipTable:
         """V, 1 where there is no clip."""
         return max(1, len(self.keypoints))
 
+    @property
+    def units(self) -> dict[str, int]:
+        """Number of clips of every unit, ``<video>/v<variant>``."""
+        videos, counts = np.unique(self.videos.astype(str), return_counts=True)
+        return {
+            f"{video}/v{variant}": int(count)
+            for video, count in zip(videos, counts, strict=True)
+            for variant in range(len(self.keypoints))
+        }
+
     def of_videos(self, wanted: Callable[[str], bool]) -> "ClipTable":
         """Return the clips of some videos.
 

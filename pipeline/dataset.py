@@ -168,12 +168,16 @@ class MappedSource:
         table: The clips.
         caches: Their stores.
         device: Where the batches go.
+
+    Raises:
+        ValueError: If the stores hold other clips than the table.
     """
 
     def __init__(self, table: ClipTable, caches: Caches, device: torch.device) -> None:
         self._table = table
         self._caches = caches
         self._device = device
+        caches.refuse_other_clips(table.units)
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -237,7 +241,8 @@ class ResidentSource:
         device: Where they go.
 
     Raises:
-        ValueError: If the GPU's free memory does not suffice for all variants.
+        ValueError: If the stores hold other clips than the table, or the GPU's free memory does
+            not suffice for all variants.
     """
 
     def __init__(self, table: ClipTable, caches: Caches, device: torch.device) -> None:
@@ -245,6 +250,7 @@ class ResidentSource:
         self._caches = caches
         self._device = device
         self._variants: dict[int, Batch] = {}
+        caches.refuse_other_clips(table.units)
         self._refuse_too_much()
 
     def _refuse_too_much(self) -> None:

@@ -1,0 +1,99 @@
+"""Transformer pieces of VREMD: multi-head attention, feed-forward network, post-norm block.
+
+The blocks normalise after each residual sum, as in the first Transformer (Vaswani et al., 2017,
+Sec. 3.1). A pre-norm block would divide every token by its own length before attention reads it,
+and so undo the masks by which VREMD multiplies its tokens.
+
+Shapes: B sequences, N queries, M context tokens, D channels.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def feed_forward(in_width: int, hidden_width: int, out_width: int) -> nn.Sequential:
+    """Build the two-layer network with GELU that works on each token alone."""
+    return nn.Sequential(
+        nn.Linear(in_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, out_width)
+    )
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention of queries over a context; self-attention if both are one.
+
+    Args:
+        width: Channels D per token.
+        heads: Number of attention heads.
+
+    Raises:
+        ValueError: If ``heads`` does not divide ``width``.
+    """
+
+    def __init__(self, *, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(
+                f"attention: expected heads that divide the width, got {heads} heads for a width "
+                f"of {width}"
+            )
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        """Let every query gather from the context.
+
+        Args:
+            queries: ``(B, N, D)``.
+            context: ``(B, M, D)``.
+
+        Returns:
+            ``(B, N, D)``.
+        """
+        query = self._split(self.query(queries))
+        key, value = map(self._split, self.key_value(context).chunk(2, dim=-1))
+        gathered = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.project(gathered.transpose(1, 2).flatten(2))
+        return out
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        """Turn ``(B, N, D)`` into ``(B, heads, N, D / heads)``."""
+        return torch.unflatten(tokens, -1, (self.heads, -1)).transpose(1, 2)
+
+
+class PostNormBlock(nn.Module):
+    """Self-attention, then the feed-forward network, each followed by sum and LayerNorm.
+
+    Args:
+        width: Channels D per token.
+        heads: Number of attention heads.
+        mlp_ratio: Hidden width of the feed-forward network, in units of D.
+    """
+
+    def __init__(self, *, width: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(width=width, heads=heads)
+        self.attention_norm = nn.LayerNorm(width)
+        self.mlp = feed_forward(width, mlp_ratio * width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map ``(B, N, D)`` to ``(B, N, D)``, each token with zero mean and unit deviation."""
+        tokens = self.attention_norm(tokens + self.attention(tokens, tokens))
+        out: Tensor = self.mlp_norm(tokens + self.mlp(tokens))
+        return out
+
+
+def post_norm_blocks(depth: int, *, width: int, heads: int, mlp_ratio: int) -> nn.Sequential:
+    """Build ``depth`` post-norm blocks in a row.
+
+    Raises:
+        ValueError: If ``depth`` is not positive.
+    """
+    if depth < 1:
+        raise ValueError(f"transformer depth: expected at least 1 block, got {depth}")
+    return nn.Sequential(
+        *(PostNormBlock(width=width, heads=heads, mlp_ratio=mlp_ratio) for _ in range(depth))
+    )

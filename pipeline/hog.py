@@ -1,6 +1,6 @@
 """OpenCV's people detector: histograms of oriented gradients and a linear SVM (Dalal, CVPR 2005).
 
-Its weights are inside OpenCV, so that it needs no file; OpenCV 5 moved it out of the main modules.
+Its weights are inside OpenCV, so that it needs no file. OpenCV 5 dropped it, hence the pin below 5.
 On the 41 real frames beside which it was tuned it finds about nine of ten people who stand.
 """
 
@@ -21,18 +21,9 @@ SHRINK = np.array([0.15, 0.05])
 
 
 class HogDetector:
-    """Finds standing people.
-
-    Raises:
-        ValueError: If this OpenCV has no HOG detector.
-    """
+    """Finds standing people."""
 
     def __init__(self) -> None:
-        if not hasattr(cv2, "HOGDescriptor"):
-            raise ValueError(
-                f"detect.kind: hog needs cv2.HOGDescriptor, which OpenCV {cv2.__version__} lacks; "
-                "choose another detector or install opencv-python-headless below 5"
-            )
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
 

@@ -74,7 +74,7 @@ class MakeDetectTask:
         """Load the detector.
 
         Raises:
-            ValueError: If its weights do not fit, or OpenCV has no HOG.
+            ValueError: If its weights do not fit.
         """
         return DetectTask(
             _load_detector(self.params, self.device),

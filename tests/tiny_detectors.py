@@ -73,8 +73,8 @@ def save_transformers(folder: Path, name: str) -> None:
     model = {"rt_detr": _rt_detr, "d_fine": _d_fine}[name]()
     with torch.no_grad():
         for parameter, values in model.named_parameters():
-            # Random networks are sure that there is nothing anywhere.
-            if "class_embed" in parameter and parameter.endswith("bias"):
+            # Fresh networks give every query the same scores: spread them over both labels.
+            if "class_embed" in parameter:
                 values.normal_()
     model.save_pretrained(folder)
     RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)

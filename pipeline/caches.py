@@ -1,5 +1,6 @@
-"""The cached tensors of clips, read together: heatmaps, flow, features, tokens."""
+"""The cached tensors of clips, read together: crops, heatmaps, flow, features, tokens."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from torch import Tensor
 from pipeline.store import Store
 
 Rows = Mapping[str, Tensor]
-"""One float16 buffer ``(rows, *row shape)`` per store."""
+"""One buffer ``(rows, *row shape)`` per store, of its dtype."""
+
+_DTYPES = defaultdict(lambda: torch.float16, crops=torch.uint8)
 
 
 class Caches:

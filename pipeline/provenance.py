@@ -62,17 +62,6 @@ def lookup(values: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN
     return found
 
 
-def seeds(values: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
-    """Return every param called ``seed`` below a section, by its dotted key."""
-    found: dict[str, int] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= seeds(value, f"{prefix}{name}.")
-        elif name == "seed":
-            found[f"{prefix}{name}"] = value
-    return found
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

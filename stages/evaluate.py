@@ -23,7 +23,7 @@ from pipeline.failures import one_line
 from pipeline.params import Section, read_params, read_section
 from pipeline.posetrack import read_annotations, read_predictions
 from pipeline.posetrack_pool import VideoPair
-from pipeline.provenance import label_version, lookup, seeds, weight_digests
+from pipeline.provenance import label_version, lookup, weight_digests
 from pipeline.schemas import BOXES, PEOPLE, VIDEOS
 from pipeline.skeleton import GROUPS
 from pipeline.tables import read_table, write_table
@@ -35,24 +35,26 @@ SPLITS = ("val", "val_gt")
 
 TRAINED_BY = {
     "hrnet": "finetune_backbone",
-    "refine": "train_control",
-    "fuse": "train_control",
+    "refine": "train_control.maps",
+    "fuse": "train_control.maps",
     "jmpose": "train_jmpose",
-    "vit": "train_control",
-    "fuse_vit": "train_control",
+    "vit": "train_control.tokens",
+    "fuse_vit": "train_control.tokens",
     "vremd": "train_vremd",
 }
-"""Section of params.yaml that trained each system."""
+"""Where params.yaml describes the training of each system."""
 
 STATED = {
     "detector": "detect.kind",
     "box_score_min": "detect.score_min",
     "key_frames": "crop.key_frames",
     "variants": "crop.variants",
+    "augment_seed": "crop.augment.seed",
     "flip": "predict.flip",
     "folds": "finetune_backbone.folds",
     "decode": "predict.decode",
     "score_rule": "predict.score",
+    "weights": "predict.weights",
 }
 """Params that a number is worth little without, by what provenance calls them."""
 
@@ -147,12 +149,11 @@ def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> Spli
 def _provenance(system: str, section: Evaluate, data: DataSet, params: Path) -> dict[str, Any]:
     """State what made the numbers; nothing in it depends on when or where they were made."""
     values = read_params(params)
-    trained_by = TRAINED_BY[system]
+    stated = STATED | {"seed": f"{TRAINED_BY[system]}.seed"}
     boxes = read_table(DATA / "boxes" / "val.parquet", BOXES)
     people = read_table(DATA / "index" / "people.parquet", PEOPLE)
     weights = DATA / "backbones" if system == "hrnet" else DATA / "runs" / system
-    facts = {name: lookup(values, key, params) for name, key in STATED.items()}
-    trained = seeds(lookup(values, trained_by, params), f"{trained_by}.")
+    facts = {name: lookup(values, key, params) for name, key in stated.items()}
     return facts | {
         "system": system,
         "protocol": section.protocol,
@@ -161,7 +162,6 @@ def _provenance(system: str, section: Evaluate, data: DataSet, params: Path) -> 
         "labels": label_version(Path(data.annotations)),
         "box_source": {"val": "+".join(sorted(set(boxes["source"]))), "val_gt": "ground truth"},
         "box_recall": box_recall(people[people["split"] == "val"], boxes),
-        "seed": seeds(lookup(values, "crop", params), "crop.") | trained,
         "weights_sha256": weight_digests(weights),
     }
 

@@ -314,6 +314,14 @@ def test_joints_that_do_not_count_leave_the_ranking_with_their_predictions() -> 
     assert hidden["joint_ap"]["nose"] is None
 
 
+def test_a_prediction_that_hits_nobody_stays_wrong_whichever_joints_count() -> None:
+    truth = add_person(document(1), 0, everywhere(100, 100), flag=0)
+    matches = matched([(truth, add_prediction(document(1), 0, everywhere(500, 500)))])
+    assert matches.partner.tolist() == [-1]
+    nothing = np.zeros((1, 15), bool)
+    assert score(matches, joints=nothing)["n_pred"] == [1] * 15
+
+
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6))
 def test_a_subset_of_frames_is_scored_like_a_file_of_those_frames(seed: int) -> None:

@@ -30,9 +30,9 @@ PARAMS: dict[str, Any] = {
     },
     "detect": {"kind": "file", "score_min": 0.2},
     "crop": {"key_frames": "labelled", "variants": 4, "augment": {"seed": 3}},
-    "finetune_backbone": {"folds": 2, "training": {"seed": 5}},
-    "train_jmpose": {"training": {"seed": 7}},
-    "predict": {"decode": "dark", "score": "maximum_times_box", "flip": False},
+    "finetune_backbone": {"folds": 2, "seed": 5},
+    "train_jmpose": {"seed": 7},
+    "predict": {"decode": "dark", "score": "product", "flip": False, "weights": "last"},
     "evaluate": {"protocol": "poseval", "hard_share": 0.5, "curve_points": 20},
 }
 
@@ -112,10 +112,10 @@ def test_provenance_says_what_made_the_numbers_and_nothing_of_this_machine(place
     assert facts["box_source"] == {"val": "file", "val_gt": "ground truth"}
     assert 0.4 < facts["box_recall"] <= 1
     assert facts["decode"] == "dark"
-    assert facts["score_rule"] == "maximum_times_box"
+    assert facts["score_rule"] == "product"
     assert facts["flip"] is False
     assert (facts["variants"], facts["folds"]) == (4, 2)
-    assert facts["seed"] == {"crop.augment.seed": 3, "train_jmpose.training.seed": 7}
+    assert (facts["seed"], facts["augment_seed"]) == (7, 3)
     assert len(facts["weights_sha256"]["weights.safetensors"]) == 64
     assert str(place) not in json.dumps(facts)
 
@@ -162,7 +162,7 @@ def test_missing_predictions_and_keys_and_systems_are_one_line(place: Path) -> N
     code, error = run("nobody")
     assert code == 1
     assert "got 'nobody'" in error
-    params = PARAMS | {"predict": {"decode": "dark", "flip": False}}
+    params = PARAMS | {"predict": {"decode": "dark", "flip": False, "weights": "last"}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)
     code, error = run()

@@ -25,7 +25,7 @@ from pipeline.params import read_section
 from pipeline.skeleton import JOINTS
 from pipeline.synthetic.dataset import SEED_RANGES
 from pipeline.weights import read_weights, write_weights
-from pretrain.detector import Detector
+from pretrain.detector import SCORE_MIN, Detector
 from pretrain.hrnet import HRNet
 from pretrain.measure import detection, flow_error, pose_ap
 from pretrain.pairs import held_out_pairs, read_moving_scenes
@@ -38,8 +38,6 @@ app = typer.Typer(add_completion=False)
 
 Run = HRNet | ViT | Raft | Detector
 
-SCORE_MIN = 0.2
-"""The pipeline's detect.score_min, at which the detector is measured."""
 _PAIRS = 1000
 _ROUNDED = torch.float16
 

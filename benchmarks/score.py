@@ -4,10 +4,11 @@ The set is made from a seed: people walk through ignore polygons, predictions ar
 some are missed, some come twice, one in ten is nowhere near a person. Imports are not counted,
 reading the JSON files is.
 
-    python -m benchmarks.score [--quick] [--json FILE]
+    python benchmarks/score.py [--quick] [--json FILE]
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +18,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from pipeline.scoring import score_folders
-from pipeline.skeleton import JOINTS, SLOTS
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.posetrack_pool import Protocol  # noqa: E402
+from pipeline.scoring import score_folders  # noqa: E402
+from pipeline.skeleton import JOINTS, SLOTS  # noqa: E402
 
 FRAMES_PER_VIDEO = 100
+PROTOCOLS: tuple[Protocol, ...] = ("poseval", "posetrack21")
 
 
 app = typer.Typer(add_completion=False)
@@ -40,7 +45,7 @@ def main(
         root = Path(folder)
         made = make_set(root, videos=videos, labelled=labelled, people=people, seed=7)
         figures: Row = {"videos": videos, "labelled_frames": labelled, **made}
-        for protocol in ("poseval", "posetrack21"):
+        for protocol in PROTOCOLS:
             cpu, wall = time.process_time(), time.perf_counter()
             score = score_folders(root / "gt", root / "pred", protocol, oks=False)
             figures[protocol] = {

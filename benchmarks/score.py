@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.posetrack_pool import Protocol  # noqa: E402
-from pipeline.scoring import score_folders  # noqa: E402
-from pipeline.skeleton import JOINTS, SLOTS  # noqa: E402
+from pipeline.posetrack_pool import Protocol
+from pipeline.scoring import score_folders
+from pipeline.skeleton import JOINTS, SLOTS
 
 FRAMES_PER_VIDEO = 100
 PROTOCOLS: tuple[Protocol, ...] = ("poseval", "posetrack21")

@@ -27,7 +27,6 @@ from pipeline.skeleton import JOINTS, SLOTS
 FRAMES_PER_VIDEO = 100
 PROTOCOLS: tuple[Protocol, ...] = ("poseval", "posetrack21")
 
-
 app = typer.Typer(add_completion=False)
 Row = dict[str, Any]
 

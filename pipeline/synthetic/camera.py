@@ -46,7 +46,9 @@ def draw_camera(rng: np.random.Generator, height: int, width: int, frames: int) 
     rate = np.array([0.012, 0.035, 0.11]) * rng.uniform(0.7, 1.3, (4, 3))
     # Amplitudes fall with the rate: speed is spread evenly over the waves.
     amplitude = np.minimum(pace, 3.0) * limits * rng.normal(0, 1, (4, 3)) * (0.012 / rate)
-    drift = np.array([0.45 * unit, 0.12 * unit, 0.0012, 0.0008]) * rng.normal(0, 1, 4) * min(pace, 3.0)
+    drift = (
+        np.array([0.45 * unit, 0.12 * unit, 0.0012, 0.0008]) * rng.normal(0, 1, 4) * min(pace, 3.0)
+    )
     # Bounded travel: people must not all leave the picture in a long video.
     drift *= min(1.0, 40 / max(frames, 1))
     return Camera(height, width, amplitude, rate, rng.random((4, 3)), drift)

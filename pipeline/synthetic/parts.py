@@ -55,7 +55,7 @@ PART = {part.name: index for index, part in enumerate(PARTS)}
 _PROFILES = {
     "torso": ((-0.1, -0.03, 0.06, 0.2, 0.6, 1.0, 1.03), (0.3, 0.62, 0.94, 0.92, 0.76, 0.8, 0.74)),
     "hips": ((0.78, 0.95, 1.15, 1.26), (0.86, 1.0, 0.98, 0.6)),
-    "neck": ((-0.6, 0.4, 1.6), (0.8, 0.8, 1.3)),
+    "neck": ((-0.6, 0.4, 1.6), (0.8, 0.8, 1.0)),
     "head": ((-0.06, 0.0, 0.15, 0.4, 0.7, 0.9, 1.04), (0.1, 0.62, 0.92, 1.0, 0.92, 0.66, 0.1)),
     "nose": ((-0.1, 1.1, 1.4), (0.4, 1.0, 0.3)),
     "upper_arm": (
@@ -122,7 +122,7 @@ def part_grid(part: Part, length: float, scale: float) -> Grid:
     """Return the grid of a part whose bone has ``length`` head sizes, ``scale`` pixels each."""
     start, end = part.reach
     rows = max(int(np.ceil((end - start) * length * scale)), 6)
-    columns = max(int(np.ceil(2 * _MARGIN * part.width * scale)), 8)
+    columns = max(int(np.ceil(2 * _MARGIN * part.width * scale)), 10)
     step_v, step_s = (end - start) / rows, 2 * _MARGIN / columns
     # Rows beyond both ends keep the border transparent for the interpolation.
     v = np.asarray(start + (np.arange(-1, rows + 1) + 0.5) * step_v, np.float64)

@@ -173,7 +173,7 @@ def aligned(switch: dict[str, Any]) -> tuple[VREMD, VREMD]:
     with torch.no_grad():
         # Leave the start, at which some layers are zero.
         for parameter in whole.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
+            parameter.add_(0.2 * torch.randn_like(parameter))
     ours = whole.state_dict()
     kept = {
         k: ours[k]

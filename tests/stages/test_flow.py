@@ -1,0 +1,64 @@
+"""Cached flow against RAFT asked pair by pair."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.raft import build_raft, cells_from_pixels
+from pipeline.store import Store
+from pipeline.weights import write_weights
+from stages.flow import app
+from tests.pipeline.tiny_caches import random_store, values_of
+from tests.stages.tiny_project import Project
+
+CLIPS = {"alley": 2}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "repo")
+    random_store(project.data / "crops/hrnet/val", "crops", 1, CLIPS)
+    torch.manual_seed(0)
+    write_weights(project.folder / "raft.safetensors", build_raft("raft_small").state_dict())
+    return project
+
+
+def section(project: Project, **changes: object) -> dict[str, object]:
+    weights = str(project.folder / "raft.safetensors")
+    return {"variant": "raft_small", "updates": 2, "weights": weights, "batch": 5} | changes
+
+
+def test_flow_goes_from_each_frame_to_the_next_in_cells(project: Project) -> None:
+    result = project.run(app, "--split", "val", flow=section(project))
+    assert result.exit_code == 0, result.output
+    torch.manual_seed(0)
+    built = build_raft("raft_small", updates=2)
+    store = Store(project.data / "flow/val", "flow")
+    frames = torch.from_numpy(values_of("crops", "alley/v0", 2))[1].permute(0, 3, 1, 2)
+    got = store.read("alley/v0", [1])[0]
+    assert got.shape == (4, 2, 16, 8)
+    for step in range(4):
+        with torch.no_grad():
+            pixels = built(frames[step : step + 1], frames[step + 1 : step + 2])
+        alone = cells_from_pixels(pixels)[0].numpy()
+        assert np.abs(got[step] - alone).max() < 5e-3 * max(1, np.abs(alone).max())
+
+
+def test_params_weights_and_batch_make_other_units(project: Project) -> None:
+    seen = set()
+    for changes in ({}, {"updates": 1}, {"batch": 8}):
+        assert project.run(app, "--split", "val", flow=section(project, **changes)).exit_code == 0
+        seen.add((project.data / "units/flow/val.json").read_bytes())
+    copy = project.folder / "copy.safetensors"
+    copy.write_bytes((project.folder / "raft.safetensors").read_bytes())
+    moved = project.run(app, "--split", "val", flow=section(project, weights=str(copy)))
+    assert "0 units computed, 1 reused" in moved.output
+    assert len(seen) == 3
+
+
+def test_missing_weights_are_named(project: Project) -> None:
+    result = project.run(app, "--split", "val", flow=section(project, weights="nowhere.bin"))
+    assert result.exit_code == 1
+    assert "nowhere.bin" in result.stderr

@@ -1,0 +1,34 @@
+"""Cached tokens against the vision transformer asked frame by frame."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.vit import build_vit, embed_dim
+from pipeline.store import Store
+from pipeline.weights import write_weights
+from stages.tokens import app
+from tests.pipeline.tiny_caches import CROP, random_store, values_of
+from tests.stages.tiny_project import Project
+
+
+def test_every_frame_has_the_tokens_that_the_transformer_gives_it_alone(tmp_path: Path) -> None:
+    project = Project(tmp_path / "repo")
+    random_store(project.data / "crops/vit/val", "crops", 2, {"alley": 3})
+    torch.manual_seed(0)
+    built = build_vit("tiny", CROP)
+    weights = project.folder / "vit.safetensors"
+    write_weights(weights, built.state_dict())
+    section = {"variant": "tiny", "weights": str(weights), "batch": 7}
+    result = project.run(app, "--split", "val", tokens=section)
+    assert result.exit_code == 0, result.output
+    store = Store(project.data / "tokens/val", "tokens")
+    for unit in ("alley/v0", "alley/v1"):
+        crops = torch.from_numpy(values_of("crops", unit, 3))
+        got = store.read(unit, range(3))
+        assert got.shape == (3, 5, 8, embed_dim("tiny"))
+        for clip, frame in ((0, 0), (2, 4)):
+            with torch.no_grad():
+                alone = built(crops[clip, frame].permute(2, 0, 1)[None].float() / 255)[0].numpy()
+            assert np.abs(got[clip, frame] - alone).max() < 5e-3 * np.abs(alone).max()

@@ -42,12 +42,12 @@ class HogDetector:
         return [self._detect(frame) for frame in frames]
 
     def _detect(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        found, weights = self._hog.detectMultiScale(
+        found, margins = self._hog.detectMultiScale(
             frame, winStride=(STRIDE, STRIDE), padding=(PADDING, PADDING), scale=SCALE
         )
         boxes = np.asarray(found, dtype=np.float64).reshape(-1, 4)
-        weights = np.asarray(weights, dtype=np.float64).reshape(-1)
-        sure = weights > LEAST_WEIGHT
-        low = boxes[sure, :2] + boxes[sure, 2:] * SHRINK
-        high = boxes[sure, :2] + boxes[sure, 2:] * (1 - SHRINK)
-        return np.hstack([low, high]), weights[sure] / (1 + weights[sure])
+        weights = np.asarray(margins, dtype=np.float64).reshape(-1)
+        boxes, weights = boxes[weights > LEAST_WEIGHT], weights[weights > LEAST_WEIGHT]
+        low = boxes[:, :2] + boxes[:, 2:] * SHRINK
+        high = boxes[:, :2] + boxes[:, 2:] * (1 - SHRINK)
+        return np.hstack([low, high]), weights / (1 + weights)

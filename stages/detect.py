@@ -195,7 +195,7 @@ def _load_detector(section: Detect, device: str) -> Detector:
             section.weights, local_files_only=True, use_safetensors=True
         )
         processor = AutoImageProcessor.from_pretrained(section.weights, local_files_only=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"{section.weights}: expected config.json, preprocessor_config.json and "
             f"model.safetensors of an object detector, got {error}; save the model there"

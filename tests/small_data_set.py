@@ -5,6 +5,7 @@ Every frame shows one white pixel per person, on the nose, so that a crop can be
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.manifest import write_manifest
 from pipeline.skeleton import SLOTS
+from pipeline.units import modules_digest, stage_pins
 
 HEIGHT, WIDTH = 60, 90
 PARAMS: dict[str, Any] = {
@@ -153,6 +155,9 @@ def write_params(path: Path, changes: Mapping[str, object]) -> None:
         YAML(typ="safe").dump(values, file)
 
 
+_MODULES, _PINS = cache(modules_digest), cache(stage_pins)
+
+
 class Workspace:
     """A folder that looks like a DVC repository, with the small data set and its params."""
 
@@ -162,6 +167,10 @@ class Workspace:
         (folder / ".dvc").mkdir(parents=True)
         (folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
         monkeypatch.chdir(folder)
+        # The code does not change while tests run: parse it once.
+        for module in ("stages.crop", "pipeline.detect_units"):
+            monkeypatch.setattr(f"{module}.modules_digest", _MODULES)
+            monkeypatch.setattr(f"{module}.stage_pins", _PINS)
         self.set_params()
 
     def set_params(self, **changes: object) -> None:

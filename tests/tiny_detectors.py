@@ -76,6 +76,8 @@ def save_transformers(folder: Path, name: str) -> None:
             # Fresh networks give every query the same scores: spread them over both labels.
             if "class_embed" in parameter:
                 values.normal_()
+            if "class_embed" in parameter and parameter.endswith("bias"):
+                values.copy_(torch.tensor([0.0, 2.0]))
     model.save_pretrained(folder)
     RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
 

@@ -1,0 +1,343 @@
+"""The stage crop: pixels and joints agree, units are reused or not, bad frames stop it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.clip_table import read_clips
+from pipeline.skeleton import JOINTS
+from pipeline.store import Store
+from stages import detect, index
+from stages.crop import app
+from tests.small_data_set import (
+    Workspace,
+    document,
+    joints,
+    make_data_set,
+    take_in,
+    write_json,
+    write_video,
+)
+
+NOSE = JOINTS.index("nose")
+HRNET = ("--input", "hrnet", "--split")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    place = Workspace(tmp_path, monkeypatch)
+    make_data_set(place.root)
+    prepare(place)
+    return place
+
+
+def prepare(workspace: Workspace) -> None:
+    assert workspace.run(index.app).exit_code == 0
+    for split in ("train", "val", "val_gt"):
+        assert workspace.run(detect.app, "--split", split).exit_code == 0
+
+
+def crop(workspace: Workspace, *words: str) -> str:
+    result = workspace.run(app, *words)
+    assert result.exit_code == 0, result.stderr
+    return result.output.splitlines()[-1]
+
+
+def clips(place: str) -> tuple[pd.DataFrame, Store]:
+    return read_clips(Path(place)), Store(Path(place), "crops")
+
+
+def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_frame(
+    workspace: Workspace,
+) -> None:
+    """One transform for all frames of a clip and its joints, exact to a tenth of a pixel."""
+    workspace.set_params(crop__variants=6)
+    crop(workspace, *HRNET, "train")
+    table, store = clips("data/crops/hrnet/train")
+    assert len(table) == 2 * 6 * 6
+    seen = 0
+    for row in table.to_dict("records"):
+        pixels = store.read(f"{row['video']}/v{row['variant']}", [row["clip"]])[0]
+        matrix = row["to_crop"].reshape(2, 3)
+        for step, frame in enumerate(row["frames"]):
+            x, y = joints(int(row["video"][1:]), frame, row["person"])[0, :2]
+            expected = matrix @ [x, y, 1]
+            if row["frame"] == frame:
+                at = row["keypoints"].reshape(15, 2)[NOSE]
+                np.testing.assert_allclose(at, expected, atol=1e-9)
+            if not (10 < expected[0] < 85 and 10 < expected[1] < 117):
+                continue
+            columns, rows = np.meshgrid(np.arange(96), np.arange(128))
+            near = np.hypot(columns - expected[0], rows - expected[1]) < 9
+            light = pixels[step, ..., 0] * near.astype(float)
+            assert light.max() > 100
+            found = [(light * columns).sum() / light.sum(), (light * rows).sum() / light.sum()]
+            np.testing.assert_allclose(found, expected, atol=0.2)
+            seen += 1
+    assert seen > 120
+
+
+def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Workspace) -> None:
+    zarr = pytest.importorskip("zarr")
+    line = crop(workspace, "--input", "vit", "--split", "val_gt")
+    assert line.startswith("crop: 6 clips of 1 videos in data/crops/vit/val_gt (1 units computed")
+    table, store = clips("data/crops/vit/val_gt")
+    assert list(table["frame"]) == [0, 0, 2, 2, 4, 4]
+    assert list(table["frames"].iloc[0]) == [0, 0, 0, 1, 2]
+    assert list(table["frames"].iloc[5]) == [2, 3, 4, 4, 4]
+    group = zarr.open_group("data/crops/vit/val_gt", mode="r")
+    assert dict(group.attrs) == {"posereel_format": 1, "kind": "crops"}
+    theirs = group["v3/v0"]
+    assert theirs.shape == (6, 5, 64, 48, 3)
+    np.testing.assert_array_equal(theirs[:], store.read("v3/v0", range(6)))
+
+
+def test_the_mirrored_val_clips_are_the_mirror_images(workspace: Workspace) -> None:
+    workspace.set_params(crop__mirror=True)
+    crop(workspace, *HRNET, "val")
+    table, store = clips("data/crops/hrnet/val")
+    assert list(table["flipped"]) == [False] * 6 + [True] * 6
+    plain, mirrored = (store.read(f"v3/v{variant}", range(6)) for variant in (0, 1))
+    np.testing.assert_array_equal(mirrored, plain[:, :, :, ::-1])
+
+
+def test_more_variants_only_add_and_train_alone_has_them(workspace: Workspace) -> None:
+    workspace.set_params(crop__variants=2)
+    assert "(4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+    before = workspace.files("data/crops/hrnet/train")
+    workspace.set_params(crop__variants=4)
+    assert "(4 units computed, 4 reused" in crop(workspace, *HRNET, "train")
+    after = workspace.files("data/crops/hrnet/train")
+    for name, content in before.items():
+        if "/v" in name:
+            assert after[name] == content
+    assert "(1 units computed" in crop(workspace, *HRNET, "val")
+
+
+def test_the_same_again_computes_nothing_and_gives_the_same_bytes(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "train")
+    before = workspace.files("data/crops") | workspace.files("data/units/crop")
+    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert workspace.files("data/crops") | workspace.files("data/units/crop") == before
+
+
+def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "train")
+    content = document("train", 2)
+    content["annotations"][0]["bbox"][2] += 3
+    write_json(workspace.root / "annotations/train/v2.json", content)
+    prepare(workspace)
+    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "train")
+    content = document("train", 2)
+    content["annotations"][0]["keypoints"][0] += 1
+    write_json(workspace.root / "annotations/train/v2.json", content)
+    prepare(workspace)
+    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    row = read_clips(Path("data/crops/hrnet/train")).query("video == 'v2'").iloc[0]
+    np.testing.assert_allclose(row["keypoints"][:2], [47.5 + 4.8, 63.5])
+
+
+def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "train")
+    write_video(workspace.root, "train", 7)
+    take_in(workspace.root)
+    prepare(workspace)
+    assert "(1 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    (workspace.root / "annotations/train/v1.json").unlink()
+    prepare(workspace)
+    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert not any("v1" in name for name in workspace.files("data/crops/hrnet/train"))
+    assert list(json.loads(Path("data/units/crop/hrnet-train.json").read_text())) == [
+        "v2/v0",
+        "v7/v0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"crop__hrnet__height": 64, "crop__hrnet__width": 48},
+        {"crop__hrnet__delta": 2},
+        {"crop__enlarge": 1.5},
+    ],
+)
+def test_a_param_that_changes_pixels_makes_all_units_anew(
+    changes: dict[str, object], workspace: Workspace
+) -> None:
+    crop(workspace, *HRNET, "train")
+    workspace.set_params(**changes)
+    assert "(2 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_augmentation_changes_augmented_variants_alone(workspace: Workspace) -> None:
+    workspace.set_params(crop__variants=2)
+    crop(workspace, *HRNET, "train")
+    workspace.set_params(crop__variants=2, crop__augment__seed=6)
+    assert "(2 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "train")
+    frames = workspace.root / "images/train/v1"
+    (frames / "000001.png").write_bytes((frames / "000003.png").read_bytes())
+    take_in(workspace.root)
+    prepare(workspace)
+    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
+    workspace: Workspace,
+) -> None:
+    records = [
+        {"image_id": 3000 + frame, "category_id": 1, "bbox": [9, 9, 20, 30], "score": 0.5}
+        for frame in range(5)
+    ]
+    write_json(workspace.root / "detections.json", records)
+    workspace.set_params(detect__kind="file")
+    prepare(workspace)
+    crop(workspace, *HRNET, "val")
+    assert list(read_clips(Path("data/crops/hrnet/val"))["frame"]) == [0, 2, 4]
+    workspace.set_params(detect__kind="file", crop__key_frames="all")
+    crop(workspace, *HRNET, "val")
+    table = read_clips(Path("data/crops/hrnet/val"))
+    assert list(table["frame"]) == [0, 1, 2, 3, 4]
+    assert set(table["person"]) == {-1}
+
+
+def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
+    (workspace.root / "annotations/val/v3.json").unlink()
+    prepare(workspace)
+    crop(workspace, *HRNET, "val")
+    table, store = clips("data/crops/hrnet/val")
+    assert len(table) == 0
+    assert len(store.digests) == 0
+
+
+def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> None:
+    write_video(workspace.root, "val", 8, frames=1, labelled=(0,))
+    take_in(workspace.root)
+    prepare(workspace)
+    crop(workspace, *HRNET, "val")
+    table = read_clips(Path("data/crops/hrnet/val"))
+    assert [list(row) for row in table[table["video"] == "v8"]["frames"]] == [[0, 0, 0]] * 2
+
+
+def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspace) -> None:
+    content = document("val", 3, labelled=(0,))
+    person = content["annotations"][0]
+    content["annotations"] = [person | {"id": n, "track_id": n} for n in range(200)]
+    write_json(workspace.root / "annotations/val/v3.json", content)
+    prepare(workspace)
+    assert crop(workspace, "--input", "vit", "--split", "val").startswith("crop: 200 clips")
+
+
+@pytest.mark.parametrize("name", ["a b", "$(touch x)", "semi;colon", "it's", "čeština"])
+def test_strange_names_go_through_to_the_store(name: str, workspace: Workspace) -> None:
+    (workspace.root / "annotations/val/v3.json").rename(
+        workspace.root / f"annotations/val/{name}.json"
+    )
+    prepare(workspace)
+    crop(workspace, *HRNET, "val")
+    assert list(Store(Path("data/crops/hrnet/val"), "crops").digests) == [f"{name}/v0"]
+
+
+def _spoil(file: Path, how: str) -> None:
+    data = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    elif how == "linked":
+        other = file.parents[4] / "elsewhere.png"
+        other.write_bytes(data)
+        file.unlink()
+        file.symlink_to(other)
+    else:
+        file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "other": data + b"x"}[how])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("missing", "cannot be read (No such file or directory)"),
+        ("empty", "got an empty file"),
+        ("other", "its bytes are not those of the manifest"),
+        ("linked", "frames are never read from elsewhere"),
+    ],
+)
+def test_a_bad_frame_is_named_and_nothing_is_published(
+    how: str, said: str, workspace: Workspace
+) -> None:
+    _spoil(workspace.root / "images/train/v1/000001.png", how)
+    result = workspace.run(app, *HRNET, "train")
+    assert result.exit_code == 1
+    assert "images/train/v1/000001.png" in result.stderr
+    assert said in result.stderr
+    assert "1 of 2 units failed" in result.stderr.splitlines()[-1]
+    assert not Path("data/crops").exists() or not workspace.files("data/crops")
+    # The other video's unit is kept.
+    (workspace.root / "images/train/v1/000001.png").unlink(missing_ok=True)
+    write_video(workspace.root, "train", 1)
+    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Workspace) -> None:
+    _spoil(workspace.root / "images/train/v1/000001.png", "half")
+    take_in(workspace.root)
+    prepare(workspace)
+    result = workspace.run(app, *HRNET, "train")
+    assert result.exit_code == 1
+    assert "expected a whole picture, got a damaged one" in result.stderr
+
+
+def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -> None:
+    file = workspace.root / "images/train/v1/000001.png"
+    cv2.imwrite(str(file), np.zeros((30, 40, 3), np.uint8))
+    take_in(workspace.root)
+    prepare(workspace)
+    result = workspace.run(app, *HRNET, "train")
+    assert result.exit_code == 1
+    assert "expected 60 x 90 pixels (height x width) like the rest of its video" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"crop__hrnet__height": 130}, "crop.hrnet.height"),
+        ({"crop__variants": 0}, "crop.variants"),
+        ({"crop__augment__scale": 1.0}, "crop.augment.scale"),
+        ({"crop__mirror": "no"}, "crop.mirror"),
+        ({"crop__delta": 1}, "crop.delta: unknown key"),
+    ],
+)
+def test_bad_params_are_named(changes: dict[str, object], said: str, workspace: Workspace) -> None:
+    workspace.set_params(**changes)
+    result = workspace.run(app, *HRNET, "train")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+
+
+def test_boxes_of_another_index_are_refused(workspace: Workspace) -> None:
+    content = document("train", 2, people=1)
+    write_json(workspace.root / "annotations/train/v2.json", content)
+    workspace.run(index.app)
+    result = workspace.run(app, *HRNET, "train")
+    assert result.exit_code == 1
+    assert "a box names person 1, whom the annotations lack" in result.stderr
+
+
+def test_two_worker_processes_give_the_same_bytes(workspace: Workspace) -> None:
+    workspace.set_params(crop__variants=2)
+    crop(workspace, *HRNET, "train")
+    alone = workspace.files("data/crops/hrnet/train")
+    (workspace.folder / ".dvc/cache").rename(workspace.folder / "elsewhere")
+    workspace.set_params(crop__variants=2, extract__workers=2)
+    assert "(4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+    assert workspace.files("data/crops/hrnet/train") == alone

@@ -1,0 +1,195 @@
+"""The stage detect: every kind of boxes, increments, and what it says when it cannot."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.detector import PERSON
+from pipeline.schemas import BOXES
+from pipeline.tables import read_table
+from pipeline.weights import write_weights
+from stages import index
+from stages.detect import app
+from tests.small_data_set import Workspace, make_data_set, picture, take_in, write_json, write_video
+from tests.tiny_detectors import lively_fcos, save_transformers
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    place = Workspace(tmp_path, monkeypatch)
+    make_data_set(place.root)
+    place.run(index.app)
+    return place
+
+
+def boxes(split: str) -> pd.DataFrame:
+    return read_table(Path(f"data/boxes/{split}.parquet"), BOXES)
+
+
+def use_fcos(workspace: Workspace, **changes: object) -> None:
+    write_weights(workspace.root / "detector.safetensors", lively_fcos().state_dict())
+    workspace.set_params(detect__kind="torchvision", detect__score_min=0.1, **changes)
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 12), ("val", 6), ("val_gt", 6)])
+def test_annotated_boxes_are_taken_with_score_1(
+    split: str, count: int, workspace: Workspace
+) -> None:
+    result = workspace.run(app, "--split", split)
+    assert result.exit_code == 0
+    table = boxes(split)
+    assert len(table) == count
+    assert set(table["score"]) == {1.0}
+    assert set(table["frame"]) == {0, 2, 4}
+    assert set(table["person"]) == {0, 1}
+    assert json.loads(Path(f"data/units/detect/{split}.json").read_text()) == {}
+
+
+def test_boxes_of_a_file_are_for_val_only(workspace: Workspace) -> None:
+    record = {"image_id": 3001, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.9}
+    write_json(workspace.root / "detections.json", [record])
+    workspace.set_params(detect__kind="file")
+    for split in ("train", "val", "val_gt"):
+        assert workspace.run(app, "--split", split).exit_code == 0
+    assert list(boxes("val").iloc[0]) == ["v3", 1, 0, 5, 6, 7, 8, 0.9, -1, "file"]
+    assert set(boxes("train")["source"]) == set(boxes("val_gt")["source"]) == {"ground_truth"}
+
+
+def test_the_torchvision_detector_sees_the_labelled_frames(workspace: Workspace) -> None:
+    use_fcos(workspace)
+    result = workspace.run(app, "--split", "val")
+    assert result.exit_code == 0
+    table = boxes("val")
+    network = lively_fcos()
+    with torch.inference_mode():
+        frame = torch.from_numpy(picture(3, 2)).permute(2, 0, 1) / 255
+        said = network([frame])[0]
+    mine = table[table["frame"] == 2]
+    corners = said["boxes"].numpy()
+    # Random boxes may be flat, or lie beyond the last pixel's centre: those do not count.
+    visible = (corners[:, 0] < 89) & (corners[:, 1] < 59) & (corners[:, 2:] > 0).all(1)
+    visible &= (corners[:, 2:] > corners[:, :2]).all(1) & (said["scores"].numpy() >= 0.1)
+    visible &= said["labels"].numpy() == PERSON
+    np.testing.assert_allclose(mine["score"], said["scores"][visible], rtol=1e-4)
+    np.testing.assert_allclose(mine[["x", "y"]], corners[visible, :2], atol=1e-3)
+    assert len(mine) > 0
+    assert set(table["frame"]) == {0, 2, 4}
+    assert set(table["source"]) == {"torchvision"}
+
+
+def test_all_frames_are_looked_at_where_all_become_key_frames(workspace: Workspace) -> None:
+    use_fcos(workspace, crop__key_frames="all")
+    workspace.run(app, "--split", "val")
+    assert set(boxes("val")["frame"]) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("name", ["rt_detr", "d_fine"])
+def test_a_folder_of_transformers_is_a_detector(
+    name: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    save_transformers(workspace.folder / "model", name)
+    workspace.set_params(
+        detect__kind="transformers", detect__weights="model", detect__score_min=0.06
+    )
+    result = workspace.run(app, "--split", "val")
+    assert result.exit_code == 0
+    assert len(boxes("val")) > 0
+    assert set(boxes("val")["source"]) == {"transformers"}
+
+
+def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
+    workspace: Workspace,
+) -> None:
+    use_fcos(workspace)
+    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    write_video(workspace.root, "val", 4)
+    take_in(workspace.root)
+    workspace.run(index.app)
+    assert "1 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    together = workspace.files("data/boxes")
+    listing = json.loads(Path("data/units/detect/val.json").read_text())
+    assert list(listing) == ["v3", "v4"]
+    (workspace.folder / ".dvc/cache").rename(workspace.folder / "elsewhere")
+    assert "2 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    assert workspace.files("data/boxes") == together
+    (workspace.root / "annotations/val/v4.json").unlink()
+    workspace.run(index.app)
+    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert set(boxes("val")["video"]) == {"v3"}
+
+
+@pytest.mark.parametrize("changed", ["score_min", "weights", "frame"])
+def test_what_changes_boxes_makes_them_be_detected_again(
+    changed: str, workspace: Workspace
+) -> None:
+    use_fcos(workspace)
+    workspace.run(app, "--split", "val")
+    if changed == "score_min":
+        workspace.set_params(detect__kind="torchvision", detect__score_min=0.15)
+    elif changed == "weights":
+        tensors = lively_fcos().state_dict()
+        tensors["head.classification_head.cls_logits.bias"].add_(0.5)
+        write_weights(workspace.root / "detector.safetensors", tensors)
+    else:
+        (workspace.root / "images/val/v3/000002.png").write_bytes(
+            (workspace.root / "images/val/v3/000003.png").read_bytes()
+        )
+        take_in(workspace.root)
+        workspace.run(index.app)
+    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+
+
+def test_slices_compute_and_publish_nothing(workspace: Workspace) -> None:
+    use_fcos(workspace)
+    result = workspace.run(app, "--split", "val", "--units", "0/2")
+    assert "computed a slice, published nothing: 1 videos computed" in result.output
+    assert not Path("data/boxes").exists() or not list(Path("data/boxes").iterdir())
+    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+
+
+@pytest.mark.parametrize("kind", ["ground_truth", "file", "torchvision"])
+def test_an_empty_split_is_an_empty_table(kind: str, workspace: Workspace) -> None:
+    (workspace.root / "annotations/val/v3.json").unlink()
+    write_json(workspace.root / "detections.json", [])
+    workspace.run(index.app)
+    use_fcos(workspace)
+    workspace.set_params(detect__kind=kind)
+    result = workspace.run(app, "--split", "val")
+    assert result.exit_code == 0
+    assert len(boxes("val")) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"detect__kind": "yolo"}, "detect.kind"),
+        ({"detect__score_min": 2.0}, "detect.score_min"),
+        ({"detect__kind": "file"}, "expected a JSON file, found nothing"),
+        ({"detect__kind": "torchvision"}, "expected the file with the weights"),
+        ({"detect__kind": "transformers"}, "expected the folder with the weights"),
+        ({"detect__kind": "transformers", "detect__weights": "raw"}, "model.safetensors"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    changes: dict[str, object], said: str, workspace: Workspace
+) -> None:
+    workspace.set_params(**changes)
+    result = workspace.run(app, "--split", "val")
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert not Path("data/boxes/val.parquet").exists()
+
+
+def test_a_damaged_frame_fails_its_video_and_is_named(workspace: Workspace) -> None:
+    use_fcos(workspace)
+    (workspace.root / "images/val/v3/000002.png").write_bytes(b"")
+    result = workspace.run(app, "--split", "val")
+    assert result.exit_code == 1
+    assert "000002.png: expected a picture, got an empty file" in result.stderr
+    assert "1 of 1 units failed" in result.stderr
+    assert not Path("data/boxes/val.parquet").exists()

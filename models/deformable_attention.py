@@ -32,8 +32,8 @@ def token_centres(grid: tuple[int, int]) -> Tensor:
 def ring(heads: int, points: int, offset_range: float) -> Tensor:
     """Return offsets that look in another direction per head and reach further per point.
 
-    Deformable DETR starts so too (Zhu et al., ICLR 2021, Sec. A.4): points that start at one place
-    would get one gradient and stay together.
+    Deformable DETR starts in the same spirit (Zhu et al., ICLR 2021, appendix): points that start
+    at one place would get one gradient and stay together.
 
     Args:
         heads: Heads H; head h looks at the angle 2 pi h / H.
@@ -42,7 +42,12 @@ def ring(heads: int, points: int, offset_range: float) -> Tensor:
 
     Returns:
         Offsets ``(H, P, 2)``, strictly within the range.
+
+    Raises:
+        ValueError: If the range is not positive.
     """
+    if offset_range <= 0:
+        raise ValueError(f"sampling offsets: expected a positive range, got {offset_range} tokens")
     angles = torch.arange(heads) * (2 * math.pi / heads)
     directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
     radii = torch.arange(1, points + 1) * (offset_range / (points + 1))
@@ -183,9 +188,8 @@ class DeformableAttention(nn.Module):
     """Plain deformable attention of Deformable DETR (Sec. 4.1), row (b) of VREMD's Table 6.
 
     Offsets and weights come from the token itself by one linear layer each; no key is computed and
-    the enhanced feature takes no part. Offsets keep the bound and the ring of the cross attention,
-    which is thereby the only difference. The output projection is left to the MLP that follows in
-    the block.
+    the enhanced feature takes no part. Offsets keep the bound and the ring of the cross attention.
+    The output projection is left to the MLP that follows in the block.
 
     Args:
         width: Channels D per token.

@@ -68,6 +68,7 @@ class AdaptiveDeformableCross(nn.Module):
             raise ValueError(
                 f"VREMD sampler: expected one of {get_args(MotionSampler)}, got {sampler!r}"
             )
+        self.cross_attention = MultiHeadAttention(width=width, heads=heads)
         self.constrained = sampler == "deformable_cross_attention"
         self.sampler: nn.Module
         if sampler == "deformable_convolution":
@@ -77,7 +78,6 @@ class AdaptiveDeformableCross(nn.Module):
             self.sampler = attention(
                 width=width, heads=heads, points=points, grid=grid, offset_range=offset_range
             )
-        self.cross_attention = MultiHeadAttention(width=width, heads=heads)
         self.mlp = feed_forward(2 * width, mlp_ratio * width, width)
         self.norm = nn.LayerNorm(width)
 

@@ -72,6 +72,11 @@ def test_the_ring_gives_each_head_an_angle_and_each_point_a_radius() -> None:
     assert torch.allclose(offsets.norm(dim=-1), radii)
 
 
+def test_a_range_that_is_not_positive_is_named() -> None:
+    with pytest.raises(ValueError, match=r"got 0\.0 tokens"):
+        ring(8, 4, 0.0)
+
+
 @pytest.mark.parametrize("shaken", [False, True])
 def test_cross_attention_equals_equations_3_and_4(shaken: bool) -> None:
     attention = cross_attention().double()

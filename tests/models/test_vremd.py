@@ -281,6 +281,11 @@ def test_a_head_without_both_modules_is_named() -> None:
         vremd(hkme=False, bmd=False)
 
 
+def test_motion_heads_that_do_not_divide_the_width_are_named() -> None:
+    with pytest.raises(ValueError, match="got 5 heads for a width of 16"):
+        vremd(motion_heads=5)
+
+
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(ValueError, match=r"'deformable_cross_attention'.*got 'rigid'"):
         vremd(sampler="rigid")

@@ -77,10 +77,6 @@ class History:
         self._rows[-1][-1] = value
         return not before or value < min(before)
 
-    def last_loss(self) -> float:
-        """Return the loss of the last settled step, NaN before the first."""
-        return self._rows[-1][-2] if self._rows else float("nan")
-
     def to_tensor(self) -> Tensor:
         """Return the settled rows, ``(steps, columns)``, float64."""
         return torch.tensor(self._rows, dtype=torch.float64)

@@ -1,5 +1,6 @@
 """How long a network trains and with which learning rate: steps, warm-up, milestones."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -42,7 +43,8 @@ class Training(Section):
                 f"give epochs or steps and set the other to 0, got epochs {self.epochs} and steps "
                 f"{self.steps}"
             )
-        length = self.epochs or self.steps
+        # With both 0 nothing is trained, and any milestones may stay where they are.
+        length = self.epochs or self.steps or math.inf
         if self.milestones != sorted(self.milestones) or any(m > length for m in self.milestones):
             raise ValueError(
                 f"milestones: expected rising numbers up to {length}, got {self.milestones}"

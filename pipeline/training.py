@@ -7,7 +7,7 @@ function of (seed, epoch), and a checkpoint holds the network, the optimiser and
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,7 @@ from pipeline.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.devices import compute_dtype
 from pipeline.history import History
 from pipeline.processes import Place, mean_over_processes
+from pipeline.progress import Advance, progress
 from pipeline.schedule import Training
 from pipeline.weights import write_weights
 
@@ -60,8 +61,6 @@ class Plan:
     place: Place
     held_out: Callable[[nn.Module], float] | None = None
     """Loss on the held-out videos, asked for after every epoch; ``None`` = no such videos."""
-    report: Callable[[int, int, float], None] | None = None
-    """Told (steps taken, steps in all, loss) at every checkpoint."""
 
 
 def train(network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> History:
@@ -129,14 +128,21 @@ class _Loop:
         first = len(self.history)
         self.network.train()
         before = perf_counter()
-        for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
-            got = perf_counter()
-            self._step(step, batch)
-            self._after(step + 1, total)
-            now = perf_counter()
-            self.seconds.append((step + 1, got - before, now - got))
-            before = now
+        with self._progress(total - first) as advance:
+            for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
+                got = perf_counter()
+                self._step(step, batch)
+                self._after(step + 1, total)
+                advance()
+                now = perf_counter()
+                self.seconds.append((step + 1, got - before, now - got))
+                before = now
         self._write_timings()
+
+    def _progress(self, steps: int) -> AbstractContextManager[Advance]:
+        if self.plan.place.rank:
+            return nullcontext(lambda _=1: None)
+        return progress(self.plan.section, steps, "steps")
 
     def _step(self, step: int, batch: Batch) -> None:
         training = self.plan.training
@@ -171,8 +177,6 @@ class _Loop:
         if checkpoint:
             write_checkpoint(plan.folder, self.network, self.optimiser, self.history)
             self._write_timings()
-            if plan.report is not None:
-                plan.report(taken, total, self.history.last_loss())
 
     def _evaluate(self) -> None:
         if self.plan.held_out is None:

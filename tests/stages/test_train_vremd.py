@@ -1,0 +1,173 @@
+"""Training VREMD from caches: what is published, resumed, refused."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+import stages.train_vremd
+from models.vremd_head import token_loss
+from pipeline.clip_table import read_clips
+from pipeline.video_share import share_of
+from pipeline.weights import read_weights, write_weights
+from stages.train_vremd import app
+from tests.pipeline.tiny_caches import CLIPS_OF, clip_frame, random_store, write_clips
+from tests.stages.tiny_project import TRAIN, TRAINING, Project
+
+NETWORK = {
+    "delta": 1, "width": 16, "heads": 2, "mlp_ratio": 1, "human_depth": 1, "keypoint_depth": 1,
+    "spatial_depth": 1, "temporal_depth": 1, "motion_depth": 1, "motion_heads": 2, "points": 2,
+    "offset_range": 2.0, "decoder_channels": [8, 8], "decoder_kernels": [2, 2], "hkme": True,
+    "bmd": True, "human_mask": True, "keypoint_mask": True,
+    "sampler": "deformable_cross_attention", "separation": True,
+}  # fmt: skip
+SECTION = NETWORK | TRAINING | {"weights": ""}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make(tmp_path / "repo")
+
+
+def make(folder: Path, clips_of: dict[str, int] = CLIPS_OF) -> Project:
+    project = Project(folder)
+    random_store(project.data / "tokens/train", "tokens", 2, clips_of)
+    crops = project.data / "crops/vit/train"
+    crops.mkdir(parents=True)
+    write_clips(crops, clip_frame(2, clips_of))
+    return project
+
+
+def results(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (project.data / "runs/vremd").iterdir()}
+
+
+def history(project: Project) -> list[dict[str, str]]:
+    with (project.data / "runs/vremd/history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_weights_and_history_are_published_and_the_same_in_every_clone(
+    project: Project, tmp_path: Path
+) -> None:
+    result = project.run(app, train_vremd=SECTION)
+    assert result.exit_code == 0, result.output
+    assert "6 steps on 11 clips" in result.output
+    found = results(project)
+    assert set(found) == {"weights.safetensors", "history.csv"}
+    weights = read_weights(project.data / "runs/vremd/weights.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} <= {torch.float32, torch.int64}
+    rows = history(project)
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [float(row["lr"]) for row in rows] == pytest.approx([5e-4] + [1e-3] * 3 + [1e-4] * 2)
+    assert set(rows[0]) == {"step", "epoch", "lr", "heatmap", "loss"}
+    clone = make(tmp_path / "clone")
+    clone.run(app, train_vremd=SECTION)
+    assert results(clone) == found
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bytes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def interrupted(*arguments: object) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        if len(calls) == 5:
+            raise RuntimeError("struck by lightning")
+        return token_loss(*arguments)
+
+    monkeypatch.setattr(stages.train_vremd, "token_loss", interrupted)
+    with pytest.raises(RuntimeError, match="lightning"):
+        project.run(app, train_vremd=SECTION)
+    assert not (project.data / "runs/vremd").exists()
+    calls[:] = [1] * 5
+    assert project.run(app, train_vremd=SECTION).exit_code == 0
+    assert len(calls) == 5 + 3  # from the checkpoint after step 3
+    whole = make(tmp_path / "whole")
+    monkeypatch.undo()
+    whole.run(app, train_vremd=SECTION)
+    assert results(project) == results(whole)
+    # Published again without a step: the last checkpoint holds everything.
+    monkeypatch.setattr(stages.train_vremd, "token_loss", interrupted)
+    calls[:] = [1] * 5
+    project.run(app, train_vremd=SECTION)
+    assert len(calls) == 5
+    assert results(project) == results(whole)
+
+
+def test_changed_params_and_caches_never_go_on_from_an_old_checkpoint(project: Project) -> None:
+    project.run(app, train_vremd=SECTION)
+    first = results(project)
+    project.run(app, train_vremd=SECTION | {"lr": 0.002})
+    assert results(project)["weights.safetensors"] != first["weights.safetensors"]
+    project.run(
+        app, train_vremd=SECTION, target={"occluded": "ignore", "sigma": {"hrnet": 1.5, "vit": 1.5}}
+    )
+    assert results(project)["weights.safetensors"] != first["weights.safetensors"]
+    project.run(app, train=TRAIN | {"checkpoint_every": 100, "threads": 2}, train_vremd=SECTION)
+
+
+def test_held_out_videos_are_not_trained_on_and_give_the_best_weights(project: Project) -> None:
+    shares = {video: share_of(video) for video in CLIPS_OF}
+    lowest = min(shares, key=shares.__getitem__)
+    limit = (shares[lowest] + sorted(shares.values())[1]) / 2
+    section = SECTION | {"steps": 0, "epochs": 3, "milestones": [2]}
+    result = project.run(app, train_vremd=section, train=TRAIN | {"holdout": limit})
+    rest = sum(CLIPS_OF.values()) - CLIPS_OF[lowest]
+    assert f"on {rest} clips" in result.output
+    assert set(results(project)) == {"weights.safetensors", "history.csv", "best.safetensors"}
+    noted = [row["held_out"] for row in history(project) if row["held_out"]]
+    assert len(noted) == 3
+    too_much = project.run(app, train_vremd=section, train=TRAIN | {"holdout": 0.999})
+    assert too_much.exit_code == 1
+    assert "expected clips on both sides" in too_much.stderr
+
+
+def test_given_weights_are_published_and_nothing_is_trained(project: Project) -> None:
+    project.run(app, train_vremd=SECTION)
+    trained = read_weights(project.data / "runs/vremd/weights.safetensors")
+    place = project.data / "weights/mine/vremd.safetensors"
+    halves = {n: t.half() if t.is_floating_point() else t for n, t in trained.items()}
+    write_weights(place, halves)
+    given = SECTION | {"weights": "mine", "lr": 0.5}
+    assert "published" in project.run(app, train_vremd=given).output
+    published = read_weights(project.data / "runs/vremd/weights.safetensors")
+    assert all(
+        torch.equal(published[n], t.float()) for n, t in halves.items() if t.dtype == torch.half
+    )
+    assert history(project) == []
+    wrong = project.run(app, train_vremd=given | {"width": 32})
+    assert wrong.exit_code == 1
+    assert "of another shape" in wrong.stderr
+    missing = project.run(app, train_vremd=given | {"weights": "yours"})
+    assert "yours/vremd.safetensors: expected weights, found no file" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "expected epochs or steps above 0"),
+        ({"epochs": 2}, "give epochs or steps"),
+        ({"delta": 3}, "lower the head's delta or raise crop.delta"),
+        ({"milestones": [7]}, "rising numbers up to 6"),
+        ({"hkme": False, "bmd": False}, "expected hkme or bmd"),
+        ({"mystery": 1}, "train_vremd.mystery: unknown key"),
+    ],
+)
+def test_params_that_cannot_be_are_refused_in_one_line(
+    project: Project, changes: dict[str, object], message: str
+) -> None:
+    result = project.run(app, train_vremd=SECTION | changes)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_empty_train_split_is_refused_in_one_line(tmp_path: Path) -> None:
+    project = make(tmp_path / "repo", {})
+    assert not len(read_clips(project.data / "crops/vit/train"))
+    result = project.run(app, train_vremd=SECTION)
+    assert result.exit_code == 1
+    assert "crops/vit/train: expected clips to train on, found none" in result.stderr

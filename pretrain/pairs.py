@@ -15,8 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.affine import inverse
 from pretrain.crops import Crops, augmented_matrix, passes, plain_matrix, warp
 from pretrain.scenes import Scenes, read_scenes
+
+UNSHAKEN = 0.3
+"""Share of the training pairs that keep one transform for both frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,21 @@ def read_moving_scenes(folder: Path) -> MovingScenes:
 
 
 def crop_flow(
-    flow: NDArray[np.floating[Any]], to_crop: NDArray[np.float64], size: tuple[int, int]
+    flow: NDArray[np.floating[Any]],
+    to_crop: NDArray[np.float64],
+    size: tuple[int, int],
+    to_second: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the flow of a crop, ``(2, h, w)``, from that of its frame, ``(2, H, W)``.
 
     A crop's vector is the frame's at the nearest pixel, in crop pixels. Beyond the frame the
     border's motion goes on.
+
+    Args:
+        flow: (dx, dy) in the frame's pixels.
+        to_crop: Matrix from the frame to the first crop, ``(2, 3)``.
+        size: Height and width of the crops.
+        to_second: Matrix to the second crop; the first's where absent.
     """
     planes = np.asarray(flow, np.float32).transpose(1, 2, 0)
     there = cv2.warpAffine(
@@ -78,21 +91,32 @@ def crop_flow(
         flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    turned = there @ to_crop[:, :2].T.astype(np.float32)
-    return np.asarray(turned.transpose(2, 0, 1), np.float32)
+    second = to_crop if to_second is None else to_second
+    turned = there @ second[:, :2].T.astype(np.float32)
+    # The camera's part: where the second crop shows what the first shows at each pixel.
+    between = (_after(second, inverse(to_crop)) - np.eye(2, 3)).astype(np.float32)
+    y, x = np.indices(size, np.float32)
+    moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ between.T
+    return np.asarray((turned + moved).transpose(2, 0, 1), np.float32)
 
 
 def crop_pair(
-    moving: MovingScenes, person: int, to_crop: NDArray[np.float64], size: tuple[int, int]
+    moving: MovingScenes,
+    person: int,
+    to_crop: NDArray[np.float64],
+    size: tuple[int, int],
+    to_second: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], ...]:
     """Return first, second, flow and moving of one person's pair of crops."""
     frame = int(moving.scenes.frame[person])
     at = divmod(frame, moving.flow.shape[1] + 1)
+    matrices = (to_crop, to_crop if to_second is None else to_second)
     images = [
-        warp(moving.scenes.frames[i], to_crop, size).transpose(2, 0, 1) for i in (frame, frame + 1)
+        warp(moving.scenes.frames[frame + i], matrix, size).transpose(2, 0, 1)
+        for i, matrix in enumerate(matrices)
     ]
     flags = cv2.warpAffine(moving.moving[at], to_crop, (size[1], size[0]), flags=cv2.INTER_NEAREST)
-    return *images, crop_flow(moving.flow[at], to_crop, size), flags
+    return *images, crop_flow(moving.flow[at], to_crop, size, to_second), flags
 
 
 def _stack(pairs: list[tuple[NDArray[Any], ...]]) -> Pairs:
@@ -100,6 +124,32 @@ def _stack(pairs: list[tuple[NDArray[Any], ...]]) -> Pairs:
         torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True)
     )
     return Pairs(first, second, flow, (flags & 1) > 0, (flags & 2) > 0)
+
+
+def _after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix ``(2, 3)`` that applies ``first`` and then ``second``."""
+    whole: NDArray[np.float64] = second @ np.vstack([first, [0.0, 0.0, 1.0]])
+    return whole
+
+
+def shaken(
+    to_crop: NDArray[np.float64], params: Crops, draws: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the matrix of the second crop: the first's, turned, scaled and moved at random.
+
+    People move by a pixel or two between frames, too little for a network that starts from
+    nothing to find out that it shall match: without this it stayed at zero flow. Three of ten
+    pairs keep the one transform that clips have.
+    """
+    random = np.random.default_rng((params.augment.seed, *draws, 1))
+    if random.random() < UNSHAKEN:
+        return to_crop
+    turn, scale = np.radians(random.uniform(-6, 6)), random.uniform(0.94, 1.06)
+    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    centre = (np.array(params.size[::-1]) - 1) / 2
+    reach = random.choice([2.0, 6.0, 14.0])
+    shift = centre - linear @ centre + random.uniform(-reach, reach, 2)
+    return _after(np.column_stack([linear, shift]), to_crop)
 
 
 def training_pairs(moving: MovingScenes, params: Crops, batch: int) -> Iterator[Pairs]:
@@ -112,7 +162,8 @@ def training_pairs(moving: MovingScenes, params: Crops, batch: int) -> Iterator[
             _, row, number = next(order)
             person = int(people[row])
             to_crop, _ = augmented_matrix(moving.scenes, person, params, (0, number))
-            pairs.append(crop_pair(moving, person, to_crop, params.size))
+            to_second = shaken(to_crop, params, (person, number))
+            pairs.append(crop_pair(moving, person, to_crop, params.size, to_second))
         yield _stack(pairs)
 
 

@@ -59,3 +59,15 @@ def test_the_same_seed_draws_the_same_pairs(scenes_folder: Path, crops: Crops) -
     assert bool((one.flow == two.flow).all())
     assert one.flow.shape == (4, 2, 128, 96)
     assert one.flow.isfinite().all()
+
+
+def test_a_shaken_second_crop_moves_each_pixel_by_what_its_matrix_says() -> None:
+    """A frame without motion of its own: the flow is the change of the crop's matrix alone."""
+    still = np.zeros((2, 50, 60), np.float32)
+    first = np.array([[1.2, 0.1, 3.0], [-0.1, 1.2, -2.0]])
+    second = np.array([[1.1, 0.0, 5.0], [0.2, 1.3, 1.0]])
+    flow = crop_flow(still, first, (40, 30), second)
+    for x, y in ((0, 0), (29, 39), (7, 21)):
+        frame = np.linalg.solve(first[:, :2], np.array([x, y]) - first[:, 2])
+        landed = second[:, :2] @ frame + second[:, 2]
+        np.testing.assert_allclose(flow[:, y, x], landed - (x, y), atol=1e-4)

@@ -37,7 +37,7 @@ class HeadRun:
     """Section of params.yaml, named like the stage."""
     training: Training
     weights: str
-    """Folder below data/weights whose head is published as it is; "" = train."""
+    """Folder below data/weights whose head is published as it is; ``none`` = train."""
     params: Mapping[str, object]
     """Params that change the result, for the run's key."""
     crop_size: tuple[int, int]
@@ -65,7 +65,7 @@ def run_head(run: HeadRun, data: Path, params: Path) -> str:
     Raises:
         ValueError: If params, caches or weights do not fit together, or memory is short.
     """
-    if run.weights:
+    if run.weights != "none":
         return _publish_given(run, data)
     if not (run.training.epochs or run.training.steps):
         raise ValueError(

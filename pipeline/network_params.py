@@ -10,7 +10,7 @@ from pipeline.params import OUT_OF_KEY, Section
 Positive = Annotated[int, Field(ge=1)]
 Layers = Annotated[list[Positive], Field(min_length=1)]
 Weights = Annotated[str, OUT_OF_KEY]
-"""Folder below data/weights whose heads are published as they are; "" = train."""
+"""Folder below data/weights whose heads are published as they are; ``none`` = train."""
 
 
 class Network(Section):

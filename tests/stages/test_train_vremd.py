@@ -22,7 +22,7 @@ NETWORK = {
     "bmd": True, "human_mask": True, "keypoint_mask": True,
     "sampler": "deformable_cross_attention", "separation": True,
 }  # fmt: skip
-SECTION = NETWORK | TRAINING | {"weights": ""}
+SECTION = NETWORK | TRAINING | {"weights": "none"}
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from pipeline.attempts import Attempts
+from pipeline.build import FailedUnitsError
 from pipeline.compute import Job, Outcome, Task
 from pipeline.engines import RunOptions, parse_part, run_jobs
 from pipeline.scratch import find_scratch
-from tests.pipeline.toy_stage import key_of, make_project
+from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
 
 NAMES = ["a", "b", "c", "d"]
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
@@ -210,3 +211,16 @@ def test_without_ray_the_cure_is_said(jobs: list[Job], monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="ray is not installed; install the extra"):
         run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore)
+
+
+@pytest.mark.slow
+def test_ray_itself_publishes_the_same_bytes_and_survives_a_killed_actor(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    local, cluster = make_project(tmp_path / "local"), make_project(tmp_path / "cluster")
+    options = RunOptions(engine="ray", workers=2)
+    run_stage(local, NAMES)
+    run_stage(cluster, NAMES, options=options)
+    assert tree(cluster / "data") == tree(local / "data")
+    with pytest.raises(FailedUnitsError, match="1 of 1 units failed"):
+        run_stage(cluster, [*NAMES, "killer"], options=options)
+    assert calls(cluster / "calls.log").count("killer") == 3

@@ -1,3 +1,5 @@
+"""Joint angles over time: limits, gait, pace."""
+
 import numpy as np
 import pytest
 

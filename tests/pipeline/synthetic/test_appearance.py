@@ -1,3 +1,5 @@
+"""Sprites of dressed people against what light and faces must look like."""
+
 import numpy as np
 import pytest
 

@@ -1,8 +1,8 @@
 """Rendered people against the real ones.
 
-80 videos of 6 frames. The figures scatter from one such set to another by a tenth, medians of
-motion by a fifth; over 250 larger videos every figure lies within a fifth of the real one, but for
-none of them is a closer match claimed than these factors.
+100 small videos of 6 frames. The figures scatter from one such set to another by a tenth, medians
+of motion by a fifth; over 250 videos of the usual size every figure came within a quarter of the
+real one. No closer match is claimed than the factors below.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from pipeline.synthetic.rendering import SyntheticVideo, render_video
 
 @pytest.fixture(scope="module")
 def rendered() -> list[SyntheticVideo]:
-    specs = video_specs("calibration", 80, frames=6, height=120, width=160)
+    specs = video_specs("calibration", 100, frames=6, height=120, width=160)
     return [render_video(spec) for spec in specs]
 
 
@@ -37,7 +37,7 @@ def test_joints_move_as_far_per_frame_as_real_ones(figures: Figures, joint: str)
 
 @pytest.mark.parametrize("joint", REAL.occluded)
 def test_joints_are_hidden_as_often_as_real_ones(figures: Figures, joint: str) -> None:
-    assert within(figures.occluded[joint], REAL.occluded[joint], 1.45)
+    assert within(figures.occluded[joint], REAL.occluded[joint], 1.5)
 
 
 @pytest.mark.parametrize("bone", REAL.bones)

@@ -1,3 +1,5 @@
+"""Camera maps against similarities worked out by hand."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Seed ranges, names and label patterns of rendered videos."""
+
 import re
 from itertools import combinations
 

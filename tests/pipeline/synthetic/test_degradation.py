@@ -1,3 +1,5 @@
+"""Faults of single frames: shares, isolation, and blur of one bright pixel."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Bodies in space: rigid bones, left and right, single joint angles by hand."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Labels of rendered frames against the official rules and the part map."""
+
 import numpy as np
 import pytest
 

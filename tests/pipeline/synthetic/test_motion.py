@@ -1,3 +1,5 @@
+"""Exact flow against the pictures and joints that it explains."""
+
 import cv2
 import numpy as np
 import pytest

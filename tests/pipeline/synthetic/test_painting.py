@@ -1,3 +1,5 @@
+"""Laying sprites over a picture, single pixels first."""
+
 import numpy as np
 import pytest
 

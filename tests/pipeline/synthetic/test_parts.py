@@ -1,3 +1,5 @@
+"""Outlines and turns of body parts."""
+
 import numpy as np
 import pytest
 

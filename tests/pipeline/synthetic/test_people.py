@@ -1,3 +1,5 @@
+"""People before the camera: size, place, direction, order of parts."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Rendered videos: shapes, the same bytes everywhere, faults that show."""
+
 import hashlib
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""What a seed draws: people, faults, covers and scenery."""
+
 import numpy as np
 import pytest
 

@@ -1,0 +1,126 @@
+"""The stage that renders the data set, on videos of three frames."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.synthetic.dataset import SEED_RANGES
+from stages.render import app
+
+PARAMS = """
+render:
+  videos: {{train: {train}, val: {val}}}
+  seed: {seed}
+  val_range: {val_range}
+  frames: 3
+  height: 96
+  width: 128
+  label_run: 1
+  label_step: 2
+"""
+
+
+def params(
+    folder: Path, train: int = 2, val: int = 1, seed: int = 0, val_range: str = "val"
+) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(PARAMS.format(train=train, val=val, seed=seed, val_range=val_range))
+    return path
+
+
+def run(out: Path, path: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["--out", str(out), "--params", str(path)])
+    return done.exit_code, done.output
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("render")
+    code, output = run(folder / "out", params(folder))
+    assert code == 0, output
+    assert "2 train, 1 val videos, 9 frames" in output
+    return folder / "out"
+
+
+def test_both_splits_are_written_from_their_seed_ranges(rendered: Path) -> None:
+    found = {
+        split: sorted(path.stem for path in (rendered / "annotations" / split).glob("*.json"))
+        for split in ("train", "val")
+    }
+    assert found == {
+        split: [f"{seed}_mpii_synthetic" for seed in SEED_RANGES[split][:count]]
+        for split, count in (("train", 2), ("val", 1))
+    }
+
+
+def test_the_manifest_names_every_frame_and_nothing_else(rendered: Path) -> None:
+    lines = (rendered / "frames.manifest").read_text().splitlines()
+    named = {}
+    for line in lines:
+        digest, count, path = line.split(" ", 2)
+        assert (rendered / path).stat().st_size == int(count)
+        named[path] = digest
+    assert list(named) == sorted(named)
+    frames = {path: digest for path, digest in content(rendered).items() if path.endswith(".jpg")}
+    assert named == frames
+    assert len(frames) == 9
+
+
+def test_there_are_no_detections(rendered: Path) -> None:
+    assert json.loads((rendered / "detections.json").read_text()) == []
+
+
+def test_rendering_again_into_the_same_folder_gives_the_same_files(
+    rendered: Path, tmp_path: Path
+) -> None:
+    before = content(rendered)
+    (rendered / "images/train/left_over.jpg").write_bytes(b"old")
+    code, output = run(rendered, params(tmp_path))
+    assert code == 0, output
+    assert content(rendered) == before
+
+
+def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
+    code, output = run(tmp_path / "out", params(tmp_path, 0, 0))
+    assert code == 0, output
+    assert content(tmp_path / "out").keys() == {"frames.manifest", "detections.json"}
+    assert (tmp_path / "out/frames.manifest").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ({"val_range": "train"}, "another seed range than train"),
+        ({"val_range": "tset"}, "got 'tset'"),
+        ({"seed": 9_999, "val": 2}, "seed range val"),
+        ({"train": -1}, "seed range train"),
+    ],
+)
+def test_bad_params_end_in_one_line_and_write_nothing(
+    tmp_path: Path, kinds: dict[str, str | int], message: str
+) -> None:
+    code, output = run(tmp_path / "out", params(tmp_path, **kinds))  # type: ignore[arg-type]
+    assert code == 1
+    assert message in output
+    assert len(output.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("years of work")
+    code, output = run(tmp_path / "out", params(tmp_path))
+    assert code == 1
+    assert "found other files" in output
+    assert (tmp_path / "out/thesis.tex").read_text() == "years of work"

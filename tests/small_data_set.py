@@ -4,6 +4,7 @@ Every frame shows one white pixel per person, on the nose, so that a crop can be
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -161,10 +162,14 @@ _MODULES, _PINS = cache(modules_digest), cache(stage_pins)
 class Workspace:
     """A folder that looks like a DVC repository, with the small data set and its params."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, template: Path | None = None
+    ) -> None:
         self.folder = folder
         self.root = folder / "raw"
-        (folder / ".dvc").mkdir(parents=True)
+        if template is not None:
+            shutil.copytree(template, folder, dirs_exist_ok=True)
+        (folder / ".dvc").mkdir(parents=True, exist_ok=True)
         (folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
         monkeypatch.chdir(folder)
         # The code does not change while tests run: parse it once.

@@ -27,17 +27,26 @@ NOSE = JOINTS.index("nose")
 HRNET = ("--input", "hrnet", "--split")
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the small data set, indexed, with boxes."""
+    folder = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        place = Workspace(folder, monkeypatch)
+        make_data_set(place.root)
+        prepare(place)
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    place = Workspace(tmp_path, monkeypatch)
-    make_data_set(place.root)
-    prepare(place)
-    return place
+def workspace(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    return Workspace(tmp_path, monkeypatch, template)
 
 
-def prepare(workspace: Workspace) -> None:
+def prepare(workspace: Workspace, *splits: str) -> None:
+    """Index the data set and write the boxes of some splits, of all if none is named."""
     assert workspace.run(index.app).exit_code == 0
-    for split in ("train", "val", "val_gt"):
+    for split in splits or ("train", "val", "val_gt"):
         assert workspace.run(detect.app, "--split", split).exit_code == 0
 
 
@@ -130,7 +139,7 @@ def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
     content = document("train", 2)
     content["annotations"][0]["bbox"][2] += 3
     write_json(workspace.root / "annotations/train/v2.json", content)
-    prepare(workspace)
+    prepare(workspace, "train")
     assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
@@ -139,7 +148,7 @@ def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) 
     content = document("train", 2)
     content["annotations"][0]["keypoints"][0] += 1
     write_json(workspace.root / "annotations/train/v2.json", content)
-    prepare(workspace)
+    prepare(workspace, "train")
     assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     row = read_clips(Path("data/crops/hrnet/train")).query("video == 'v2'").iloc[0]
     np.testing.assert_allclose(row["keypoints"][:2], [47.5 + 4.8, 63.5])
@@ -149,10 +158,10 @@ def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Worksp
     crop(workspace, *HRNET, "train")
     write_video(workspace.root, "train", 7)
     take_in(workspace.root)
-    prepare(workspace)
+    prepare(workspace, "train")
     assert "(1 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     (workspace.root / "annotations/train/v1.json").unlink()
-    prepare(workspace)
+    prepare(workspace, "train")
     assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     assert not any("v1" in name for name in workspace.files("data/crops/hrnet/train"))
     assert list(json.loads(Path("data/units/crop/hrnet-train.json").read_text())) == [
@@ -189,7 +198,7 @@ def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace)
     frames = workspace.root / "images/train/v1"
     (frames / "000001.png").write_bytes((frames / "000003.png").read_bytes())
     take_in(workspace.root)
-    prepare(workspace)
+    prepare(workspace, "train")
     assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
@@ -202,7 +211,7 @@ def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
     ]
     write_json(workspace.root / "detections.json", records)
     workspace.set_params(detect__kind="file")
-    prepare(workspace)
+    prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     assert list(read_clips(Path("data/crops/hrnet/val"))["frame"]) == [0, 2, 4]
     workspace.set_params(detect__kind="file", crop__key_frames="all")
@@ -214,7 +223,7 @@ def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
 
 def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").unlink()
-    prepare(workspace)
+    prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     table, store = clips("data/crops/hrnet/val")
     assert len(table) == 0
@@ -224,7 +233,7 @@ def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
 def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> None:
     write_video(workspace.root, "val", 8, frames=1, labelled=(0,))
     take_in(workspace.root)
-    prepare(workspace)
+    prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     table = read_clips(Path("data/crops/hrnet/val"))
     assert [list(row) for row in table[table["video"] == "v8"]["frames"]] == [[0, 0, 0]] * 2
@@ -235,7 +244,7 @@ def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspac
     person = content["annotations"][0]
     content["annotations"] = [person | {"id": n, "track_id": n} for n in range(200)]
     write_json(workspace.root / "annotations/val/v3.json", content)
-    prepare(workspace)
+    prepare(workspace, "val")
     assert crop(workspace, "--input", "vit", "--split", "val").startswith("crop: 200 clips")
 
 
@@ -244,7 +253,7 @@ def test_strange_names_go_through_to_the_store(name: str, workspace: Workspace) 
     (workspace.root / "annotations/val/v3.json").rename(
         workspace.root / f"annotations/val/{name}.json"
     )
-    prepare(workspace)
+    prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     assert list(Store(Path("data/crops/hrnet/val"), "crops").digests) == [f"{name}/v0"]
 
@@ -290,7 +299,7 @@ def test_a_bad_frame_is_named_and_nothing_is_published(
 def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Workspace) -> None:
     _spoil(workspace.root / "images/train/v1/000001.png", "half")
     take_in(workspace.root)
-    prepare(workspace)
+    prepare(workspace, "train")
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1
     assert "expected a whole picture, got a damaged one" in result.stderr
@@ -300,7 +309,7 @@ def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -
     file = workspace.root / "images/train/v1/000001.png"
     cv2.imwrite(str(file), np.zeros((30, 40, 3), np.uint8))
     take_in(workspace.root)
-    prepare(workspace)
+    prepare(workspace, "train")
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1
     assert "expected 60 x 90 pixels (height x width) like the rest of its video" in result.stderr

@@ -18,12 +18,20 @@ from tests.small_data_set import Workspace, make_data_set, picture, take_in, wri
 from tests.tiny_detectors import lively_fcos, save_transformers
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the small data set, indexed."""
+    folder = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        place = Workspace(folder, monkeypatch)
+        make_data_set(place.root)
+        place.run(index.app)
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    place = Workspace(tmp_path, monkeypatch)
-    make_data_set(place.root)
-    place.run(index.app)
-    return place
+def workspace(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    return Workspace(tmp_path, monkeypatch, template)
 
 
 def boxes(split: str) -> pd.DataFrame:

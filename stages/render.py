@@ -3,23 +3,31 @@
 Reads: nothing.
 Writes: annotations/<train|val>/<video>.json in PoseTrack18's form, images/<train|val>/<video>/,
 frames.manifest and an empty detections.json.
-Params: ``render``.
+Params: ``render``; ``extract`` says who renders.
+
+The unit is a video.
 """
 
-import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline.build import build
 from pipeline.failures import one_line
 from pipeline.manifest import write_manifest
 from pipeline.params import OUT_OF_KEY, Section, read_section
+from pipeline.run_time import read_extract
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
+from pipeline.units import Unit, modules_digest, stage_pins, unit_key
 from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
+STAGE = "render"
 
 
 class Videos(Section):
@@ -74,38 +82,74 @@ def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
     }
 
 
-def _emptied(out: Path) -> None:
-    """Make an empty folder; only what this stage wrote before is ever removed."""
-    if out.exists():
-        if any(out.iterdir()) and not (out / "frames.manifest").is_file():
-            raise ValueError(
-                f"{out}: expected no folder, or one that render wrote, found other files; "
-                "remove it yourself or name another --out"
-            )
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+class RenderTask:
+    """Renders videos, each a unit.
+
+    Args:
+        specs: Split and spec of every video, by unit name.
+    """
+
+    def __init__(self, specs: Mapping[str, tuple[str, VideoSpec]]) -> None:
+        self._specs = specs
+
+    def __call__(self, name: str, folder: Path) -> None:
+        """Write the files of one video below ``folder``."""
+        split, spec = self._specs[name]
+        write_video(spec, split, folder)
+
+
+def _unit(name: str, split: str, spec: VideoSpec, modules: str, pins: Mapping[str, str]) -> Unit:
+    key = unit_key(
+        stage=STAGE,
+        params={"split": split, **asdict(spec)},
+        modules=modules,
+        pins=pins,
+        weights={},
+        device="cpu",
+        dtype="uint8",
+        batch=1,
+        clips="",
+        frames=[],
+        inputs={},
+    )
+    return Unit(name, key, spec.frames * spec.height * spec.width // 2, place="")
+
+
+def _finish(out: Path) -> None:
+    """Add what belongs to no video: the manifest of all frames and an empty file of boxes."""
+    frames = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*.jpg"))]
+    write_file(out / "detections.json", b"[]\n")
+    write_manifest(out / "frames.manifest", out, frames)
 
 
 @app.command()
 @one_line
 def main(
-    out: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/raw/synthetic"),
-    params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("params.yaml"),
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
-    """Write the synthetic data set to OUT."""
-    specs = split_specs(read_section(params, "render", Render))
-    _emptied(out)
-    written = [
-        path
-        for split, videos in specs.items()
+    """Write the synthetic data set."""
+    specs = {
+        f"{split}/{spec.name}": (split, spec)
+        for split, videos in split_specs(read_section(params, STAGE, Render)).items()
         for spec in videos
-        for path in write_video(spec, split, out)
-    ]
-    frames = [path.as_posix() for path in written if path.suffix == ".jpg"]
-    write_file(out / "detections.json", b"[]\n")
-    write_manifest(out / "frames.manifest", out, frames)
-    counts = ", ".join(f"{len(videos)} {split}" for split, videos in specs.items())
-    typer.echo(f"render: {counts} videos, {len(frames)} frames in {out}")
+    }
+    modules, pins = modules_digest("stages.render"), stage_pins("stages.render")
+    out = data / "raw" / "synthetic"
+    done = build(
+        stage=STAGE,
+        out=out,
+        listing=data / "units" / STAGE / "synthetic.json",
+        kind=None,
+        units=[_unit(name, *spec, modules, pins) for name, spec in specs.items()],
+        make_task=partial(RenderTask, specs),
+        run=read_extract(params, units)[1],
+        finish=_finish,
+    )
+    typer.echo(
+        f"render: {len(specs)} videos in {out} ({done.computed} rendered, {done.reused} reused)"
+    )
 
 
 if __name__ == "__main__":

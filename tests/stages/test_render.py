@@ -20,6 +20,7 @@ render:
   width: 128
   label_run: 1
   label_step: 2
+extract: {{engine: local, workers: 1, threads: 1, device: cpu, devices: []}}
 """
 
 
@@ -31,8 +32,11 @@ def params(
     return path
 
 
-def run(out: Path, path: Path) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["--out", str(out), "--params", str(path)])
+def run(data: Path, path: Path) -> tuple[int, str]:
+    config = data / ".dvc" / "config"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("[cache]\n    type = hardlink\n")
+    done = CliRunner().invoke(app, ["--data", str(data), "--params", str(path)])
     return done.exit_code, done.output
 
 
@@ -47,10 +51,11 @@ def content(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("render")
-    code, output = run(folder / "out", params(folder))
+    code, output = run(folder, params(folder))
     assert code == 0, output
-    assert "2 train, 1 val videos, 9 frames" in output
-    return folder / "out"
+    assert "3 videos" in output
+    assert "3 rendered, 0 reused" in output
+    return folder / "raw/synthetic"
 
 
 def test_both_splits_are_written_from_their_seed_ranges(rendered: Path) -> None:
@@ -86,16 +91,30 @@ def test_rendering_again_into_the_same_folder_gives_the_same_files(
 ) -> None:
     before = content(rendered)
     (rendered / "images/train/left_over.jpg").write_bytes(b"old")
-    code, output = run(rendered, params(tmp_path))
+    data = rendered.parents[1]
+    code, output = run(data, params(tmp_path))
     assert code == 0, output
+    assert "0 rendered, 3 reused" in output
     assert content(rendered) == before
 
 
-def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
-    code, output = run(tmp_path / "out", params(tmp_path, 0, 0))
+def test_a_video_is_rendered_alike_whatever_others_there_are(
+    rendered: Path, tmp_path: Path
+) -> None:
+    code, output = run(tmp_path, params(tmp_path, train=1, val=0))
     assert code == 0, output
-    assert content(tmp_path / "out").keys() == {"frames.manifest", "detections.json"}
-    assert (tmp_path / "out/frames.manifest").read_text() == ""
+    alone, among = content(tmp_path / "raw/synthetic"), content(rendered)
+    own = {path: digest for path, digest in alone.items() if path.startswith(("images", "annot"))}
+    assert len(own) == 4
+    assert own.items() <= among.items()
+
+
+def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
+    code, output = run(tmp_path, params(tmp_path, 0, 0))
+    assert code == 0, output
+    out = tmp_path / "raw/synthetic"
+    assert content(out).keys() == {"frames.manifest", "detections.json"}
+    assert (out / "frames.manifest").read_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -110,17 +129,8 @@ def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
 def test_bad_params_end_in_one_line_and_write_nothing(
     tmp_path: Path, kinds: dict[str, str | int], message: str
 ) -> None:
-    code, output = run(tmp_path / "out", params(tmp_path, **kinds))  # type: ignore[arg-type]
+    code, output = run(tmp_path, params(tmp_path, **kinds))  # type: ignore[arg-type]
     assert code == 1
     assert message in output
     assert len(output.splitlines()) == 1
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/thesis.tex").write_text("years of work")
-    code, output = run(tmp_path / "out", params(tmp_path))
-    assert code == 1
-    assert "found other files" in output
-    assert (tmp_path / "out/thesis.tex").read_text() == "years of work"
+    assert not (tmp_path / "raw").exists()

@@ -9,7 +9,7 @@ from pipeline.compute import Job, Outcome
 from pipeline.engines import MakeTask, RunOptions, run_jobs
 from pipeline.parent import DvcParent
 from pipeline.progress import progress
-from pipeline.publish import Finish, publish, refuse_bad_names, write_listing
+from pipeline.publish import Finish, publish, refuse_bad_names
 from pipeline.receipts import Receipt, check, read_receipt
 from pipeline.restore import drop_damaged_objects, restore_units
 from pipeline.scratch import Scratch, find_scratch
@@ -88,8 +88,7 @@ def build(
         computed |= {unit.name for unit in missing}
     if run.part is None:
         whole = {unit.name: (unit, receipts[unit.name]) for unit in mine}
-        publish(scratch, stage, out, kind, whole, finish, parent)
-        write_listing(listing, whole)
+        publish(scratch, stage, out, listing, kind, whole, finish, parent)
     size = sum(receipt.bytes for receipt in receipts.values())
     return BuildSummary(len(computed), len(mine) - len(computed), size, run.part is None)
 

@@ -22,12 +22,13 @@ def publish(
     scratch: Scratch,
     stage: str,
     out: Path,
+    listing: Path,
     kind: str | None,
     units: Mapping[str, tuple[Unit, Receipt]],
     finish: Finish | None,
     parent: DvcParent,
 ) -> None:
-    """Replace the out by the units.
+    """Replace the out by the units, and the listing by theirs.
 
     The new out is put together in scratch and renamed, so that nobody ever sees half of it.
 
@@ -35,6 +36,7 @@ def publish(
         scratch: The scratch store.
         stage: The stage.
         out: The out's folder.
+        listing: The stage's second out, a JSON file.
         kind: Kind of store, or nothing if the out is no store.
         units: Every unit of the out with its receipt, by name.
         finish: See ``Finish``.
@@ -60,6 +62,7 @@ def publish(
         parent.refuse_orphan()
         _remove(out)
         assembled.rename(out)
+        write_listing(listing, units)
 
 
 def write_listing(path: Path, units: Mapping[str, tuple[Unit, Receipt]]) -> None:

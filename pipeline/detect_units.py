@@ -1,5 +1,7 @@
 """Detection as units of work: one per video, put together to one table when all are whole."""
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,10 @@ from pipeline.detections import PART, box_table
 from pipeline.engines import MakeTask, RunOptions
 from pipeline.parent import DvcParent
 from pipeline.publish import write_listing
-from pipeline.receipts import FILES, check, mark_used
+from pipeline.receipts import FILES, check, mark_used, seal
+from pipeline.restore import published_object
 from pipeline.schemas import BOXES, FRAMES
-from pipeline.scratch import find_scratch
+from pipeline.scratch import Scratch, find_scratch
 from pipeline.tables import digest_rows, read_table, write_table
 from pipeline.units import Unit, modules_digest, stage_pins, unit_key
 from pipeline.video_frames import VideoFrames
@@ -88,6 +91,8 @@ def detect(
         ValueError: As ``pipeline.build.build``.
     """
     parent = DvcParent()
+    scratch = find_scratch(out)
+    _restore(scratch, out, listing, units)
     # build() publishes folders; this stage's out is one file, so it is written here.
     done = build(
         stage=STAGE,
@@ -101,7 +106,6 @@ def detect(
     counts = f"{done.computed} videos computed, {done.reused} reused"
     if run.part is not None:
         return f"{STAGE}: computed a slice, published nothing: {counts}"
-    scratch = find_scratch(out)
     folders = {unit.name: scratch.unit_folder(STAGE, unit.key) for unit in units}
     parts = [read_table(folder / FILES / PART, BOXES) for folder in folders.values()]
     table = pd.concat(parts, ignore_index=True) if parts else box_table([])
@@ -112,3 +116,26 @@ def detect(
     for folder in folders.values():
         mark_used(folder)
     return f"{STAGE}: wrote {len(table)} boxes of {len(units)} videos in {out}: {counts}"
+
+
+def _restore(scratch: Scratch, out: Path, listing: Path, units: Sequence[Unit]) -> None:
+    """Cut units out of the table that was last published: a fresh clone has nothing else of them.
+
+    A unit comes back only if the listing has its very key, and its rows the listed digest.
+    """
+    missing = [u for u in units if check(scratch.unit_folder(STAGE, u.key)) is None]
+    table, listed = (published_object(scratch, path) for path in (out, listing))
+    if not missing or table is None or listed is None:
+        return
+    boxes, known = read_table(table, BOXES), json.loads(listed.read_bytes())
+    for unit in missing:
+        entry = known.get(unit.name, {})
+        if entry.get("key") != unit.key:
+            continue
+        folder = scratch.unit_folder(STAGE, unit.key)
+        with scratch.lock(f"{STAGE}-{unit.key}"):
+            shutil.rmtree(folder / FILES, ignore_errors=True)
+            rows = boxes[boxes["video"] == unit.name].reset_index(drop=True)
+            write_table(folder / FILES / PART, rows, BOXES)
+            if seal(folder, unit.name).digest != entry.get("digest"):
+                shutil.rmtree(folder)

@@ -56,6 +56,21 @@ def restore_units(
     return restored
 
 
+def published_object(scratch: Scratch, out: Path) -> Path | None:
+    """Return the object of DVC's cache that holds an out of one file as it was last published.
+
+    Args:
+        scratch: The scratch store.
+        out: The out, a file.
+
+    Returns:
+        The object; nothing if ``dvc.lock`` has no such out, or the object is absent or damaged.
+    """
+    digest = _locked_outs(scratch.project / "dvc.lock").get(_relative(scratch, out), "")
+    path = _object_path(scratch, digest)
+    return path if path.is_file() and _md5(path.read_bytes()) == digest else None
+
+
 def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
     """Remove objects of DVC's cache that should hold a unit's files but hold something else.
 

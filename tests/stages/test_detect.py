@@ -1,6 +1,8 @@
 """The stage detect: every kind of boxes, increments, and what it says when it cannot."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,29 @@ def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
     workspace.run(index.app)
     assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
     assert set(boxes("val")["video"]) == {"v3"}
+
+
+def test_a_fresh_clone_detects_only_what_the_published_table_lacks(workspace: Workspace) -> None:
+    use_fcos(workspace)
+    workspace.run(app, "--split", "val")
+    published = workspace.files("data/boxes")
+    # What `dvc pull` brings: the objects that dvc.lock names, and no scratch.
+    outs = []
+    shutil.rmtree(".dvc/cache")
+    for path in ("data/boxes/val.parquet", "data/units/detect/val.json"):
+        content = Path(path).read_bytes()
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        place = Path(".dvc/cache/files/md5") / digest[:2] / digest[2:]
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+        Path(path).unlink()
+        outs.append({"path": path, "md5": digest})
+    write_json(workspace.folder / "dvc.lock", {"stages": {"detect@val": {"outs": outs}}})
+    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert workspace.files("data/boxes") == published
+    shutil.rmtree(".dvc/cache/scratch")
+    use_fcos(workspace, detect__batch=1)
+    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
 
 
 @pytest.mark.parametrize("changed", ["score_min", "weights", "frame"])

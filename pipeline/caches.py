@@ -89,7 +89,7 @@ class Caches:
             pinned: Whether a GPU shall copy from them while the CPU goes on.
         """
         return {
-            kind: torch.empty((rows, *self.row_shape(kind)), dtype=torch.float16, pin_memory=pinned)
+            kind: torch.empty((rows, *self.row_shape(kind)), dtype=_DTYPES[kind], pin_memory=pinned)
             for kind in self._stores
         }
 

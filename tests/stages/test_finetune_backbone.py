@@ -1,0 +1,139 @@
+"""The backbone: published untouched, or fine-tuned with and without folds."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import stages.finetune_backbone
+from models.backbone_training import backbone_loss
+from models.hrnet import build_hrnet
+from pipeline.targets import make_targets
+from pipeline.video_share import share_of
+from pipeline.weights import read_weights, write_weights
+from stages.finetune_backbone import app
+from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
+from tests.stages.tiny_project import TRAIN, TRAINING, Project
+
+CLIPS_OF = {"alley": 3, "bonn": 2, "creek": 2}
+FOLD = {video: int(share_of(video) * 2) for video in CLIPS_OF}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "repo")
+    crops = project.data / "crops/hrnet/train"
+    random_store(crops, "crops", 2, CLIPS_OF)
+    write_clips(crops, clip_frame(2, CLIPS_OF))
+    torch.manual_seed(0)
+    built = build_hrnet("tiny", 15)
+    nn.init.normal_(built.final_layer.weight, std=0.01)
+    write_weights(project.data / "weights/hrnet.safetensors", built.half().state_dict())
+    return project
+
+
+def section(project: Project, **changes: object) -> dict[str, object]:
+    training = TRAINING | {"steps": 2, "milestones": [], "batch": 2}
+    weights = str(project.data / "weights/hrnet.safetensors")
+    return training | {"variant": "tiny", "weights": weights, "folds": 1} | changes
+
+
+def targets_of(videos: set[str]) -> torch.Tensor:
+    frame = clip_frame(2, CLIPS_OF)
+    rows = frame[frame["video"].isin(videos)]
+    keypoints = torch.tensor(rows["keypoints"].to_list(), dtype=torch.float64).unflatten(1, (15, 2))
+    return make_targets(keypoints, torch.tensor(rows["visible"].to_list()), (16, 8), 1.5)
+
+
+def test_without_epochs_the_given_file_is_published_byte_for_byte(project: Project) -> None:
+    result = project.run(app, finetune_backbone=section(project, steps=0))
+    assert result.exit_code == 0, result.output
+    out = project.data / "backbones"
+    given = project.data / "weights/hrnet.safetensors"
+    assert (out / "hrnet.safetensors").read_bytes() == given.read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["backbone.json", "hrnet.safetensors"]
+    assert json.loads((out / "backbone.json").read_text())["variant"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": 2}, "finetune_backbone.folds: expected 1 where epochs is 0, got 2"),
+        ({"variant": "w32"}, "expected the"),
+        ({"weights": "nowhere.safetensors"}, "nowhere.safetensors"),
+    ],
+)
+def test_what_cannot_be_published_is_refused_in_one_line(
+    project: Project, changes: dict[str, object], message: str
+) -> None:
+    result = project.run(app, finetune_backbone=section(project, steps=0, **changes))
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (project.data / "backbones").exists()
+
+
+def test_a_head_with_made_up_rows_is_refused_unless_it_is_trained(project: Project) -> None:
+    card = project.data / "weights/hrnet.json"
+    card.write_text(json.dumps({"reinitialised_rows": ["head_bottom", "head_top"]}))
+    refused = project.run(app, finetune_backbone=section(project, steps=0))
+    assert refused.exit_code == 1
+    assert "['head_bottom', 'head_top'] were re-initialised on import" in refused.stderr
+    assert project.run(app, finetune_backbone=section(project)).exit_code == 0
+
+
+def test_with_folds_each_copy_is_trained_without_its_own_videos(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def watched(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        seen.append(batch["target"].clone())
+        return backbone_loss(network, batch)
+
+    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", watched)
+    result = project.run(app, finetune_backbone=section(project, folds=2))
+    assert result.exit_code == 0, result.output
+    out = project.data / "backbones"
+    assert json.loads((out / "folds.json").read_text()) == FOLD
+    copies = [read_weights(out / f"hrnet{name}.safetensors") for name in ("", "-fold0", "-fold1")]
+    start = read_weights(project.data / "weights/hrnet.safetensors")
+    assert all(set(copy) == set(start) for copy in copies)
+    layers = [copy["final_layer.weight"] for copy in [start, *copies]]
+    assert all(layer.dtype == torch.float32 for layer in layers[1:])
+    for i, one in enumerate(layers):
+        assert not any(torch.equal(one.float(), other) for other in layers[i + 1 :])
+    assert set(FOLD.values()) == {0, 1}
+    assert len(seen) == 3 * 2
+    for fold in (0, 1):
+        allowed = targets_of({video for video in FOLD if FOLD[video] != fold})
+        for target in torch.cat(seen[2 * (fold + 1) :][:2]):
+            assert any(torch.equal(target, other) for other in allowed)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def interrupted(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        if len(calls) == 4:
+            raise RuntimeError("struck by lightning")
+        return backbone_loss(network, batch)
+
+    every = TRAIN | {"checkpoint_every": 1}
+    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", interrupted)
+    with pytest.raises(RuntimeError, match="lightning"):
+        project.run(app, finetune_backbone=section(project, folds=2), train=every)
+    project.run(app, finetune_backbone=section(project, folds=2))
+    # Whole run 2 steps, fold 0 one step and then the other, fold 1 two: none is taken twice.
+    assert len(calls) == 4 + 3
+
+
+def test_one_fold_is_the_papers_habit_and_gets_a_warning(project: Project) -> None:
+    result = project.run(app, finetune_backbone=section(project))
+    assert result.exit_code == 0, result.output
+    assert "folds is 1" in result.stderr
+    assert not (project.data / "backbones/folds.json").exists()

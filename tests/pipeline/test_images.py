@@ -1,6 +1,7 @@
 """Reading frames: against other decoders, and every bad picture that must not get through."""
 
 import hashlib
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_other_pixel_formats_become_8_bit_rgb(kind: str) -> None:
     }
     decoded = decode_picture(HERE, _encode(pictures[kind], ".png"), None)
     np.testing.assert_array_equal(decoded, np.dstack([grey] * 3))
+
+
+def test_a_cmyk_jpeg_becomes_rgb() -> None:
+    image = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    image.new("CMYK", (20, 40), (0, 255, 255, 0)).save(stream, "JPEG", quality=95)
+    decoded = decode_picture(HERE, stream.getvalue(), (40, 20))
+    # No cyan, all magenta and yellow: red.
+    assert decoded[..., 0].min() > 200
+    assert decoded[..., 1:].max() < 60
 
 
 def test_the_name_of_a_file_does_not_say_what_it_is(tmp_path: Path) -> None:

@@ -239,6 +239,18 @@ def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> N
     assert [list(row) for row in table[table["video"] == "v8"]["frames"]] == [[0, 0, 0]] * 2
 
 
+def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
+    workspace: Workspace,
+) -> None:
+    write_video(workspace.root, "val", 8, people=0)
+    take_in(workspace.root)
+    prepare(workspace, "val")
+    crop(workspace, *HRNET, "val")
+    table, store = clips("data/crops/hrnet/val")
+    assert set(table["video"]) == {"v3"}
+    assert list(store.digests) == ["v3/v0"]
+
+
 def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspace) -> None:
     content = document("val", 3, labelled=(0,))
     person = content["annotations"][0]

@@ -124,7 +124,8 @@ def main(
         [read_scenes(scenes / name) for name in run.scenes], run.crops, run.fitting.batch
     )
     reader = TokenReader(backbone=backbone, joints=len(JOINTS))
-    fit(reader, _loss, source, run.fitting, out)
+    hidden = [p for p in backbone.backbone.encoder.parameters() if p.ndim == 2]
+    fit(reader, _loss, source, run.fitting, out, hidden)
     typer.echo(f"{out}: {run.fitting.steps} steps of {run.fitting.batch} crops")
 
 

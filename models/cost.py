@@ -1,0 +1,66 @@
+"""What a network costs: parameters and floating-point operations of every part of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torchvision  # noqa: F401  registers the operator deform_conv2d
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Part(NamedTuple):
+    """A direct child of a network, or the whole of it."""
+
+    name: str
+    parameters: int
+    flops: int
+    """Floating-point operations of one forward pass; a multiplication with its addition is two."""
+
+
+def _deformable(
+    x: Sequence[int],
+    weight: Sequence[int],
+    *_others: object,
+    out_shape: Sequence[int],
+) -> int:
+    """Return the operations of a deformable convolution: a plain one's, sampling left out."""
+    _, _, height, width = out_shape
+    out_channels, in_channels, rows, columns = weight
+    return 2 * x[0] * height * width * out_channels * in_channels * rows * columns
+
+
+def cost(network: nn.Module, inputs: Mapping[str, object]) -> list[Part]:
+    """Return what each direct child costs, and the whole as the last part.
+
+    torch counts matrix products, convolutions and attention; element-wise operations and sampling
+    are left out, as the field does. Built and fed on the device ``meta``, nothing is computed.
+
+    Args:
+        network: The network, in evaluation mode.
+        inputs: Arguments of its forward pass.
+    """
+    formulas = {torch.ops.torchvision.deform_conv2d: _deformable}
+    counter = FlopCounterMode(display=False, custom_mapping=formulas)
+    with torch.no_grad(), counter:
+        network(**inputs)
+    counts = counter.get_flop_counts()
+    totals = {name: sum(by_operator.values()) for name, by_operator in counts.items()}
+    top = type(network).__name__
+    parts = [
+        Part(name, _parameters(child), _flops(child, f"{top}.{name}", totals))
+        for name, child in network.named_children()
+    ]
+    return [*parts, Part("all", _parameters(network), counter.get_total_flops())]
+
+
+def _flops(module: nn.Module, name: str, totals: Mapping[str, int]) -> int:
+    """Return a module's operations; one whose parts are called one by one is their sum."""
+    if name in totals:
+        return totals[name]
+    children = module.named_children()
+    return sum(_flops(child, f"{name}.{part}", totals) for part, child in children)
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

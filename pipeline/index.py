@@ -15,6 +15,7 @@ from pipeline.layout import SPLITS
 from pipeline.manifest import FrameFile
 from pipeline.posetrack import read_annotations
 from pipeline.schemas import FRAMES, PEOPLE, VIDEOS
+from pipeline.skeleton import SLOTS
 
 _CURE = "restore it and take the data set in again: python -m stages.use_preset"
 
@@ -169,7 +170,7 @@ def _people_rows(read: Annotations, split: str, files: Sequence[str]) -> pd.Data
         columns |= {f"{name}_{side}": boxes[:, i] for i, side in enumerate("xywh")}
     # A slot that the file does not label is three zeros, whatever form the file had.
     labels = np.where(people.present[:, :, None], people.keypoints, 0)
-    columns["keypoints"] = list(labels.reshape(len(people.frame), -1))
+    columns["keypoints"] = list(labels.reshape(-1, 3 * len(SLOTS)))
     rows = pd.DataFrame(columns)
     rows["person"] = rows.groupby("frame").cumcount()
     return rows.sort_values(["frame", "person"], kind="stable", ignore_index=True)

@@ -157,6 +157,17 @@ def test_posetrack17_boxes_are_the_extent_of_the_joints_times_1_2(tmp_path: Path
     assert row["track_id"] == 7
 
 
+def test_a_video_without_people_has_frames_alone(tmp_path: Path) -> None:
+    write_video(tmp_path, "val", 3, people=0)
+    take_in(tmp_path)
+    found = index(tmp_path)
+    assert len(found.frames) == 5
+    assert list(found.frames["labelled"]) == [True, False, True, False, True]
+    assert digest_rows(found.people, PEOPLE) == digest_rows(
+        pd.DataFrame(columns=PEOPLE.names), PEOPLE
+    )
+
+
 def test_a_data_set_without_videos_is_three_empty_tables(tmp_path: Path) -> None:
     write_manifest(tmp_path / "frames.manifest", tmp_path, [])
     found = index(tmp_path)

@@ -92,7 +92,7 @@ def _refuse(truth: Annotations, poses: Poses) -> None:
         )
     for name in ("keypoints", "scores", "person_scores", "boxes_xywh"):
         values = getattr(poses, name)
-        faulty = ~np.isfinite(values.reshape(len(poses.frame), -1)).all(axis=1)
+        faulty = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if faulty.any():
             row = int(faulty.argmax())
             raise ValueError(

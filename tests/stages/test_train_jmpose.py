@@ -1,0 +1,80 @@
+"""Training JM-Pose from caches: its loss terms, what is published, its ablations."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from models.jmpose_head import build_jmpose
+from models.weights import load_weights
+from pipeline.weights import read_weights
+from stages.train_jmpose import app
+from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
+from tests.stages.tiny_project import TRAINING, Project
+
+NETWORK = {
+    "channels": 4, "layers": 2, "offset_groups": 2, "dilation": 1, "attention": "channel",
+    "attention_heads": 2, "jmib_mask": "fused", "motion": "flow", "joint_learner": True,
+    "mutual_learning": True, "interaction": True,
+}  # fmt: skip
+LOSS = {"estimator": "vsd", "alpha": 0.01}
+SECTION = NETWORK | LOSS | TRAINING | {"steps": 3, "milestones": [], "delta": 1, "weights": "none"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path / "repo")
+    for kind in ("heatmaps", "flow", "features"):
+        random_store(project.data / kind / "train", kind, 2, CLIPS_OF)
+    crops = project.data / "crops/hrnet/train"
+    crops.mkdir(parents=True)
+    write_clips(crops, clip_frame(2))
+    return project
+
+
+def history(project: Project) -> list[dict[str, str]]:
+    with (project.data / "runs/jmpose/history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_loss_is_the_sum_of_its_terms_and_the_predictors_stay_behind(project: Project) -> None:
+    result = project.run(app, train_jmpose=SECTION)
+    assert result.exit_code == 0, result.output
+    rows = history(project)
+    assert list(rows[0]) == ["step", "epoch", "lr", "heatmap", "orthogonality", "auxiliary", "loss"]
+    for row in rows:
+        terms = [float(row[name]) for name in ("heatmap", "orthogonality", "auxiliary")]
+        assert float(row["loss"]) == pytest.approx(sum(terms))
+        assert terms[0] > 0
+        assert terms[2] > 0
+    weights = read_weights(project.data / "runs/jmpose/weights.safetensors")
+    head = build_jmpose(NETWORK, joints=15, frames=3, shapes={}, crop_size=CROP)
+    load_weights(head, weights, "what was published")
+
+
+def test_without_an_estimator_the_heatmap_loss_is_all(project: Project) -> None:
+    project.run(app, train_jmpose=SECTION | {"estimator": "none"})
+    for row in history(project):
+        assert float(row["orthogonality"]) == float(row["auxiliary"]) == 0
+        assert row["loss"] == row["heatmap"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"motion": "features"},
+        {"joint_learner": False},
+        {"mutual_learning": False},
+        {"interaction": False},
+        {"estimator": "gaussian"},
+        {"attention": "spatial"},
+        {"jmib_mask": "literal"},
+        {"delta": 2},
+    ],
+)
+def test_every_row_of_the_ablations_trains_by_params_alone(
+    project: Project, changes: dict[str, object]
+) -> None:
+    result = project.run(app, train_jmpose=SECTION | {"steps": 1} | changes)
+    assert result.exit_code == 0, result.output
+    assert len(history(project)) == 1

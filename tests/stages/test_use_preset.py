@@ -1,0 +1,100 @@
+"""use_preset swaps params.yaml and takes in a real data set without touching its frames."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.manifest import read_manifest
+from pipeline.params import read_params
+from stages.use_preset import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DVC repository with the presets."""
+    folder = tmp_path / "clone"
+    (folder / "presets").mkdir(parents=True)
+    for preset in (ROOT / "presets").glob("*.yaml"):
+        (folder / "presets" / preset.name).write_text(preset.read_text())
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run(["dvc", "init", "--quiet"], cwd=folder, check=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """A data set of one video with two frames, one of them named by its annotation file."""
+    root = tmp_path / "real"
+    (root / "images/a").mkdir(parents=True)
+    for name in ("000000.jpg", "000001.jpg"):
+        (root / "images/a" / name).write_bytes(name.encode())
+    image = {"id": 1, "file_name": "images/a/000000.jpg"}
+    (root / "a.json").write_text(json.dumps({"images": [image]}))
+    return root
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(arguments))
+    return done.exit_code, done.output
+
+
+def test_a_real_data_set_is_taken_in_and_tracked(clone: Path, real: Path) -> None:
+    code, output = run("real_clip", "--root", str(real))
+    assert code == 0, output
+    folder = clone / "data/raw/real_clip"
+    assert (folder / "annotations/val/a.json").read_bytes() == (real / "a.json").read_bytes()
+    assert sorted(read_manifest(folder / "frames.manifest")) == [
+        "images/a/000000.jpg", "images/a/000001.jpg",
+    ]  # fmt: skip
+    assert (clone / "data/raw/real_clip.dvc").is_file()
+    params = read_params(clone / "params.yaml")
+    assert params["data"]["root"] == real.resolve().as_posix()
+    assert params["detect"]["kind"] == "hog"
+
+
+def test_given_detections_become_the_boxes(clone: Path, real: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text('[{"image_id": 1}]')
+    code, output = run("real_clip", "--root", str(real), "--detections", str(boxes))
+    assert code == 0, output
+    assert (clone / "data/raw/real_clip/detections.json").read_text() == boxes.read_text()
+    assert read_params(clone / "params.yaml")["detect"]["kind"] == "file"
+
+
+def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> None:
+    assert run("real_clip", "--root", str(real))[0] == 0
+    (real / "a.json").rename(real / "b.json")
+    assert run("real_clip", "--root", str(real))[0] == 0
+    taken = (clone / "data/raw/real_clip/annotations/val").iterdir()
+    assert [file.name for file in taken] == ["b.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing: expected a preset, one of ['ablation', 'posetrack17'"),
+        (["real_clip"], "this preset needs --root DIR"),
+        (["synthetic", "--root", "."], "takes no --root: its data set is rendered"),
+        (["real_clip", "--root", "."], "expected annotations/<train|val>/*.json"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_one_line_and_changes_nothing(
+    clone: Path, arguments: list[str], message: str
+) -> None:
+    code, output = run(*arguments)
+    assert code == 1
+    assert message in output
+    assert len(output.splitlines()) == 1
+    assert not (clone / "params.yaml").exists()
+    assert not (clone / "data").exists()
+
+
+def test_the_preset_synthetic_needs_nothing_else(clone: Path) -> None:
+    assert run("synthetic")[0] == 0
+    assert read_params(clone / "params.yaml") == read_params(ROOT / "presets/synthetic.yaml")

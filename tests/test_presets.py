@@ -1,0 +1,78 @@
+"""Every preset is a complete params file that every stage can read."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.control_params import read_control
+from pipeline.data_set import read_data_set
+from pipeline.jmpose_params import read_jmpose
+from pipeline.params import Section, read_params, read_section
+from pipeline.run_time import Train, read_extract
+from pipeline.targets import Target
+from pipeline.vremd_params import read_vremd
+from stages.crop import Crop
+from stages.detect import Detect
+from stages.evaluate import Evaluate
+from stages.features import Features
+from stages.finetune_backbone import FinetuneBackbone
+from stages.flow import Flow
+from stages.heatmaps import Heatmaps
+from stages.index import Index
+from stages.predict import Predict
+from stages.render import Render
+from stages.report import Report
+from stages.tokens import Tokens
+
+ROOT = Path(__file__).resolve().parents[1]
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+SCHEMAS: dict[str, type[Section]] = {
+    "crop": Crop, "detect": Detect, "evaluate": Evaluate, "features": Features,
+    "finetune_backbone": FinetuneBackbone, "flow": Flow, "heatmaps": Heatmaps, "index": Index,
+    "predict": Predict, "render": Render, "report": Report, "target": Target, "tokens": Tokens,
+    "train": Train,
+}  # fmt: skip
+
+
+def test_the_presets_of_the_design_are_there() -> None:
+    assert {file.stem for file in PRESETS} == {
+        "synthetic", "synthetic_large", "ablation", "posetrack17", "posetrack18", "posetrack21",
+        "real_clip",
+    }  # fmt: skip
+
+
+def test_the_params_file_of_a_fresh_clone_is_the_preset_synthetic() -> None:
+    assert (ROOT / "params.yaml").read_text() == (ROOT / "presets/synthetic.yaml").read_text()
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_preset_satisfies_the_schema_of_every_stage(preset: Path) -> None:
+    for name, schema in SCHEMAS.items():
+        read_section(preset, name, schema)
+    read_extract(preset)
+    heads = read_jmpose(preset), read_vremd(preset)
+    control = read_control(preset)
+    assert read_data_set(preset).annotations == f"data/raw/{read_data_set(preset).name}/annotations"
+    # The controls are fair only if they see the clips, steps and batches of their head.
+    for head, rival in zip(heads, (control.maps, control.tokens), strict=True):
+        for name in ("delta", "epochs", "steps", "batch"):
+            assert getattr(head, name) == getattr(rival, name), name
+
+
+@pytest.mark.parametrize("year", ["17", "18", "21"])
+def test_the_posetrack_presets_hold_the_papers_numbers(year: str) -> None:
+    preset = ROOT / f"presets/posetrack{year}.yaml"
+    values = read_params(preset)
+    assert (values["crop"]["hrnet"]["height"], values["crop"]["hrnet"]["width"]) == (384, 288)
+    assert (values["crop"]["vit"]["height"], values["crop"]["vit"]["width"]) == (256, 192)
+    assert values["crop"]["enlarge"] == 1.25
+    jmpose, vremd = read_jmpose(preset), read_vremd(preset)
+    assert (jmpose.delta, jmpose.layers, jmpose.channels) == (2, 4, 48)
+    assert [jmpose.rate(step, 10) for step in (0, 50, 100, 150)] == pytest.approx(
+        [1e-4, 1e-5, 1e-6, 1e-7]
+    )
+    assert jmpose.total_steps(10) == vremd.total_steps(10) == 200
+    assert (vremd.delta, vremd.width) == (1, 1024)
+    assert [vremd.rate(step, 10) for step in (0, 159, 160)] == pytest.approx([2e-3, 2e-3, 2e-4])
+    assert values["finetune_backbone"]["folds"] == 2
+    assert values["crop"]["variants"] == 4

@@ -126,6 +126,6 @@ class Caches:
             raise ValueError(
                 f"{self._folders[kind]}: expected at least {wanted} entries per clip for "
                 f"{self._frames} frames, as many on both sides, got {stored}; lower the head's "
-                "delta or raise crop.delta"
+                "delta or raise crop.hrnet.delta or crop.vit.delta"
             )
         return margin, margin + wanted

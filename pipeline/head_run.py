@@ -81,10 +81,10 @@ def run_head(run: HeadRun, data: Path, params: Path) -> str:
     with join_processes(settings.device) as place:
         trained = train_from_caches(_cache_run(run, data), data, settings, target, place)
         if place.rank == 0:
-            heads = {WEIGHTS: _float32(run.head(trained.network))}
+            heads = {WEIGHTS: _float32(run.head(trained.network).state_dict())}
             if settings.holdout:
                 trained.network.load_state_dict(read_weights(trained.folder / BEST))
-                heads[BEST] = _float32(run.head(trained.network))
+                heads[BEST] = _float32(run.head(trained.network).state_dict())
             publish_files(out, partial(_fill, heads, trained.history), parent)
             (trained.folder / FINISHED).touch()
     return f"{run.section}: {len(trained.history)} steps on {trained.clips} clips, wrote {out}"
@@ -110,13 +110,18 @@ def _folders(run: HeadRun, data: Path) -> dict[str, Path]:
 
 
 def _publish_given(run: HeadRun, data: Path) -> str:
-    """Publish weights that somebody trained before, once they fit this head."""
+    """Publish weights that somebody trained before, once they fit this head.
+
+    Without train clips the head's size is unknown here; predict loads the weights as strictly.
+    """
     source = data / "weights" / run.weights / f"{run.system.name}.safetensors"
+    tensors = read_weights(source)
     caches = Caches(_folders(run, data), run.system.frames)
-    head = run.head(run.build(shapes={kind: caches.row_shape(kind) for kind in caches.kinds}))
-    run.load_weights(head, read_weights(source), str(source))
+    if caches.digests:
+        head = run.head(run.build(shapes={kind: caches.row_shape(kind) for kind in caches.kinds}))
+        run.load_weights(head, tensors, str(source))
     out = data / "runs" / run.system.name
-    publish_files(out, partial(_fill, {WEIGHTS: _float32(head)}, History()), DvcParent())
+    publish_files(out, partial(_fill, {WEIGHTS: _float32(tensors)}, History()), DvcParent())
     return f"{run.section}: published {source} in {out}"
 
 
@@ -126,9 +131,9 @@ def _fill(heads: Mapping[str, Mapping[str, Tensor]], history: History, folder: P
     history.write(folder / HISTORY)
 
 
-def _float32(head: nn.Module) -> dict[str, Tensor]:
+def _float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Copies: the best weights are read into the same network afterwards.
     return {
         name: (tensor.float() if tensor.is_floating_point() else tensor).clone()
-        for name, tensor in head.state_dict().items()
+        for name, tensor in tensors.items()
     }

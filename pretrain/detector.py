@@ -72,11 +72,12 @@ def batches(scenes: list[Scenes], batch: int, seed: int) -> Iterator[Frames]:
 
 
 def calibrate(detector: nn.Module, scenes: Scenes) -> float:
-    """Shift the scores so that the pipeline's threshold is where precision and recall balance.
+    """Shift the scores so that the pipeline's threshold is a sensible one.
 
     FCOS scores anything that might be a person above 0.2 after a short run. The bias of the
-    class logits moves to where the harmonic mean of precision and recall at the threshold is
-    largest; the order of a frame's detections stays almost what it was.
+    class logits moves to where F2 at the threshold is largest, which counts recall twice as much
+    as precision: nothing brings a missed person back, and the joints of a false one score low.
+    The order of a frame's detections stays almost what it was.
 
     Args:
         detector: The small FCOS, in evaluation mode; changed in place.
@@ -87,14 +88,14 @@ def calibrate(detector: nn.Module, scenes: Scenes) -> float:
     """
     bias = detector.get_parameter("head.classification_head.cls_logits.bias")
     start = bias.detach().clone()
-    best, best_balance = 0.0, -1.0
+    best, best_f2 = 0.0, -1.0
     for shift in _SHIFTS:
         bias.data = start + shift
         figures = detection(detector, scenes, SCORE_MIN, _CALIBRATION_FRAMES)
-        total = figures["recall"] + figures["precision"]
-        balance = 2 * figures["recall"] * figures["precision"] / max(total, 1e-9)
-        if balance > best_balance:
-            best, best_balance = shift, balance
+        recall, precision = figures["recall"], figures["precision"]
+        f2 = 5 * precision * recall / max(4 * precision + recall, 1e-9)
+        if f2 > best_f2:
+            best, best_f2 = shift, f2
     bias.data = start + best
     return best
 

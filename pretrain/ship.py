@@ -105,12 +105,13 @@ def _card(
     shipment: Shipment, run: Run, render: Render, weights: dict[str, Tensor], path: Path
 ) -> dict[str, Any]:
     purposes = [run.scenes] if isinstance(run.scenes, str) else run.scenes
+    runs = [run.fitting, run.closing.fitting] if isinstance(run, HRNet) else [run.fitting]
     return {
         "command": shipment.command,
-        "steps": run.fitting.steps,
-        "samples": run.fitting.steps * run.fitting.batch,
+        "steps": sum(part.steps for part in runs),
+        "samples": sum(part.steps * part.batch for part in runs),
         "seeds": {
-            "fitting": run.fitting.seed,
+            "fitting": [part.seed for part in runs],
             "videos": {purpose: _seeds(purpose, render) for purpose in purposes},
             "held_out": _seeds("holdout", render),
         },

@@ -129,7 +129,7 @@ def check(folder: Path, *, deep: bool = False) -> Receipt | None:
 
 
 def mark_used(folder: Path) -> None:
-    """Remember that the unit was used now; ``stages.gc`` keeps what was used lately."""
+    """Remember that the unit was used now; what was used lately is worth keeping."""
     os.utime(folder / NAME)
 
 

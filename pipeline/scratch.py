@@ -102,7 +102,7 @@ class Scratch:
         if needed > free:
             raise ValueError(
                 f"{self.folder}: the units to come need {needed / 1e9:.2f} GB, "
-                f"{free / 1e9:.2f} GB are free; make room (python -m stages.gc) or move the "
+                f"{free / 1e9:.2f} GB are free; make room (dvc gc --workspace) or move the "
                 "workspace and the DVC cache to a larger disk"
             )
 

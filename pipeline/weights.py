@@ -25,8 +25,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(
-            f"{path}: expected a safetensors file, got {error}; fetch it again, or bring in other "
-            "formats with `python -m stages.import_weights`"
+            f"{path}: expected a safetensors file, got {error}; fetch it again, or save the "
+            "tensors of another format with safetensors.torch.save_file"
         ) from error
 
 

@@ -65,7 +65,7 @@ class History:
                 if not math.isfinite(value):
                     raise ValueError(
                         f"step {step}: expected a finite loss, got {name} = {value}; lower the "
-                        "learning rate, lengthen the warm-up, or make the caches again (dvc repro -f)"
+                        "learning rate, lengthen the warm-up, or make the caches again"
                     )
             self._rows.append(row)
         self._pending = []

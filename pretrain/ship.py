@@ -105,6 +105,8 @@ def _card(
     shipment: Shipment, run: Run, render: Render, weights: dict[str, Tensor], path: Path
 ) -> dict[str, Any]:
     purposes = [run.scenes] if isinstance(run.scenes, str) else run.scenes
+    if isinstance(run, Detector):
+        purposes = [*purposes, run.calibration]
     runs = [run.fitting, run.closing.fitting] if isinstance(run, HRNet) else [run.fitting]
     return {
         "command": shipment.command,

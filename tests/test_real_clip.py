@@ -18,7 +18,7 @@ def repro(folder: Path, *preset: str) -> dict[str, dict[str, dict[str, float]]]:
     """Run the DAG on a preset and return the metric files by system."""
     clone(folder)
     run(folder, "stages.use_preset", *preset)
-    edit_params(folder, {"extract.workers": 1, "report.pictures": 1})
+    edit_params(folder, {"extract.threads": 1, "report.pictures": 1})
     run(folder, "dvc", "repro")
     files = {name: folder / "data/metrics" / f"{name}.json" for name in SYSTEMS}
     return {name: json.loads(file.read_text()) for name, file in files.items()}

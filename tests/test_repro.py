@@ -14,7 +14,7 @@ TOY: dict[str, Any] = {
     "render.frames": 4,
     "render.label_run": 1,
     "render.label_step": 2,
-    "extract.workers": 1,
+    "extract.threads": 1,
     "train.threads": 1,
     "train_jmpose.steps": 2,
     "train_jmpose.layers": 2,

@@ -6,31 +6,16 @@ from typing import Annotated
 import cv2
 import torch
 import typer
-from pydantic import Field
 from torch import Tensor, nn
 
 from models.hrnet import build_hrnet
-from models.weights import load_weights
-from pipeline.augment import Augment
 from pipeline.params import Section, read_section
 from pipeline.skeleton import JOINTS
-from pipeline.weights import read_weights
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit
 from pretrain.scenes import read_scenes
 
 app = typer.Typer(add_completion=False)
-
-
-class Closing(Section):
-    """A second run that goes on from the average of the first, on crops near the pipeline's own."""
-
-    shift: Annotated[float, Field(ge=0)]
-    """As in ``Crops``."""
-    augment: Augment
-    """As in ``Crops``: less of everything than in the first run."""
-    fitting: Fitting
-    """The run."""
 
 
 class HRNet(Section):
@@ -44,8 +29,6 @@ class HRNet(Section):
     """Its crops."""
     fitting: Fitting
     """Its run."""
-    closing: Closing
-    """What follows it."""
 
 
 def _loss(network: nn.Module, batch: Batch) -> Tensor:
@@ -63,24 +46,16 @@ def main(
         "pretrain/out/hrnet.safetensors"
     ),
     params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
-    first: Annotated[Path | None, typer.Option(help="Weights of the first run, if done.")] = None,
 ) -> None:
-    """Fit the network in two runs and write the average of its weights to OUT."""
+    """Fit the network and write the average of its weights to OUT."""
     run = read_section(params, "hrnet", HRNet)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(run.fitting.seed)
     parts = [read_scenes(scenes / purpose) for purpose in run.scenes]
-    network: nn.Module = build_hrnet(run.variant, len(JOINTS))
-    if first is None:
-        source = batches(parts, run.crops, run.fitting.batch)
-        network = fit(network, _loss, source, run.fitting, out)
-    else:
-        load_weights(network, read_weights(first), str(first))
-    closing = run.closing
-    nearer = run.crops.model_copy(update={"shift": closing.shift, "augment": closing.augment})
-    fit(network, _loss, batches(parts, nearer, closing.fitting.batch), closing.fitting, out)
-    typer.echo(f"{out}: {run.fitting.steps} and {closing.fitting.steps} steps")
+    source = batches(parts, run.crops, run.fitting.batch)
+    fit(build_hrnet(run.variant, len(JOINTS)), _loss, source, run.fitting, out)
+    typer.echo(f"{out}: {run.fitting.steps} steps of {run.fitting.batch} crops")
 
 
 if __name__ == "__main__":

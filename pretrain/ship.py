@@ -107,13 +107,12 @@ def _card(
     purposes = [run.scenes] if isinstance(run.scenes, str) else run.scenes
     if isinstance(run, Detector):
         purposes = [*purposes, run.calibration]
-    runs = [run.fitting, run.closing.fitting] if isinstance(run, HRNet) else [run.fitting]
     return {
         "command": shipment.command,
-        "steps": sum(part.steps for part in runs),
-        "samples": sum(part.steps * part.batch for part in runs),
+        "steps": run.fitting.steps,
+        "samples": run.fitting.steps * run.fitting.batch,
         "seeds": {
-            "fitting": [part.seed for part in runs],
+            "fitting": run.fitting.seed,
             "videos": {purpose: _seeds(purpose, render) for purpose in purposes},
             "held_out": _seeds("holdout", render),
         },

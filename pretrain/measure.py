@@ -22,6 +22,8 @@ from pretrain.pairs import Pairs
 from pretrain.scenes import Scenes
 
 _BATCH = 32
+_BLUR = 1.0
+"""Cells, the default of predict.blur."""
 
 
 def pose_ap(
@@ -48,7 +50,7 @@ def pose_ap(
         ]
         with torch.inference_mode():
             heatmaps = heatmaps_of(to_images(np.stack(pictures))).float().numpy()
-        joints, scores[rows] = decode(heatmaps, "quarter")
+        joints, scores[rows] = decode(heatmaps, "dark", _BLUR)
         for row, found, to_crop in zip(rows, joints, matrices, strict=True):
             keypoints[row] = transform(found, inverse(to_crop))
     pool = _pool(scenes, keypoints, scores)

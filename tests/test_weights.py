@@ -1,0 +1,143 @@
+"""The weights that ship: small, finite, loadable as they are, with honest cards, and any good."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.detector import build_detector
+from models.hrnet import build_hrnet
+from models.raft import build_raft, cells_from_pixels
+from models.vit import build_vit
+from models.weights import load_weights
+from pipeline.heatmap import decode
+from pipeline.synthetic.dataset import SEED_RANGES
+from pipeline.weights import read_weights
+
+SHIPPED = Path(__file__).resolve().parents[1] / "data/weights/synthetic"
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "hrnet": lambda: build_hrnet("tiny", 15),
+    "vit": lambda: build_vit("tiny", (128, 96)),
+    "raft_small": lambda: build_raft("raft_small"),
+    "detector": lambda: build_detector("tiny"),
+}
+FLOORS = {
+    "hrnet": ("map", 55),
+    "vit": ("map", 40),
+    "detector": ("recall", 0.85),
+}
+
+
+def card(name: str) -> dict[str, Any]:
+    return json.loads((SHIPPED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def shipped(name: str) -> nn.Module:
+    network = NETWORKS[name]()
+    path = SHIPPED / f"{name}.safetensors"
+    load_weights(network, read_weights(path), path.name)
+    return network
+
+
+def test_all_files_together_are_smaller_than_12_megabytes() -> None:
+    files = sorted(SHIPPED.glob("*.safetensors"))
+
+    assert [file.stem for file in files] == sorted(NETWORKS)
+    assert sum(file.stat().st_size for file in files) < 12e6
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_finite_float16_and_fill_their_network_exactly(name: str) -> None:
+    tensors = read_weights(SHIPPED / f"{name}.safetensors")
+
+    floating = [t for t in tensors.values() if t.is_floating_point()]
+    assert {t.dtype for t in floating} == {torch.float16}
+    assert all(bool(t.isfinite().all()) for t in floating)
+    network = shipped(name)
+    assert set(network.state_dict()) == set(tensors)
+    assert not network.training
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_card_tells_what_made_the_file_it_lies_beside(name: str) -> None:
+    story = card(name)
+
+    data = (SHIPPED / f"{name}.safetensors").read_bytes()
+    assert story["sha256"] == hashlib.sha256(data).hexdigest()
+    assert story["command"].startswith("python -m pretrain.")
+    assert story["steps"] > 0
+    assert story["samples"] == story["steps"] * story["params"]["fitting"]["batch"]
+    assert story["machine"]
+    assert story["held_out"]
+    assert all(np.isfinite(value) for value in story["held_out"].values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_network_was_shown_a_video_that_a_head_trains_on_or_that_measures_it(name: str) -> None:
+    seeds = card(name)["seeds"]
+    seen = {s for first, last in seeds["videos"].values() for s in range(first, last + 1)}
+    held_out = set(range(seeds["held_out"][0], seeds["held_out"][1] + 1))
+
+    assert not seen & held_out
+    for purpose, span in SEED_RANGES.items():
+        if not purpose.startswith("pretrain_"):
+            assert not (seen | held_out) & set(span), purpose
+
+
+@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+def test_held_out_figures_are_above_their_floors(name: str, floor: tuple[str, float]) -> None:
+    figure, least = floor
+
+    assert card(name)["held_out"][figure] >= least
+
+
+def test_the_detector_is_right_four_times_in_five_at_the_pipelines_threshold() -> None:
+    assert card("detector")["held_out"]["precision"] >= 0.8
+
+
+def test_flow_on_people_is_no_worse_than_that_of_dis() -> None:
+    held_out = card("raft_small")["held_out"]
+
+    assert held_out["epe"] <= held_out["dis_epe"]
+
+
+def texture(seed: int) -> NDArray[np.uint8]:
+    """A picture of soft blobs, larger than a crop."""
+    noise = np.random.default_rng(seed).normal(0, 1, (160, 128, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 2.5) + 2 * cv2.GaussianBlur(noise, (0, 0), 7)
+    return np.asarray(np.clip(128 + 40 * soft / soft.std(), 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(4, 0), (0, -4), (-3, 2)])
+def test_a_shifted_picture_has_the_flow_of_its_shift(dx: int, dy: int) -> None:
+    network = shipped("raft_small")
+    picture = torch.from_numpy(texture(seed=5)).permute(2, 0, 1)[None]
+    first = picture[..., 16:144, 16:112]
+    second = picture[..., 16 - dy : 144 - dy, 16 - dx : 112 - dx]
+
+    with torch.no_grad():
+        cells = cells_from_pixels(network(first, second))
+
+    inner = cells[0, :, 4:-4, 4:-4].flatten(1).median(dim=1).values
+    torch.testing.assert_close(inner, torch.tensor([dx / 4, dy / 4]), atol=0.2, rtol=0)
+
+
+def test_backbones_answer_a_black_crop_with_finite_numbers() -> None:
+    black = torch.zeros(1, 3, 128, 96)
+
+    with torch.no_grad():
+        heatmaps = shipped("hrnet")(black).heatmaps
+        tokens = shipped("vit")(black)
+
+    keypoints, _ = decode(heatmaps.numpy(), "quarter")
+    assert np.isfinite(keypoints).all()
+    assert heatmaps.abs().max() < 1
+    assert tokens.isfinite().all()

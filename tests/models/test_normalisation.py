@@ -1,0 +1,23 @@
+"""ImageNet's normalisation: torchvision's numbers, images in [0, 1] only."""
+
+import pytest
+import torch
+from torchvision.transforms.v2.functional import normalize
+
+from models.normalisation import ImageNetNormalise
+
+
+def test_images_become_what_torchvision_makes_of_them() -> None:
+    images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+
+    expected = normalize(images, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+
+    torch.testing.assert_close(ImageNetNormalise()(images), expected)
+
+
+def test_bytes_are_refused_and_constants_are_no_weights() -> None:
+    module = ImageNetNormalise()
+
+    with pytest.raises(ValueError, match=r"got torch\.uint8; divide uint8 crops by 255 first"):
+        module(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    assert module.state_dict() == {}

@@ -92,3 +92,22 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, ResidualBlock):
             nn.init.zeros_(module.norm.weight)
+
+
+def heatmap_layer(channels: int, joints: int) -> nn.Conv2d:
+    """Build the 3x3 convolution that ends a head; its heatmaps begin near zero.
+
+    Nearly all cells of a target are zero. A head that begins with heatmaps of another scale spends
+    its first hundred steps on unlearning them.
+
+    Args:
+        channels: Channels that come in.
+        joints: Number of joints K.
+
+    Returns:
+        ``(B, channels, H, W)`` -> ``(B, K, H, W)``.
+    """
+    layer = nn.Conv2d(channels, joints, 3, padding=1)
+    initialise(layer)
+    nn.init.normal_(layer.weight, std=0.001)
+    return layer

@@ -8,7 +8,7 @@ Shapes: B clips, T frames with the key frame in the middle, K joints, H x W cell
 
 from torch import Tensor, nn
 
-from models.blocks import conv_norm, initialise, residual_chain
+from models.blocks import conv_norm, heatmap_layer, initialise, residual_chain
 
 
 class Refine(nn.Module):
@@ -91,10 +91,7 @@ class Fuse(nn.Module):
 
 
 def _residual_head(in_channels: int, joints: int, *, channels: int, blocks: int) -> nn.Sequential:
-    head = nn.Sequential(
-        conv_norm(in_channels, channels),
-        residual_chain(channels, channels, blocks=blocks),
-        nn.Conv2d(channels, joints, 3, padding=1),
-    )
-    initialise(head)
-    return head
+    body = (conv_norm(in_channels, channels), residual_chain(channels, channels, blocks=blocks))
+    for part in body:
+        initialise(part)
+    return nn.Sequential(*body, heatmap_layer(channels, joints))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock, conv_norm, initialise, residual_chain
+from models.blocks import ResidualBlock, heatmap_layer, initialise, residual_chain
 from models.deform import TAPS, modulated_deform_conv
 
 ATTENTIONS = ("channel", "spatial")
@@ -23,6 +23,10 @@ MOTIONS = ("flow", "features")
 MOTION_BLOCKS = 2
 """Residual blocks that embed the motion; the paper feeds RAFT's flow on without a word."""
 
+MOTION_START = 2.0
+"""Mean of the motion feature at the beginning, its spread being 1. The heatmaps reach the joint
+feature only as factors of the motion: where that is zero, and ReLU makes half of it so, they are
+lost."""
 MASK_START = 2.0
 """Where the masks of Eq. 9 begin, before the sigmoid: 0.88 after it."""
 
@@ -48,11 +52,12 @@ class MotionEmbedding(nn.Module):
 
     def __init__(self, *, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            conv_norm(in_channels, channels),
-            residual_chain(channels, channels, blocks=MOTION_BLOCKS),
-        )
+        mix = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        norm = nn.BatchNorm2d(channels)
+        blocks = residual_chain(channels, channels, blocks=MOTION_BLOCKS)
+        self.body = nn.Sequential(mix, norm, nn.ReLU(inplace=True), blocks)
         initialise(self)
+        nn.init.constant_(norm.bias, MOTION_START)
 
     def forward(self, steps: Tensor) -> Tensor:
         """Return the motion feature.
@@ -278,7 +283,7 @@ class JMPose(nn.Module):
         jmib_mask: ``"fused"`` or ``"literal"``, see ``JointMotionInteraction``.
         motion: ``"flow"``, or ``"features"``: differences of consecutive frames' backbone
             features take its place (JM-Pose* of table 5).
-        feature_channels: Channels of the backbone features, for ``motion="features"`` alone.
+        feature_channels: Channels of the backbone features; read with ``motion="features"``.
         joint_learner: Whether the context-aware joint learner makes the first joint feature. If
             not, a 1x1 convolution of the aggregated heatmaps does (table 5, w/o CJL).
         mutual_learning: Whether joint and motion feature are refined and aggregated (Eqs. 6-14).
@@ -322,20 +327,16 @@ class JMPose(nn.Module):
                 "JMPose with joint_learner=False and mutual_learning=False would not look at the "
                 "motion; switch one of them on, or train the control `fuse`"
             )
-        if (motion == "features") != (feature_channels is not None):
-            raise ValueError(
-                f"JMPose takes feature_channels with motion='features' and only then, "
-                f"got motion={motion!r} and feature_channels={feature_channels!r}"
-            )
+        step_channels = 2 if motion == "flow" else feature_channels
+        if step_channels is None:
+            raise ValueError("JMPose needs feature_channels with motion='features', got None")
         self.joints = joints
         self.frames = frames
-        self.step_channels = 2 if feature_channels is None else feature_channels
+        self.step_channels = step_channels
         self.motion_source = motion
 
         self.aggregate = residual_chain(frames * joints, joints, blocks=1)
-        self.motion = MotionEmbedding(
-            in_channels=(frames - 1) * self.step_channels, channels=channels
-        )
+        self.motion = MotionEmbedding(in_channels=(frames - 1) * step_channels, channels=channels)
         self.learner: nn.Module = HeatmapProjection(joints=joints, channels=channels)
         if joint_learner:
             self.learner = ContextAwareJointLearner(
@@ -351,13 +352,10 @@ class JMPose(nn.Module):
             for _ in range(layers if mutual_learning and interaction else 0)
         )
         self.merge = residual_chain(2 * channels, channels, blocks=1) if mutual_learning else None
-        self.head = nn.Conv2d(channels, joints, 3, padding=1)
+        self.head = heatmap_layer(channels, joints)
         initialise(self.aggregate)
         if self.merge is not None:
             initialise(self.merge)
-        # Heatmaps begin near zero, which is what nearly all of their cells are.
-        initialise(self.head)
-        nn.init.normal_(self.head.weight, std=0.001)
 
     @property
     def pairs(self) -> int:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock, conv_norm, initialise, residual_chain
+from models.blocks import ResidualBlock, conv_norm, heatmap_layer, initialise, residual_chain
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -83,3 +83,13 @@ def test_fresh_convolutions_keep_the_spread_of_what_they_read() -> None:
     assert out[:, :, 1:-1, 1:-1].square().mean().item() == pytest.approx(1, rel=0.1)
     assert conv.bias is not None
     assert not conv.bias.any()
+
+
+def test_heatmaps_begin_near_zero() -> None:
+    torch.manual_seed(0)
+    layer = heatmap_layer(32, 5)
+    heatmaps = layer(torch.randn(2, 32, 7, 5))
+    assert heatmaps.shape == (2, 5, 7, 5)
+    # 32 * 9 numbers of spread 1, each times 0.001.
+    assert heatmaps.abs().max() < 0.1
+    assert heatmaps.std().item() == pytest.approx(0.001 * (32 * 9) ** 0.5, rel=0.3)

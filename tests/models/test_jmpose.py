@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.jmpose import (
+    MASK_START,
     ContextAwareJointLearner,
     CrossAttention,
     JMPose,
@@ -336,8 +337,30 @@ def test_gradients_reach_every_parameter_after_one_step(changes: dict[str, Any])
 @pytest.mark.parametrize("changes", [{"layers": 1}, {"mutual_learning": False}], ids=str)
 def test_one_batch_can_be_overfitted(changes: dict[str, Any]) -> None:
     network, criterion, optimiser = training(**changes)
-    losses = [step(network, criterion, optimiser) for _ in range(100)]
-    assert losses[-1] < 0.1 * losses[0]
+    losses = [step(network, criterion, optimiser) for _ in range(60)]
+    assert losses[-1] < 0.15 * losses[0]
+
+
+def test_features_pass_a_fresh_interaction_almost_as_they_are() -> None:
+    torch.manual_seed(0)
+    block = JointMotionInteraction(channels=C, attention="channel", attention_heads=2, mask="fused")
+    joint, motion = torch.rand(2, 2, C, 8, 6)
+    share = torch.tensor(MASK_START).sigmoid()
+    for feature, passed in zip((joint, motion), block(joint, motion), strict=True):
+        torch.testing.assert_close(passed, share * feature, rtol=0.02, atol=0)
+
+
+def test_heatmaps_reach_the_joint_feature_from_the_first_step() -> None:
+    # They come only as factors of the motion: a motion of zero would hide them.
+    network = jmpose()
+    inputs = clips()
+    learner = network.learner
+    motion = network.motion(inputs["flow"])
+    assert (motion > 0).float().mean() > 0.9
+    with_peaks = learner(torch.rand(2, K, 8, 6), motion)
+    without = learner(torch.zeros(2, K, 8, 6), motion)
+    # The joint feature leaves a norm, so its spread is 1.
+    assert (with_peaks - without).abs().mean() > 0.05
 
 
 def test_offsets_start_at_zero_and_move() -> None:
@@ -377,8 +400,7 @@ def test_masks_matter() -> None:
         ({"attention_heads": 0}, "attention_heads has to divide channels=8, got 0"),
         ({"frames": 4}, "odd number of frames, 3 or more, got 4"),
         ({"frames": 1}, "odd number of frames, 3 or more, got 1"),
-        ({"motion": "features"}, "motion='features' and feature_channels=None"),
-        ({"feature_channels": 5}, "motion='flow' and feature_channels=5"),
+        ({"motion": "features"}, "feature_channels with motion='features', got None"),
         ({"joint_learner": False, "mutual_learning": False}, "would not look at the motion"),
     ],
 )

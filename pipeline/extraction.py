@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.build import build
-from pipeline.compute import Task
-from pipeline.engines import MakeTask, RunOptions
+from pipeline.engines import RunOptions
 from pipeline.prefetch import prefetch
 from pipeline.receipts import hash_file
 from pipeline.shards import write_array
@@ -189,7 +188,7 @@ def extract(
 
     Args:
         extraction: What the stage does.
-        units: From ``plan_units``.
+        units: From ``plan_units``; without any, an empty store is published.
         split: The split.
         data: Folder of all outs.
         run: Engine, workers, threads, slice.
@@ -200,29 +199,14 @@ def extract(
     Raises:
         ValueError: As ``pipeline.build.build``.
     """
-    return _publish(extraction.stage, extraction, units, split, data, run)
-
-
-def publish_empty(stage: str, split: str, data: Path, run: RunOptions) -> str:
-    """Publish a store without units, for a stage that is switched off; see ``extract``."""
-    return _publish(stage, _no_task, [], split, data, run)
-
-
-def _no_task() -> Task:
-    raise RuntimeError("a store without units needs no task")
-
-
-def _publish(
-    stage: str, make_task: MakeTask, units: list[Unit], split: str, data: Path, run: RunOptions
-) -> str:
-    out = data / stage / split
+    stage, out = extraction.stage, data / extraction.stage / split
     summary = build(
         stage=stage,
         out=out,
         listing=data / "units" / stage / f"{split}.json",
         kind=stage,
         units=units,
-        make_task=make_task,
+        make_task=extraction,
         run=run,
     )
     what = f"wrote {out}" if summary.published else "computed a slice, published nothing"

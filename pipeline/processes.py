@@ -11,7 +11,6 @@ import torch
 from torch import distributed
 
 from pipeline.devices import pick_device
-from pipeline.parent import die_with_parent
 from pipeline.run_time import DeviceKind
 
 _PATIENCE = timedelta(hours=1)
@@ -44,8 +43,6 @@ def join_processes(kind: DeviceKind) -> Iterator[Place]:
     if process_count() == 1:
         yield Place(device, rank=0, world=1)
         return
-    # A killed torchrun would leave its processes waiting for each other, with the run's lock.
-    die_with_parent()
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=_PATIENCE)
     try:

@@ -34,11 +34,11 @@ def project(tmp_path: Path) -> Project:
 
 
 def expected(video: str, built: HRNetPose) -> np.ndarray:
+    """Heatmaps of the first and the last frame of the last clip, ``(2, K, h, w)``."""
     crops = torch.from_numpy(values_of("crops", f"{video}/v0", CLIPS_OF[video]))
-    frames = crops.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+    frames = crops[-1, [0, -1]].permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        alone = torch.cat([built(frame[None]).heatmaps for frame in frames])
-    return alone.unflatten(0, crops.shape[:2]).numpy()
+        return torch.cat([built(frame[None]).heatmaps for frame in frames]).numpy()
 
 
 def test_every_frame_has_the_heatmaps_that_hrnet_gives_it_alone(project: Project) -> None:
@@ -48,8 +48,9 @@ def test_every_frame_has_the_heatmaps_that_hrnet_gives_it_alone(project: Project
     built = network(0).half().float().eval()
     for video, count in CLIPS_OF.items():
         maps = expected(video, built)
-        got = store.read(f"{video}/v0", range(count))
-        assert got.shape == (count, 5, 15, 16, 8)
+        rows = store.read(f"{video}/v0", range(count))
+        assert rows.shape == (count, 5, 15, 16, 8)
+        got = rows[-1, [0, -1]]
         assert np.abs(got - maps).max() < 2e-3 * np.abs(maps).max()
     listing = json.loads((project.data / "units/heatmaps/train.json").read_text())
     assert sorted(listing) == sorted(f"{video}/v0" for video in CLIPS_OF)
@@ -73,7 +74,7 @@ def test_with_folds_a_train_video_is_seen_by_the_network_that_was_trained_withou
     ):
         store = Store(project.data / "heatmaps" / split, "heatmaps")
         maps = expected(video, built.eval())
-        got = store.read(f"{video}/v0", range(CLIPS_OF[video]))
+        got = store.read(f"{video}/v0", [CLIPS_OF[video] - 1])[0, [0, -1]]
         assert np.abs(got - maps).max() < 2e-3 * np.abs(maps).max(), (split, video)
 
 

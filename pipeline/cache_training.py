@@ -57,6 +57,8 @@ class CacheRun:
     build: BuildNetwork
     loss: Loss
     """Its term ``heatmap`` is what held-out videos are judged by."""
+    core: Callable[[nn.Module], nn.Module] = lambda network: network
+    """The part of the network that is wanted in the end."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """sha256 of the weights that training starts from, by role."""
     videos: Callable[[str], bool] = lambda _: True
@@ -175,6 +177,7 @@ class _Session:
             folder=folder,
             checkpoint_every=settings.checkpoint_every,
             place=self.place,
+            core=run.core,
             held_out=self._held_out(held_out) if len(held_out) else None,
         )
         return network, train(network, run.loss, feed, plan)

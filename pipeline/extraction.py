@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.build import build
-from pipeline.engines import RunOptions
+from pipeline.compute import Task
+from pipeline.engines import MakeTask, RunOptions
 from pipeline.prefetch import prefetch
 from pipeline.receipts import hash_file
 from pipeline.shards import write_array
@@ -188,7 +189,7 @@ def extract(
 
     Args:
         extraction: What the stage does.
-        units: From ``plan_units``; without any, an empty store is published.
+        units: From ``plan_units``.
         split: The split.
         data: Folder of all outs.
         run: Engine, workers, threads, slice.
@@ -199,14 +200,29 @@ def extract(
     Raises:
         ValueError: As ``pipeline.build.build``.
     """
-    stage, out = extraction.stage, data / extraction.stage / split
+    return _publish(extraction.stage, extraction, units, split, data, run)
+
+
+def publish_empty(stage: str, split: str, data: Path, run: RunOptions) -> str:
+    """Publish a store without units, for a stage that is switched off; see ``extract``."""
+    return _publish(stage, _no_task, [], split, data, run)
+
+
+def _no_task() -> Task:
+    raise RuntimeError("a store without units needs no task")
+
+
+def _publish(
+    stage: str, make_task: MakeTask, units: list[Unit], split: str, data: Path, run: RunOptions
+) -> str:
+    out = data / stage / split
     summary = build(
         stage=stage,
         out=out,
         listing=data / "units" / stage / f"{split}.json",
         kind=stage,
         units=units,
-        make_task=extraction,
+        make_task=make_task,
         run=run,
     )
     what = f"wrote {out}" if summary.published else "computed a slice, published nothing"

@@ -102,6 +102,7 @@ def _cache_run(run: HeadRun, data: Path) -> CacheRun:
         frames=run.system.frames,
         build=run.build,
         loss=run.loss,
+        core=run.head,
     )
 
 

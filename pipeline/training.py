@@ -59,6 +59,9 @@ class Plan:
     checkpoint_every: int
     """Steps between checkpoints."""
     place: Place
+    core: Callable[[nn.Module], nn.Module] = lambda network: network
+    """The part of the network that is wanted; what the loss brought along has its gradient
+    clipped apart, so that it does not shorten the steps of this part."""
     held_out: Callable[[nn.Module], float] | None = None
     """Loss on the held-out videos, asked for after every epoch; ``None`` = no such videos."""
 
@@ -116,6 +119,9 @@ class _Loop:
             network.parameters(), lr=plan.training.lr, weight_decay=plan.training.weight_decay
         )
         self.history = read_checkpoint(plan.folder, network, self.optimiser)
+        wanted = list(plan.core(network).parameters())
+        known = {id(parameter) for parameter in wanted}
+        self.clipped = [wanted, [p for p in network.parameters() if id(p) not in known]]
         self.objective: nn.Module = _Objective(network, loss)
         if plan.place.world > 1:
             # Without looking for unused parameters DDP regroups its buckets after the first step,
@@ -157,7 +163,8 @@ class _Loop:
             terms = self.objective(batch)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         if training.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), training.clip)
+            for parameters in self.clipped:
+                nn.utils.clip_grad_norm_(parameters, training.clip)
         self.optimiser.step()
         self.history.add(step + 1, step // self.feed.steps_per_epoch, rate, terms)
 

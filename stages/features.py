@@ -12,11 +12,9 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from models.clip_maps import build_clip_maps
-from models.hrnet import feature_channels
 from pipeline.backbones import read_backbones
 from pipeline.devices import pick_device
-from pipeline.extraction import extract, plan_extraction, plan_units
+from pipeline.extraction import extract, plan_extraction, plan_units, publish_empty
 from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
 from pipeline.params import OUT_OF_KEY, Section, read_section
@@ -52,6 +50,13 @@ def main(
     """Write the feature maps of all clips of SPLIT, or an empty store."""
     section = read_section(params, STAGE, Features)
     engine, run = read_extract(params, units)
+    if not section.enabled:
+        typer.echo(publish_empty(STAGE, split, data, run))
+        return
+    # Imported here: they take seconds, and most runs are done by now.
+    from models.clip_maps import build_clip_maps  # noqa: PLC0415
+    from models.hrnet import feature_channels  # noqa: PLC0415
+
     backbones = read_backbones(data / "backbones")
     extraction = plan_extraction(
         stage=STAGE,
@@ -64,7 +69,7 @@ def main(
         batch=section.batch,
         device=pick_device(engine.device).type,
     )
-    planned = plan_units(extraction, section.key_params(), section.batch) if section.enabled else []
+    planned = plan_units(extraction, section.key_params(), section.batch)
     typer.echo(extract(extraction, planned, split, data, run))
 
 

@@ -141,6 +141,23 @@ def test_two_processes_under_torchrun_killed_and_run_again_end_in_the_same_bytes
     torch.testing.assert_close(two["unused"], one["unused"])
 
 
+def test_what_the_loss_brought_along_does_not_shorten_the_steps_of_the_core(
+    tmp_path: Path,
+) -> None:
+    def trained(folder: str, weight: float) -> torch.Tensor:
+        network = nn.ModuleDict({"core": build(), "aside": nn.Linear(1, 1)})
+
+        def both(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+            aside = network["aside"](torch.ones(1)).square().sum()
+            return {**loss(network["core"], batch), "aside": weight * aside}
+
+        plan = Plan(TRAINING, "x", tmp_path / folder, 100, CPU, core=lambda whole: whole["core"])
+        train(network, both, Noise(), plan)
+        return network["core"][0].weight.detach()
+
+    assert torch.equal(trained("light", 1), trained("heavy", 1e4))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path: Path) -> None:
     def bad(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         return {"squared": loss(network, batch)["squared"] / 0}

@@ -78,8 +78,8 @@ class AdaptiveDeformableCross(nn.Module):
             self.sampler = attention(
                 width=width, heads=heads, points=points, grid=grid, offset_range=offset_range
             )
+        self.norm = nn.LayerNorm(2 * width)
         self.mlp = feed_forward(2 * width, mlp_ratio * width, width)
-        self.norm = nn.LayerNorm(width)
 
     def forward(self, motion: Tensor, enhanced: Tensor) -> Tensor:
         """Return the filtered motion.
@@ -93,8 +93,9 @@ class AdaptiveDeformableCross(nn.Module):
         """
         sampled = self.sampler(motion, enhanced) if self.constrained else self.sampler(motion)
         crossed = self.cross_attention(motion, enhanced)
-        filtered: Tensor = self.norm(motion + self.mlp(torch.cat([sampled, crossed], dim=-1)))
-        return filtered
+        # The sum is not normalised: a still token would become as long as one that moves.
+        filtered: Tensor = self.mlp(self.norm(torch.cat([sampled, crossed], dim=-1)))
+        return motion + filtered
 
 
 class MotionTrajectory(nn.Module):
@@ -317,9 +318,11 @@ class VREMD(nn.Module):
                     sampler=sampler,
                 ),
             )
-        self.combine = nn.Linear(2 * width, width)
         self.decoder = HeatmapDecoder(
-            in_channels=width, channels=decoder_channels, kernels=decoder_kernels, joints=joints
+            in_channels=width + embed_dim,
+            channels=decoder_channels,
+            kernels=decoder_kernels,
+            joints=joints,
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -335,12 +338,11 @@ class VREMD(nn.Module):
             ValueError: If T, N or embed_dim is not what the head was built for.
         """
         check_tokens(tokens, frames=self.frames, grid=self.grid, embed_dim=self.embed_dim)
-        features = self.project(tokens)
-        key = features[:, self.frames // 2]
+        features, middle = self.project(tokens), self.frames // 2
         if self.hkme is None:
-            return self._decode(self._motion(features, key), key)
+            return self._decode(self._motion(features, features[:, middle]), tokens[:, middle])
         enhanced, keypoints = self.hkme(features)
-        from_motion = self._decode(self._motion(features, enhanced), key)
+        from_motion = self._decode(self._motion(features, enhanced), tokens[:, middle])
         heatmaps: Tensor = 0.5 * from_motion + 0.5 * self.keypoint_head(keypoints)
         return heatmaps
 
@@ -349,7 +351,11 @@ class VREMD(nn.Module):
         return enhanced if self.bmd is None else self.bmd(features, enhanced)
 
     def _decode(self, motion: Tensor, key: Tensor) -> Tensor:
-        """Return H_m, ``(B, K, h, w)``: motion and key frame combined, then upsampled."""
-        combined = self.combine(torch.cat([motion, key], dim=-1))
-        heatmaps: Tensor = self.decoder(to_map(combined, self.grid))
+        """Return H_m, ``(B, K, h, w)``, of motion and the backbone's tokens of the key frame.
+
+        The first transposed convolution reads both side by side: the aggregation of Sec. "Heatmap
+        generation", and the baseline's own path for the key frame, whatever the width D.
+        """
+        side_by_side = torch.cat([motion, key], dim=-1)
+        heatmaps: Tensor = self.decoder(to_map(side_by_side, self.grid))
         return heatmaps

@@ -79,7 +79,7 @@ def test_the_two_heatmaps_have_equal_weights() -> None:
     network, tokens = vremd().eval(), clips()
     enhanced, joints = network.hkme(tokens)
     motion = network.bmd(tokens, enhanced)
-    combined = network.combine(torch.cat([motion, tokens[:, 1]], dim=-1))
+    combined = torch.cat([motion, tokens[:, 1]], dim=-1)
     from_motion = network.decoder(to_map(combined, (4, 3)))
     from_joints = network.keypoint_head.linear(network.keypoint_head.norm(joints))
     expected = (from_joints.view(2, 5, 16, 12) + from_motion) / 2
@@ -145,7 +145,7 @@ def test_without_hkme_the_key_frame_guides_the_motion() -> None:
 def test_without_bmd_the_enhanced_feature_is_decoded() -> None:
     network, tokens = vremd(bmd=False).eval(), clips()
     enhanced, joints = network.hkme(tokens)
-    combined = network.combine(torch.cat([enhanced, tokens[:, 1]], dim=-1))
+    combined = torch.cat([enhanced, tokens[:, 1]], dim=-1)
     expected = (network.decoder(to_map(combined, (4, 3))) + network.keypoint_head(joints)) / 2
     assert torch.allclose(network(tokens), expected, atol=1e-6)
 
@@ -163,7 +163,7 @@ def test_an_adc_block_joins_both_branches() -> None:
     )
     motion, enhanced = torch.randn(2, 2, 12, 16)
     branches = [block.sampler(motion, enhanced), block.cross_attention(motion, enhanced)]
-    expected = block.norm(motion + block.mlp(torch.cat(branches, dim=-1)))
+    expected = motion + block.mlp(block.norm(torch.cat(branches, dim=-1)))
     assert torch.allclose(block(motion, enhanced), expected)
 
 

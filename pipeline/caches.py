@@ -103,9 +103,7 @@ class Caches:
             check: Whether checksums are compared.
         """
         for kind, store in self._stores.items():
-            target = into[kind].numpy()
-            for place, (unit, row) in enumerate(zip(units, rows, strict=True)):
-                store.read(unit, [row], target[place : place + 1], check=check)
+            store.gather(units, rows, into[kind].numpy()[: len(units)], check=check)
 
     def advise(self, units: Sequence[str], rows: np.ndarray) -> None:
         """Ask the system to load rows soon."""

@@ -1,21 +1,20 @@
 """Reader of a store: one Zarr v3 group of PoseReel, gathered row by row into reused buffers.
 
 Opening a store reads every shard index once and refuses a store that is not whole: a missing,
-short, damaged or foreign file is an error that names the unit, never a fill value. Rows are read
-with ``preadv`` together with their checksums. That costs what a memory map does when the pages
-are cached, and a file that is cut short while training runs is then an error and no SIGBUS.
+short, damaged or foreign file is an error that names the unit, never a fill value. A file that is
+cut short later, while training runs, is one too.
 """
 
 import json
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.mapped_shards import MappedShards, open_shard
 from pipeline.shards import (
     CRC_BYTES,
     DTYPES,
@@ -30,7 +29,6 @@ FORMAT = 1
 """Version of the layout; a change of it makes every store be written again."""
 
 DIGESTS = "digests.json"
-_OPEN_FILES = 128
 _STAGES = {"crops": "crop"}
 """Stage that writes a kind of store, where the two differ in name."""
 
@@ -57,7 +55,7 @@ class Store:
     def __init__(self, root: Path, kind: str) -> None:
         self._root = root
         self._cure = f"write it again: dvc repro -f {_STAGES.get(kind, kind)}"
-        self._files = _OpenFiles()
+        self._shards = MappedShards()
         self._check_group(kind)
         self.digests: Mapping[str, str] = self._read_json(root / DIGESTS, "its list of units")
         self._refuse_foreign()
@@ -116,17 +114,45 @@ class Store:
         array = self._array(name)
         if out is None:
             out = np.empty((len(indices), *array.row_shape), array.dtype)
-        array.refuse_misfit(f"{self._root}: unit {name!r}", indices, out)
-        target = out.reshape(len(out), array.row_values).view(np.uint8)
-        crc = bytearray(CRC_BYTES)
-        for row, index in zip(target, indices, strict=True):
-            path, offset = array.locate(int(index))
-            got = os.preadv(self._files.descriptor(path), [row.data, crc], offset)
-            if got != row.nbytes + CRC_BYTES:
-                raise self._fault(name, f"row {index}: {path.name} ends early")
-            if check and crc32c(row) != int.from_bytes(crc, "little"):
-                raise self._fault(name, f"row {index}: crc32c of {path.name} disagrees")
+        array.refuse_misfit(self._where(name), indices, out)
+        self.gather([name] * len(indices), indices, out, check=check)
         return out
+
+    def gather(
+        self,
+        names: Sequence[str],
+        indices: Sequence[int] | np.ndarray,
+        out: np.ndarray,
+        *,
+        check: bool = True,
+    ) -> None:
+        """Gather rows of any units: a shuffled batch in one call.
+
+        Args:
+            names: Unit of every row.
+            indices: Row within its unit.
+            out: Where they go, ``(len(indices), *row_shape)``, contiguous.
+            check: Whether each row's crc32c is compared with its bytes.
+
+        Raises:
+            ValueError: As ``read``.
+        """
+        rows = np.asarray(indices).tolist()
+        target = self._as_bytes(out, len(rows))
+        layout, size = (out.shape[1:], out.dtype), target.shape[1]
+        for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+            array = self._array(name)
+            if array.layout != layout or not 0 <= row < array.rows:
+                array.refuse_misfit(self._where(name), [row], out[place : place + 1])
+            path, offset = array.locate(row)
+            try:
+                stored = self._shards.get(path).read(offset, size + CRC_BYTES)
+            except ValueError as error:
+                raise self._fault(name, f"row {row}: {error}") from error
+            copy = target[place]
+            copy[:] = stored[:size]
+            if check and crc32c(copy) != int.from_bytes(stored[size:].tobytes(), "little"):
+                raise self._fault(name, f"row {row}: crc32c of {Path(path).name} disagrees")
 
     def advise(self, name: str, indices: Sequence[int] | np.ndarray) -> None:
         """Ask the system to load rows soon: what a prefetch thread says a few batches ahead.
@@ -139,10 +165,9 @@ class Store:
             ValueError: If the store has no such unit.
         """
         array = self._array(name)
-        for index in indices:
-            path, offset = array.locate(int(index))
-            descriptor = self._files.descriptor(path)
-            os.posix_fadvise(descriptor, offset, array.stride, os.POSIX_FADV_WILLNEED)
+        for index in np.asarray(indices).tolist():
+            path, offset = array.locate(index)
+            self._shards.get(path).advise(offset, array.stride)
 
     def verify(self, name: str) -> None:
         """Compare every checksum of a unit.
@@ -157,7 +182,17 @@ class Store:
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
-        self._files.close()
+        self._shards.close()
+
+    def _as_bytes(self, out: np.ndarray, rows: int) -> np.ndarray:
+        """Return a buffer of so many rows as bytes, ``(rows, bytes of a row)``, without a copy."""
+        if len(out) != rows or not out.flags.c_contiguous:
+            raise ValueError(
+                f"{self._root}: expected a contiguous buffer of {rows} rows, "
+                f"got {out.shape} with strides {out.strides}"
+            )
+        values = int(np.prod(out.shape[1:], dtype=np.int64))
+        return out.reshape(rows, values).view(np.uint8)
 
     def _array(self, name: str) -> "_Array":
         try:
@@ -165,8 +200,11 @@ class Store:
         except KeyError:
             raise self._fault(name, "is not in this store") from None
 
+    def _where(self, name: str) -> str:
+        return f"{self._root}: unit {name!r}"
+
     def _fault(self, name: str, what: str) -> ValueError:
-        return ValueError(f"{self._root}: unit {name!r}: {what}; {self._cure}")
+        return ValueError(f"{self._where(name)}: {what}; {self._cure}")
 
     def _read_json(self, path: Path, what: str) -> dict[str, Any]:
         try:
@@ -232,12 +270,15 @@ class _Array:
         if dict(metadata) != expected:
             keys = [key for key in expected if metadata.get(key) != expected[key]]
             raise ValueError(f"its zarr.json differs from PoseReel's layout in {keys or 'keys'}")
-        self.row_values = int(np.prod(self.row_shape, dtype=np.int64))
-        self.stride = self.row_values * self.dtype.itemsize + CRC_BYTES
+        self.layout = (self.row_shape, self.dtype)
+        values = int(np.prod(self.row_shape, dtype=np.int64))
+        self.stride = values * self.dtype.itemsize + CRC_BYTES
         self._length: int = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
-        self._paths = self._find_shards(folder)
-        for shard, path in enumerate(self._paths):
+        paths = self._find_shards(folder)
+        for shard, path in enumerate(paths):
             self._check_shard(path, min(self._length, self.rows - shard * self._length))
+        # Strings: looking up an open file by a Path costs more than reading a small row.
+        self._paths = [str(path) for path in paths]
 
     def _find_shards(self, folder: Path) -> list[Path]:
         found = {entry.name for entry in os.scandir(folder)} - {"zarr.json"}
@@ -253,7 +294,7 @@ class _Array:
     def _check_shard(self, path: Path, count: int) -> None:
         """Check that a shard holds exactly ``count`` rows, one after the other."""
         tail = index_bytes(self._length)
-        descriptor = _open(path)
+        descriptor = open_shard(path)
         try:
             status = os.fstat(descriptor)
             expected = count * self.stride + tail
@@ -274,7 +315,7 @@ class _Array:
         if not np.array_equal(index, wanted):
             raise ValueError(f"shard {path.name} does not hold its {count} rows in order")
 
-    def locate(self, index: int) -> tuple[Path, int]:
+    def locate(self, index: int) -> tuple[str, int]:
         """Return the file and the offset in bytes of a row."""
         shard, row = divmod(index, self._length)
         return self._paths[shard], row * self.stride
@@ -293,33 +334,3 @@ class _Array:
                 f"{where}: expected a contiguous buffer {shape} of {self.dtype}, "
                 f"got {out.shape} of {out.dtype}"
             )
-
-
-class _OpenFiles:
-    """The files that were read last, kept open."""
-
-    def __init__(self) -> None:
-        self._descriptors: OrderedDict[Path, int] = OrderedDict()
-
-    def descriptor(self, path: Path) -> int:
-        if path not in self._descriptors:
-            if len(self._descriptors) >= _OPEN_FILES:
-                os.close(self._descriptors.popitem(last=False)[1])
-            self._descriptors[path] = _open(path)
-        self._descriptors.move_to_end(path)
-        return self._descriptors[path]
-
-    def close(self) -> None:
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
-
-    def __del__(self) -> None:
-        self.close()
-
-
-def _open(path: Path) -> int:
-    """Open a shard for reading, never through a symbolic link that may lead out of the store."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise ValueError(f"shard {path.name} cannot be opened ({error.strerror})") from error

@@ -76,15 +76,33 @@ def test_any_rows_in_any_order_are_those_of_numpy(
     assert np.array_equal(out, values[np.array(indices, int)])
 
 
+def test_a_batch_of_many_units_is_gathered_in_its_order(root: Path) -> None:
+    store = Store(root, "flow")
+    places = [("street/v0", 2), ("bonn/v1", 10), ("bonn/v0", 0), ("bonn/v1", 10), ("bonn/v0", 7)]
+    names, rows = [name for name, _ in places], np.array([row for _, row in places])
+    out = np.full((5, *ROW), np.nan, np.float16)
+    store.gather(names, rows, out)
+    assert np.array_equal(out, [values_of(name)[row] for name, row in places])
+    with pytest.raises(ValueError, match=r"'street/v0' has rows 0..2, asked for 3..3"):
+        store.gather(names, rows + 1, out)
+    with pytest.raises(ValueError, match=r"'bonn/v1': expected a contiguous buffer \(1, 2, 3\)"):
+        store.gather(["bonn/v1"], [0], np.empty((1, 3, 2), np.float16))
+    # A strided or longer buffer would be filled in a copy, or in part.
+    for buffer in (out[::2], out):
+        with pytest.raises(ValueError, match="expected a contiguous buffer of 3 rows"):
+            store.gather(names[:3], rows[:3], buffer)
+
+
 def test_many_open_shards_do_not_keep_their_files_open(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.store._OPEN_FILES", 2)
+    monkeypatch.setattr("pipeline.mapped_shards._OPEN_SHARDS", 2)
     store = Store(root, "flow")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(2):
         assert np.array_equal(store.read("bonn/v0", range(11)), values_of("bonn/v0"))
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+    # Python's map of a file keeps a second one open.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2 * 2
     store.close()
     assert np.array_equal(store.read("street/v0", [2]), values_of("street/v0")[2:])
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.backbones import WHOLE, assign_folds, fold_name, write_description
 from pipeline.cache_training import CacheRun, train_from_caches
-from pipeline.clip_table import read_clips
+from pipeline.clip_table import clips_file, read_clips
 from pipeline.engines import limit_threads
 from pipeline.params import read_section
 from pipeline.parent import DvcParent
@@ -93,7 +93,7 @@ def finetune(run: BackboneRun, data: Path, params: Path) -> str:
     target = read_section(params, "target", Target)
     parent = DvcParent()
     limit_threads(settings.threads)
-    videos = set(read_clips(data / "crops" / "hrnet" / "train")["video"])
+    videos = set(read_clips(clips_file(data, "hrnet", "train"))["video"])
     folds = assign_folds(videos, run.folds) if run.folds > 1 else {}
     start = hash_file(run.weights)
     # Held-out videos judge heads; the backbone's weights are always those of the last step.

@@ -59,7 +59,7 @@ def build(
         units: All units of the out.
         make_task: Makes the task, in each process that computes; must be picklable.
         run: Engine, workers, threads, slice.
-        finish: Adds the stage's own files (a clip table) to the out before it is published.
+        finish: Adds the stage's own files (a table) to the out before it is published.
 
     Returns:
         What was done; with a slice in ``run`` nothing is published.

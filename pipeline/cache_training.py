@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.caches import Caches
-from pipeline.clip_table import NAME as CLIP_TABLE
-from pipeline.clip_table import ClipTable, read_clips, table_of
+from pipeline.clip_table import ClipTable, clips_file, read_clips, table_of
 from pipeline.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
 from pipeline.devices import compute_dtype
 from pipeline.heatmap import STRIDE
@@ -94,10 +93,10 @@ def train_from_caches(
     Raises:
         ValueError: If params and caches do not fit together, there is no clip, or memory is short.
     """
-    crops = data / "crops" / run.crops / "train"
-    clips = read_clips(crops)
+    source = clips_file(data, run.crops, "train")
+    clips = read_clips(source)
     caches = Caches(run.folders, run.frames)
-    table = table_of(clips, crops / CLIP_TABLE).of_videos(run.videos)
+    table = table_of(clips, source).of_videos(run.videos)
     table, held_out = _split(table, settings.holdout)
     key = unit_key(
         stage=run.section,
@@ -122,7 +121,7 @@ def train_from_caches(
     scratch = find_scratch(data)
     folder = scratch.unit_folder(run.section, key)
     with _locked(scratch, folder, place):
-        session = _Session(run, caches, settings, target, place, crops)
+        session = _Session(run, caches, settings, target, place, source)
         network, history = session.train(table, held_out, folder)
     return Trained(network, history, len(table), folder)
 

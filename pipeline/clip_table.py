@@ -12,8 +12,6 @@ from pipeline.schemas import CLIPS
 from pipeline.skeleton import JOINTS
 from pipeline.tables import read_table
 
-NAME = "clips.parquet"
-
 
 @dataclass(frozen=True, slots=True)
 class ClipTable:
@@ -58,9 +56,23 @@ class ClipTable:
         )
 
 
-def read_clips(crops: Path) -> pd.DataFrame:
-    """Return the clip table of a crop store, sorted by video, variant and clip."""
-    return read_table(crops / NAME, CLIPS)
+def clips_file(data: Path, crops: str, split: str) -> Path:
+    """Return where the clip table of an input and a split lies.
+
+    It is an out apart from the pixels: heads need it and not them, and DVC 3.67.1 fetches no file
+    out of a folder that is ``push: false``.
+
+    Args:
+        data: Folder of all outs.
+        crops: The input, ``hrnet`` or ``vit``.
+        split: ``train``, ``val`` or ``val_gt``.
+    """
+    return data / "clips" / crops / f"{split}.parquet"
+
+
+def read_clips(file: Path) -> pd.DataFrame:
+    """Return a clip table, sorted by video, variant and clip."""
+    return read_table(file, CLIPS)
 
 
 def table_of(frame: pd.DataFrame, source: Path) -> ClipTable:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.clip_table import read_clips
+from pipeline.clip_table import clips_file, read_clips
 from pipeline.posetrack import read_predictions
 from pipeline.prediction import Prediction, VideoClips
 from pipeline.receipts import hash_file
@@ -56,11 +56,11 @@ def read_videos(
     """
     videos = read_table(data / "index" / "videos.parquet", VIDEOS)
     frames = read_table(data / "index" / "frames.parquet", FRAMES)
-    folder = data / "crops" / crops / split
-    clips = read_clips(folder)
+    source = clips_file(data, crops, split)
+    clips = read_clips(source)
     if flip and len(clips) and not clips.loc[clips["variant"] == 1, "flipped"].any():
         raise ValueError(
-            f"predict.flip: expected the mirror image of every clip in {folder}, found none; set "
+            f"predict.flip: expected the mirror image of every clip in {source}, found none; set "
             "crop.mirror to true, or predict.flip to false"
         )
     plain = clips[clips["variant"] == 0]

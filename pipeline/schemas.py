@@ -92,4 +92,4 @@ CLIPS = pa.schema(
         "visible": pa.list_(pa.int8()),  # 15: 0 no label or outside, 1 occluded, 2 visible
     }
 )
-"""data/crops/<input>/<split>/clips.parquet, sorted by video, variant and clip."""
+"""data/clips/<input>/<split>.parquet, sorted by video, variant and clip."""

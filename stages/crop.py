@@ -2,7 +2,7 @@
 
 Reads: data/index, the boxes of a split, and the frames below ``data.root``.
 Writes: data/crops/<input>/<split>, a store of uint8 ``(clips, T, H, W, 3)`` RGB per video and
-variant, and clips.parquet; data/units/crop/<input>-<split>.json.
+variant; data/clips/<input>/<split>.parquet, their table; data/units/crop/<input>-<split>.json.
 Params: ``crop``; ``data`` and ``extract`` say where and how, and change no byte.
 
 The unit is a variant of a video. Its key holds what decides its pixels: frames, transform and
@@ -22,6 +22,7 @@ from pydantic import Field
 
 from pipeline.augment import Augment
 from pipeline.build import build
+from pipeline.clip_table import clips_file
 from pipeline.clips import ClipSettings, KeyFrames, VideoBoxes, clip_rows, key_positions
 from pipeline.cropping import CropTask
 from pipeline.data_set import read_data_set
@@ -111,8 +112,9 @@ def main(
         units=found,
         make_task=partial(CropTask, boxes, frames, settings),
         run=read_extract(params, units)[1],
-        finish=lambda folder: write_table(folder / "clips.parquet", table, CLIPS),
     )
+    if done.published:
+        write_table(clips_file(data, input_, split), table, CLIPS)
     typer.echo(
         f"crop: {len(table)} clips of {len(boxes)} videos in {out} "
         f"({done.computed} units computed, {done.reused} reused, {done.bytes / 1e6:.1f} MB)"

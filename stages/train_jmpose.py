@@ -1,7 +1,7 @@
 """Train JM-Pose on the cached heatmaps and flow of the train split.
 
 Reads: data/heatmaps/train, data/flow/train (with ``motion: features`` data/features/train in its
-place), and the clip table of data/crops/hrnet/train.
+place), and the clip table data/clips/hrnet/train.parquet.
 Writes: data/runs/jmpose: weights.safetensors, the last step's in float32, and history.csv; with
 ``train.holdout`` best.safetensors.
 Params: ``train_jmpose``, ``target``, ``train`` and the size of the crops.

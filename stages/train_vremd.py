@@ -1,6 +1,6 @@
 """Train VREMD on the cached tokens of the train split.
 
-Reads: data/tokens/train and the clip table of data/crops/vit/train.
+Reads: data/tokens/train and the clip table data/clips/vit/train.parquet.
 Writes: data/runs/vremd: weights.safetensors, the last step's in float32, and history.csv; with
 ``train.holdout`` best.safetensors.
 Params: ``train_vremd``, ``target``, ``train`` and the size of the crops.

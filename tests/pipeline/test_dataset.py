@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.caches import Caches
-from pipeline.clip_table import ClipTable, read_clips, table_of
+from pipeline.clip_table import ClipTable, clips_file, read_clips, table_of
 from pipeline.dataset import ClipFeed, Goal, MappedSource, ResidentSource
 from pipeline.heatmap import encode
 from pipeline.processes import Place
@@ -37,13 +37,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("data")
     for kind in KINDS:
         random_store(data / kind, kind, variants=2)
-    write_clips(data, clip_frame(variants=2))
+    write_clips(data, "hrnet", "train", clip_frame(variants=2))
     return data
 
 
 @pytest.fixture(scope="module")
 def table(data: Path) -> ClipTable:
-    return table_of(read_clips(data), data)
+    return table_of(read_clips(clips_file(data, "hrnet", "train")), data)
 
 
 def feed_of(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.clip_table import clips_file
 from pipeline.schemas import CLIPS
 from pipeline.shards import encode_json, group_metadata, write_array
 from pipeline.skeleton import JOINTS
@@ -91,6 +92,6 @@ def clip_frame(
     return pd.DataFrame(rows, columns=CLIPS.names)
 
 
-def write_clips(crops: Path, frame: pd.DataFrame) -> None:
-    """Write the clip table of a crop store."""
-    write_table(crops / "clips.parquet", frame, CLIPS)
+def write_clips(data: Path, crops: str, split: str, frame: pd.DataFrame) -> None:
+    """Write the clip table of an input and a split."""
+    write_table(clips_file(data, crops, split), frame, CLIPS)

@@ -57,7 +57,10 @@ def crop(workspace: Workspace, *words: str) -> str:
 
 
 def clips(place: str) -> tuple[pd.DataFrame, Store]:
-    return read_clips(Path(place)), Store(Path(place), "crops")
+    """Return table and pixels of ``<input>/<split>``."""
+    return read_clips(Path(f"data/clips/{place}.parquet")), Store(
+        Path("data/crops", place), "crops"
+    )
 
 
 def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_frame(
@@ -66,7 +69,7 @@ def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_fram
     """One transform for all frames of a clip and its joints, exact to a tenth of a pixel."""
     workspace.set_params(crop__variants=6)
     crop(workspace, *HRNET, "train")
-    table, store = clips("data/crops/hrnet/train")
+    table, store = clips("hrnet/train")
     assert len(table) == 2 * 6 * 6
     seen = 0
     for row in table.to_dict("records"):
@@ -94,7 +97,7 @@ def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Work
     zarr = pytest.importorskip("zarr")
     line = crop(workspace, "--input", "vit", "--split", "val_gt")
     assert line.startswith("crop: 6 clips of 1 videos in data/crops/vit/val_gt (1 units computed")
-    table, store = clips("data/crops/vit/val_gt")
+    table, store = clips("vit/val_gt")
     assert list(table["frame"]) == [0, 0, 2, 2, 4, 4]
     assert list(table["frames"].iloc[0]) == [0, 0, 0, 1, 2]
     assert list(table["frames"].iloc[5]) == [2, 3, 4, 4, 4]
@@ -108,7 +111,7 @@ def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Work
 def test_the_mirrored_val_clips_are_the_mirror_images(workspace: Workspace) -> None:
     workspace.set_params(crop__mirror=True)
     crop(workspace, *HRNET, "val")
-    table, store = clips("data/crops/hrnet/val")
+    table, store = clips("hrnet/val")
     assert list(table["flipped"]) == [False] * 6 + [True] * 6
     plain, mirrored = (store.read(f"v3/v{variant}", range(6)) for variant in (0, 1))
     np.testing.assert_array_equal(mirrored, plain[:, :, :, ::-1])
@@ -129,9 +132,11 @@ def test_more_variants_only_add_and_train_alone_has_them(workspace: Workspace) -
 
 def test_the_same_again_computes_nothing_and_gives_the_same_bytes(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
-    before = workspace.files("data/crops") | workspace.files("data/units/crop")
+    before = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
+    assert all(before)
     assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
-    assert workspace.files("data/crops") | workspace.files("data/units/crop") == before
+    after = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
+    assert after == before
 
 
 def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
@@ -150,7 +155,7 @@ def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) 
     write_json(workspace.root / "annotations/train/v2.json", content)
     prepare(workspace, "train")
     assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
-    row = read_clips(Path("data/crops/hrnet/train")).query("video == 'v2'").iloc[0]
+    row = read_clips(Path("data/clips/hrnet/train.parquet")).query("video == 'v2'").iloc[0]
     np.testing.assert_allclose(row["keypoints"][:2], [47.5 + 4.8, 63.5])
 
 
@@ -213,10 +218,10 @@ def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
     workspace.set_params(detect__kind="file")
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
-    assert list(read_clips(Path("data/crops/hrnet/val"))["frame"]) == [0, 2, 4]
+    assert list(read_clips(Path("data/clips/hrnet/val.parquet"))["frame"]) == [0, 2, 4]
     workspace.set_params(detect__kind="file", crop__key_frames="all")
     crop(workspace, *HRNET, "val")
-    table = read_clips(Path("data/crops/hrnet/val"))
+    table = read_clips(Path("data/clips/hrnet/val.parquet"))
     assert list(table["frame"]) == [0, 1, 2, 3, 4]
     assert set(table["person"]) == {-1}
 
@@ -225,7 +230,7 @@ def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").unlink()
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
-    table, store = clips("data/crops/hrnet/val")
+    table, store = clips("hrnet/val")
     assert len(table) == 0
     assert len(store.digests) == 0
 
@@ -235,7 +240,7 @@ def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> N
     take_in(workspace.root)
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
-    table = read_clips(Path("data/crops/hrnet/val"))
+    table = read_clips(Path("data/clips/hrnet/val.parquet"))
     assert [list(row) for row in table[table["video"] == "v8"]["frames"]] == [[0, 0, 0]] * 2
 
 
@@ -246,7 +251,7 @@ def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
     take_in(workspace.root)
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
-    table, store = clips("data/crops/hrnet/val")
+    table, store = clips("hrnet/val")
     assert set(table["video"]) == {"v3"}
     assert list(store.digests) == ["v3/v0"]
 
@@ -302,6 +307,7 @@ def test_a_bad_frame_is_named_and_nothing_is_published(
     assert said in result.stderr
     assert "1 of 2 units failed" in result.stderr.splitlines()[-1]
     assert not Path("data/crops").exists() or not workspace.files("data/crops")
+    assert not Path("data/clips").exists()
     # The other video's unit is kept.
     (workspace.root / "images/train/v1/000001.png").unlink(missing_ok=True)
     write_video(workspace.root, "train", 1)

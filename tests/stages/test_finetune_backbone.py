@@ -24,9 +24,8 @@ FOLD = {video: int(share_of(video) * 2) for video in CLIPS_OF}
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     project = Project(tmp_path / "repo")
-    crops = project.data / "crops/hrnet/train"
-    random_store(crops, "crops", 2, CLIPS_OF)
-    write_clips(crops, clip_frame(2, CLIPS_OF))
+    random_store(project.data / "crops/hrnet/train", "crops", 2, CLIPS_OF)
+    write_clips(project.data, "hrnet", "train", clip_frame(2, CLIPS_OF))
     torch.manual_seed(0)
     built = build_hrnet("tiny", 15)
     nn.init.normal_(built.final_layer.weight, std=0.01)

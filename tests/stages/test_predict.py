@@ -92,9 +92,7 @@ def project(tmp_path: Path) -> Project:
     index = project.data / "index"
     write_table(index / "videos.parquet", pd.DataFrame(videos, columns=VIDEOS.names), VIDEOS)
     write_table(index / "frames.parquet", pd.DataFrame(frames, columns=FRAMES.names), FRAMES)
-    crops = project.data / "crops/hrnet/val"
-    crops.mkdir(parents=True)
-    write_clips(crops, clip_frame(2, CLIPS_OF))
+    write_clips(project.data, "hrnet", "val", clip_frame(2, CLIPS_OF))
     units = {f"{v}/v{i}": drawn(v, i) for v in CLIPS_OF for i in range(2)}
     write_store(project.data / "heatmaps/val", "heatmaps", units)
     place = {"name": "toy", "root": "", "manifest": "", "detections": ""}
@@ -230,8 +228,7 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(
 
 
 def test_the_flip_test_without_mirrored_crops_is_refused(project: Project) -> None:
-    clips = clip_frame(1, CLIPS_OF)
-    write_clips(project.data / "crops/hrnet/val", clips)
+    write_clips(project.data, "hrnet", "val", clip_frame(1, CLIPS_OF))
     options = ["--system", "hrnet", "--split", "val"]
     result = project.run(app, *options, predict=PREDICT | {"flip": True})
     assert result.exit_code == 1

@@ -34,9 +34,7 @@ def make(folder: Path, changed: frozenset[int] = frozenset()) -> Project:
             for frame in changed:
                 values[:, frame] = 1
         write_store(project.data / kind / "train", kind, units)
-        place = project.data / "crops" / crops / "train"
-        place.mkdir(parents=True)
-        write_clips(place, clip_frame(2))
+        write_clips(project.data, crops, "train", clip_frame(2))
     return project
 
 

@@ -26,9 +26,7 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path / "repo")
     for kind in ("heatmaps", "flow", "features"):
         random_store(project.data / kind / "train", kind, 2, CLIPS_OF)
-    crops = project.data / "crops/hrnet/train"
-    crops.mkdir(parents=True)
-    write_clips(crops, clip_frame(2))
+    write_clips(project.data, "hrnet", "train", clip_frame(2))
     return project
 
 

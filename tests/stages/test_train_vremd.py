@@ -33,9 +33,7 @@ def project(tmp_path: Path) -> Project:
 def make(folder: Path, clips_of: dict[str, int] = CLIPS_OF) -> Project:
     project = Project(folder)
     random_store(project.data / "tokens/train", "tokens", 2, clips_of)
-    crops = project.data / "crops/vit/train"
-    crops.mkdir(parents=True)
-    write_clips(crops, clip_frame(2, clips_of))
+    write_clips(project.data, "vit", "train", clip_frame(2, clips_of))
     return project
 
 
@@ -167,7 +165,7 @@ def test_params_that_cannot_be_are_refused_in_one_line(
 
 def test_an_empty_train_split_is_refused_in_one_line(tmp_path: Path) -> None:
     project = make(tmp_path / "repo", {})
-    assert not len(read_clips(project.data / "crops/vit/train"))
+    assert not len(read_clips(project.data / "clips/vit/train.parquet"))
     result = project.run(app, train_vremd=SECTION)
     assert result.exit_code == 1
-    assert "crops/vit/train: expected clips to train on, found none" in result.stderr
+    assert "clips/vit/train.parquet: expected clips to train on, found none" in result.stderr

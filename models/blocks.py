@@ -1,5 +1,6 @@
 """Convolution blocks that the heads share: convolution with norm, residual block, chain."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -92,6 +93,23 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, ResidualBlock):
             nn.init.zeros_(module.norm.weight)
+
+
+def pass_on(chain: nn.Sequential, start: int, channels: int) -> None:
+    """Let a fresh chain that changes the width begin with some inputs unmixed, in place.
+
+    Outputs 0 to ``channels - 1`` become the inputs from ``start`` on, but for norm and ReLU: peaks
+    stay where they are. The other outputs keep their random mixtures.
+
+    Args:
+        chain: From ``residual_chain``, after ``initialise``.
+        start: First input channel that is passed on.
+        channels: How many are.
+    """
+    weight = chain.get_parameter("0.shortcut.0.weight")
+    with torch.no_grad():
+        weight[:channels] = 0
+        weight[:channels, start : start + channels, 0, 0] = torch.eye(channels)
 
 
 def heatmap_layer(channels: int, joints: int) -> nn.Conv2d:

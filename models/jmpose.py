@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock, heatmap_layer, initialise, residual_chain
+from models.blocks import ResidualBlock, heatmap_layer, initialise, pass_on, residual_chain
 from models.deform import TAPS, modulated_deform_conv
 
 ATTENTIONS = ("channel", "spatial")
@@ -24,9 +24,10 @@ MOTION_BLOCKS = 2
 """Residual blocks that embed the motion; the paper feeds RAFT's flow on without a word."""
 
 MOTION_START = 2.0
-"""Mean of the motion feature at the beginning, its spread being 1. The heatmaps reach the joint
-feature only as factors of the motion: where that is zero, and ReLU makes half of it so, they are
-lost."""
+MOTION_SPREAD = 0.4
+"""Mean and spread of the motion feature at the beginning. The heatmaps reach the joint feature only
+as factors of the motion: where that is zero, and ReLU makes half of it so, they are lost, and
+where it varies, they are blurred."""
 MASK_START = 2.0
 """Where the masks of Eq. 9 begin, before the sigmoid: 0.88 after it."""
 
@@ -58,6 +59,7 @@ class MotionEmbedding(nn.Module):
         self.body = nn.Sequential(mix, norm, nn.ReLU(inplace=True), blocks)
         initialise(self)
         nn.init.constant_(norm.bias, MOTION_START)
+        nn.init.constant_(norm.weight, MOTION_SPREAD)
 
     def forward(self, steps: Tensor) -> Tensor:
         """Return the motion feature.
@@ -103,6 +105,8 @@ class ContextAwareJointLearner(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         initialise(self)
         nn.init.kaiming_normal_(self.weight)
+        pass_on(self.fuse, 0, min(joints, channels))
+        _begin_at_centre(self.masks)
         nn.init.zeros_(self.offsets.weight)
         # Zero offsets silence their branch; a second zero would hold it up one more step.
         nn.init.ones_(self.offset_block.norm.weight)
@@ -128,6 +132,13 @@ class ContextAwareJointLearner(nn.Module):
         )
         feature: Tensor = self.norm(gathered)
         return feature
+
+
+def _begin_at_centre(conv: nn.Conv2d) -> None:
+    """Redraw a 3x3 convolution to read little but its own cell: random kernels smear peaks."""
+    nn.init.normal_(conv.weight, std=0.01)
+    with torch.no_grad():
+        nn.init.kaiming_normal_(conv.weight[:, :, 1:2, 1:2])
 
 
 class HeatmapProjection(nn.Module):
@@ -354,8 +365,10 @@ class JMPose(nn.Module):
         self.merge = residual_chain(2 * channels, channels, blocks=1) if mutual_learning else None
         self.head = heatmap_layer(channels, joints)
         initialise(self.aggregate)
+        pass_on(self.aggregate, frames // 2 * joints, joints)
         if self.merge is not None:
             initialise(self.merge)
+            pass_on(self.merge, 0, channels)
 
     @property
     def pairs(self) -> int:

@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ResidualBlock, conv_norm, heatmap_layer, initialise, residual_chain
+from models.blocks import (
+    ResidualBlock,
+    conv_norm,
+    heatmap_layer,
+    initialise,
+    pass_on,
+    residual_chain,
+)
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -93,3 +100,14 @@ def test_heatmaps_begin_near_zero() -> None:
     # 32 * 9 numbers of spread 1, each times 0.001.
     assert heatmaps.abs().max() < 0.1
     assert heatmaps.std().item() == pytest.approx(0.001 * (32 * 9) ** 0.5, rel=0.3)
+
+
+def test_a_fresh_chain_passes_the_peaks_of_the_chosen_inputs_on() -> None:
+    chain = residual_chain(9, 5, blocks=1)
+    initialise(chain)
+    pass_on(chain, 2, 4)
+    maps = torch.zeros(6, 9, 8, 6)
+    cells = torch.randint(48, (6, 9))
+    maps.flatten(2).scatter_(2, cells[:, :, None], 1.0)
+    peaks = chain(maps).flatten(2).argmax(-1)
+    assert torch.equal(peaks[:, :4], cells[:, 2:6])

@@ -6,8 +6,6 @@ frames.manifest over every frame on disk, puts the detections beside them and tr
 """
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline.failures import one_line
 from pipeline.layout import find_annotations, find_frames
 from pipeline.manifest import write_manifest
+from pipeline.tracking import track
 
 app = typer.Typer(add_completion=False)
 
@@ -68,15 +67,8 @@ def _take_in(folder: Path, root: Path, detections: Path | None) -> None:
     write_manifest(folder / "frames.manifest", root, frames)
     boxes = detections.read_bytes() if detections else b"[]\n"
     (folder / "detections.json").write_bytes(boxes)
-    _dvc_add(folder)
+    track(folder)
     typer.echo(f"use_preset: {len(files)} annotation files, {len(frames)} frames in {folder}")
-
-
-def _dvc_add(folder: Path) -> None:
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", folder.as_posix()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise ValueError(f"{folder}: `dvc add` failed: {' '.join(done.stderr.split())}")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.models.hrnet import cfg_cls
-from torch import Tensor
 
 from models.hrnet import HRNetPose, build_hrnet, feature_channels
-from models.normalisation import MEAN, STD
 from models.weights import load_weights
-
-Weights = dict[str, Tensor]
+from tests.models.oracle_hrnet import literal_hrnet
 
 
 def randomise(network: torch.nn.Module, seed: int) -> None:
@@ -24,82 +21,22 @@ def randomise(network: torch.nn.Module, seed: int) -> None:
             tensor.normal_(0, 0.3, generator=generator)
 
 
-def conv_norm(x: Tensor, w: Weights, conv: str, norm: str, stride: int = 1) -> Tensor:
-    kernel = w[f"{conv}.weight"]
-    x = F.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
-    mean, var = w[f"{norm}.running_mean"], w[f"{norm}.running_var"]
-    return F.batch_norm(x, mean, var, w[f"{norm}.weight"], w[f"{norm}.bias"])
-
-
-def residual(x: Tensor, w: Weights, name: str) -> Tensor:
-    """A basic block (two 3x3) or a bottleneck (1x1, 3x3, 1x1), as ResNet has them."""
-    convolutions = 3 if f"{name}.conv3.weight" in w else 2
-    y = x
-    for i in range(1, convolutions + 1):
-        y = conv_norm(y, w, f"{name}.conv{i}", f"{name}.bn{i}")
-        y = F.relu(y) if i < convolutions else y
-    if f"{name}.downsample.0.weight" in w:
-        x = conv_norm(x, w, f"{name}.downsample.0", f"{name}.downsample.1")
-    return F.relu(x + y)
-
-
-def exchange(maps: list[Tensor], w: Weights, name: str, rows: int) -> list[Tensor]:
-    """Sum all resolutions at each resolution: 1x1 and nearest upwards, strided 3x3 downwards."""
-    sums = []
-    for i in range(rows):
-        parts = []
-        for j, x in enumerate(maps):
-            at = f"{name}.fuse_layers.{i}.{j}"
-            if j > i:
-                small = conv_norm(x, w, f"{at}.0", f"{at}.1")
-                parts.append(F.interpolate(small, scale_factor=2 ** (j - i), mode="nearest"))
-                continue
-            small = x
-            for k in range(i - j):
-                small = conv_norm(small, w, f"{at}.{k}.0", f"{at}.{k}.1", stride=2)
-                small = F.relu(small) if k < i - j - 1 else small
-            parts.append(small)
-        sums.append(F.relu(sum(parts[1:], start=parts[0])))
-    return sums
-
-
-def literal_hrnet(images: Tensor, network: HRNetPose, modules: tuple[int, ...]) -> Tensor:
-    """The high-resolution maps, step by step after Sun et al., for blocks of one unit each."""
-    w = {k.removeprefix("backbone."): v for k, v in network.state_dict().items()}
-    x = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
-    for i in (1, 2):
-        x = F.relu(conv_norm(x, w, f"conv{i}", f"bn{i}", stride=2))
-    maps = [residual(x, w, "layer1.0")]
-    for stage, count in zip((2, 3, 4), modules, strict=True):
-        lowest = maps[-1]
-        at = f"transition{stage - 1}"
-        if stage == 2:
-            maps = [F.relu(conv_norm(lowest, w, f"{at}.0.0", f"{at}.0.1"))]
-        lower = f"{at}.{len(maps)}.0"
-        maps.append(F.relu(conv_norm(lowest, w, f"{lower}.0", f"{lower}.1", stride=2)))
-        for m in range(count):
-            name = f"stage{stage}.{m}"
-            maps = [residual(x, w, f"{name}.branches.{b}.0") for b, x in enumerate(maps)]
-            last = stage == 4 and m == count - 1
-            maps = exchange(maps, w, name, rows=1 if last else len(maps))
-    return maps[0]
-
-
 def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
-    network = build_hrnet("tiny", joints=15)
+    network = build_hrnet("tiny", joints=15).double()
     randomise(network, seed=0)
-    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()
     modules = tuple(len(getattr(network.backbone, f"stage{s}")) for s in (2, 3, 4))
 
     with torch.no_grad():
         maps = network(images)
-        features = literal_hrnet(images, network, modules)
+        weights = {k.removeprefix("backbone."): v for k, v in network.state_dict().items()}
+        features = literal_hrnet(images, weights, modules)
         heatmaps = F.conv2d(features, network.final_layer.weight, network.final_layer.bias)
 
     assert maps.heatmaps.shape == (2, 15, 16, 24)
     assert maps.features.std() > 0.1
-    torch.testing.assert_close(maps.features, features, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(maps.heatmaps, heatmaps, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps.features, features, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(maps.heatmaps, heatmaps, rtol=1e-5, atol=1e-6)
 
 
 def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps() -> None:

@@ -1,0 +1,20 @@
+"""Inputs of the DAG under DVC's eyes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def track(path: Path) -> None:
+    """Track a file or folder with ``dvc add``.
+
+    Args:
+        path: Below the current folder, which is that of the DVC repository.
+
+    Raises:
+        ValueError: If DVC refuses.
+    """
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", path.as_posix()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise ValueError(f"{path}: `dvc add` failed: {' '.join(done.stderr.split())}")

@@ -1,0 +1,41 @@
+"""Random files, and the proof that a forward pass would show a wrong tensor in them."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+Weights = dict[str, Tensor]
+
+
+def fill_randomly(network: nn.Module, seed: int, dtype: torch.dtype = torch.float64) -> Weights:
+    """Give every parameter and buffer of a network values of its own and return them by name.
+
+    In float64 a comparison shows any difference that is none of rounding.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network.to(dtype)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2, generator=generator)
+            elif tensor.is_floating_point():
+                tensor.normal_(0, 0.1, generator=generator)
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def unread(forward: Callable[[Weights], Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the floating-point tensors that a forward pass does not depend on at all."""
+    watched = {
+        name: tensor.clone().requires_grad_() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    # Weighted with random numbers, so that no symmetry hides a tensor.
+    out = forward(watched)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
+    (out * weights).sum().backward()
+    return [
+        name
+        for name, tensor in watched.items()
+        if tensor.is_floating_point() and (tensor.grad is None or not tensor.grad.any())
+    ]

@@ -1,0 +1,80 @@
+"""The names that weights can have, and what is made of a file before it is written."""
+
+import pytest
+import torch
+
+from models.published.catalogue import find_published, fit, published_names
+from models.published.rules import Converted, Naming, Rule, apply_rules, with_counters
+from tests.models.published.random_tensors import fill_randomly
+
+DETECTOR = "ssdlite320_mobilenet_v3_large"
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "variant"),
+    [
+        ("hrnet_w48", "hrnet", "w48"),
+        ("vitpose_h", "vit", "vit_huge"),
+        ("raft_small", "raft", "raft_small"),
+        (DETECTOR, "detector", DETECTOR),
+    ],
+)
+def test_a_name_says_which_network_it_is(name: str, family: str, variant: str) -> None:
+    found = find_published(name, joints=15)
+    assert found is not None
+    assert (found.family, found.variant) == (family, variant)
+    assert name in published_names()
+
+
+def test_any_other_name_is_none_of_them() -> None:
+    assert find_published("tiny", joints=15) is None
+
+
+def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
+    published = find_published(DETECTOR, joints=15)
+    assert published is not None
+    theirs = published.build()
+    file = fill_randomly(theirs, seed=1, dtype=torch.float32)
+    counters = [name for name in file if name.endswith("num_batches_tracked")]
+    rest = {name: tensor for name, tensor in file.items() if name not in counters}
+
+    weights, converted = fit(published, published.convert(rest, "f.pth"), "f.pth")
+
+    ours = published.build()
+    ours.load_state_dict(weights)
+    images = [torch.rand(3, 90, 120, generator=torch.Generator().manual_seed(2))]
+    with torch.no_grad():
+        expected, found = theirs(images)[0], ours(images)[0]
+    assert len(expected["boxes"]) > 0
+    assert torch.equal(found["boxes"], expected["boxes"])
+    assert torch.equal(found["scores"], expected["scores"])
+    assert [(line.done, line.tensors) for line in converted.table] == [
+        ("taken", len(rest)),
+        ("made up", len(counters)),
+    ]
+
+
+def test_a_tensor_that_is_missing_or_not_finite_ends_the_import() -> None:
+    published = find_published("raft_small", joints=15)
+    assert published is not None
+    file = published.build().state_dict()
+    plain = {name.removeprefix("network."): tensor for name, tensor in file.items()}
+    last = "update_block.flow_head.conv2.bias"
+
+    without = {name: tensor for name, tensor in plain.items() if name != last}
+    with pytest.raises(ValueError, match=rf"f\.pth: .* 1 missing \(network\.{last}\)"):
+        fit(published, published.convert(without, "f.pth"), "f.pth")
+    broken = plain | {last: torch.full_like(plain[last], torch.nan)}
+    with pytest.raises(ValueError, match=rf"not finite \(network\.{last}\)"):
+        fit(published, published.convert(broken, "f.pth"), "f.pth")
+
+
+def test_two_tensors_for_one_place_are_refused() -> None:
+    rules = (Rule("a|b", ("c",), "both"),)
+    with pytest.raises(ValueError, match="one tensor for c, got a second one, b"):
+        apply_rules({"a": torch.zeros(1), "b": torch.zeros(1)}, Naming("n", (), rules), "f")
+
+
+def test_no_counter_is_made_up_where_the_file_has_all() -> None:
+    converted = Converted("n", {"x.num_batches_tracked": torch.tensor(3)}, ())
+    assert with_counters(converted, ["x.num_batches_tracked"]) is converted

@@ -1,0 +1,161 @@
+"""HRNet's files under every naming give the heatmaps of a literal HRNet on the file's own names."""
+
+import re
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.hrnet import build_hrnet
+from models.published.hrnet import NAMINGS, convert_hrnet, place_rows
+from models.weights import load_weights
+from tests.models.oracle_hrnet import literal_hrnet
+from tests.models.published.random_tensors import Weights, fill_randomly, unread
+
+PREFIXES = {
+    "official": ("", "final_layer."),
+    "mmpose 0.x": ("backbone.", "keypoint_head.final_layer."),
+    "mmpose 1.x": ("backbone.", "head.final_layer."),
+    "DCPose": ("rough_pose_estimation_net.", "rough_pose_estimation_net.final_layer."),
+    "FAMI-Pose": ("hrnet.", "hrnet.final_layer."),
+}
+"""What stands before the names of the layers and of the head in each code base's files."""
+TINY_MODULES = (1, 2, 1)
+ROWS = {f"joint{i}": row for i, row in enumerate([0, 2, 1, *range(5, 17)])}
+
+
+@pytest.fixture(scope="module")
+def tensors() -> Weights:
+    """A tiny HRNet under the official names, with a head of 17 rows."""
+    weights = fill_randomly(build_hrnet("tiny", joints=17), seed=1)
+    return {name.removeprefix("backbone."): tensor for name, tensor in weights.items()}
+
+
+def named(tensors: Weights, naming: str, *, wrapper: str = "") -> Weights:
+    body, head = PREFIXES[naming]
+    return {
+        wrapper + (head + name[12:] if name.startswith("final_layer.") else body + name): tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def reference(tensors: Weights, naming: str, images: Tensor) -> Tensor:
+    """All 17 heatmaps, read from a file by its own names."""
+    body, head = PREFIXES[naming]
+    w = {name[len(body) :]: tensor for name, tensor in tensors.items() if name.startswith(body)}
+    features = literal_hrnet(images, w, TINY_MODULES)
+    return F.conv2d(features, tensors[f"{head}weight"], tensors[f"{head}bias"])
+
+
+def pictures() -> Tensor:
+    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
+
+
+@pytest.mark.parametrize("wrapper", ["", "module."])
+@pytest.mark.parametrize("naming", PREFIXES)
+def test_heatmaps_are_those_of_the_file(naming: str, wrapper: str, tensors: Weights) -> None:
+    file = named(tensors, naming, wrapper=wrapper)
+    network = build_hrnet("tiny", joints=15).double()
+
+    converted = place_rows(convert_hrnet(file, "f.pth"), ROWS, "f.pth")
+    weights = {
+        name: t.double() if t.is_floating_point() else t for name, t in converted.weights.items()
+    }
+    load_weights(network, weights, "f.pth")
+
+    assert converted.naming == naming
+    plain = {name.removeprefix(wrapper): tensor for name, tensor in file.items()}
+    with torch.no_grad():
+        expected = reference(plain, naming, pictures())[:, list(ROWS.values())]
+        found = network(pictures()).heatmaps
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(tensors: Weights) -> None:
+    file = named(tensors, "mmpose 1.x")
+    assert unread(lambda w: reference(w, "mmpose 1.x", pictures()), file) == []
+
+
+def test_the_table_counts_every_tensor_of_the_file(tensors: Weights) -> None:
+    extra = {
+        "offset_mask_combine_conv.0.weight": torch.zeros(3),
+        "final_layer.weight": torch.ones(2),
+    }
+    file = named(tensors, "DCPose") | extra
+
+    converted = convert_hrnet(file, "f.pth")
+
+    assert [(line.done, line.tensors) for line in converted.table] == [
+        ("taken", len(tensors) - 2),
+        ("taken", 2),
+        ("left out", 2),
+    ]
+    assert converted.table[2].what == "model around rough_pose_estimation_net"
+    assert converted.table[0].example == (
+        "rough_pose_estimation_net.conv1.weight -> backbone.conv1.weight"
+    )
+
+
+def test_a_row_that_the_file_does_not_have_is_drawn_anew_and_said(tensors: Weights) -> None:
+    converted = convert_hrnet(named(tensors, "official"), "f.pth")
+
+    first = place_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
+    again = place_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
+
+    weight, bias = first.weights["final_layer.weight"], first.weights["final_layer.bias"]
+    theirs = tensors["final_layer.weight"].float()
+    assert torch.equal(weight[0], theirs[4])
+    assert torch.equal(weight[2], theirs[0])
+    assert 0 < weight[1].abs().max() < 0.01
+    assert bias[1] == 0
+    assert torch.equal(weight, again.weights["final_layer.weight"])
+    assert [(line.done, line.tensors, line.example) for line in first.table[-3:]] == [
+        ("taken", 2, ""),
+        ("left out", 15, ""),
+        ("made up", 1, "new"),
+    ]
+    assert torch.equal(converted.weights["final_layer.weight"], tensors["final_layer.weight"])
+
+
+@cache
+def published(variant: str) -> Weights:
+    with torch.device("meta"):
+        return build_hrnet(variant, joints=17).state_dict()
+
+
+@pytest.mark.parametrize("variant", ["w32", "w48"])
+@pytest.mark.parametrize("naming", PREFIXES)
+def test_the_published_sizes_have_a_place_for_every_tensor(naming: str, variant: str) -> None:
+    ours = published(variant)
+    # DCPose's kin build the last exchange whole, with 78 tensors more: three stand for them.
+    lower = {f"stage4.2.fuse_layers.{i}.0.0.0.weight": torch.empty(1) for i in (1, 2, 3)}
+    official = {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
+
+    converted = convert_hrnet(named(official | lower, naming), "f.pth")
+
+    assert {name: t.shape for name, t in converted.weights.items()} == {
+        name: t.shape for name, t in ours.items()
+    }
+    assert [line.tensors for line in converted.table if line.done == "left out"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classifier.weight": torch.zeros(1)}, "1 that no rule knows: classifier.weight"),
+        ({"stage5.0.weight": torch.zeros(1)}, "1 that no rule knows: stage5.0.weight"),
+        ({"head.final_layer.weight": torch.zeros(1)}, "no rule knows: head.final_layer.weight"),
+        ({"final_layer.weight": torch.zeros(15, 32, 1, 1)}, "expected 17 rows"),
+    ],
+)
+def test_a_tensor_out_of_place_is_named(change: Weights, said: str, tensors: Weights) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        place_rows(convert_hrnet(named(tensors, "official") | change, "f.pth"), ROWS, "f.pth")
+
+
+def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known() -> None:
+    with pytest.raises(ValueError, match=r"f\.pth: expected the names .*DCPose \(rough.* got fc"):
+        convert_hrnet({"fc.weight": torch.zeros(1)}, "f.pth")
+    assert [naming.title for naming in NAMINGS] == list(PREFIXES)

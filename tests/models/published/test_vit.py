@@ -1,0 +1,171 @@
+"""ViTPose's files under every naming give the tokens of a literal ViTPose on the file's names."""
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
+
+from models.published.vit import convert_vit
+from models.vit import ViTBackbone, build_vit
+from models.weights import load_weights
+from tests.models.published.oracle_vit import MMPOSE, OFFICIAL, Names, tokens
+from tests.models.published.random_tensors import Weights, fill_randomly, unread
+
+WIDTH, HEADS, DEPTH, RATIO = 24, 4, 2, 3
+SIZE, GRID = (64, 48), 12
+NAMINGS = {"official": OFFICIAL, "mmpose 1.x": MMPOSE}
+
+
+def network() -> ViTBackbone:
+    built = ViTBackbone(
+        embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, mlp_ratio=RATIO, input_size=SIZE
+    )
+    return built.double().eval()
+
+
+def random_file(names: Names, positions: int) -> Weights:
+    """A file of a tiny ViTPose, with a heatmap head."""
+    first, second, up, down = names.parts
+    wide = RATIO * WIDTH
+    layers = {names.patch: (WIDTH, 3, 16, 16), names.last: (WIDTH,)}
+    for i in range(DEPTH):
+        at = f"{names.block}.{i}"
+        layers |= {
+            f"{at}.{first}": (WIDTH,),
+            f"{at}.attn.qkv": (3 * WIDTH, WIDTH),
+            f"{at}.attn.proj": (WIDTH, WIDTH),
+            f"{at}.{second}": (WIDTH,),
+            f"{at}.{up}": (wide, WIDTH),
+            f"{at}.{down}": (WIDTH, wide),
+        }
+    generator = torch.Generator().manual_seed(4)
+
+    def values(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).double() * 0.3
+
+    file = {"backbone.pos_embed": values(1, positions, WIDTH)}
+    for name, shape in layers.items():
+        file |= {f"{name}.weight": values(*shape), f"{name}.bias": values(shape[0])}
+    head = "keypoint_head" if names is OFFICIAL else "head"
+    return file | {
+        f"{head}.deconv_layers.0.weight": values(WIDTH, 8, 4, 4),
+        f"{head}.final_layer.bias": values(17),
+    }
+
+
+def pictures() -> Tensor:
+    return torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(5)).double()
+
+
+def loaded(file: Weights) -> ViTBackbone:
+    built = network()
+    load_weights(built, convert_vit(file, "f.pth", tokens=GRID).weights, "f.pth")
+    return built
+
+
+@pytest.mark.parametrize("wrapper", ["", "module."])
+@pytest.mark.parametrize(("naming", "positions"), [("official", 13), ("mmpose 1.x", 12)])
+def test_tokens_are_those_of_the_file(naming: str, positions: int, wrapper: str) -> None:
+    file = random_file(NAMINGS[naming], positions)
+    converted = convert_vit({wrapper + k: v for k, v in file.items()}, "f.pth", tokens=GRID)
+    built = network()
+    load_weights(built, converted.weights, "f.pth")
+
+    assert converted.naming == naming
+    with torch.no_grad():
+        expected = tokens(pictures(), file, NAMINGS[naming], HEADS)
+        torch.testing.assert_close(built(pictures()), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("naming", "positions"), [("official", 13), ("mmpose 1.x", 12)])
+def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(
+    naming: str, positions: int
+) -> None:
+    file = random_file(NAMINGS[naming], positions)
+    body = {name: t for name, t in file.items() if name.startswith("backbone.")}
+    assert unread(lambda w: tokens(pictures(), w, NAMINGS[naming], HEADS), body) == []
+
+
+def test_mmpose_leaves_the_slot_of_the_class_token_out_where_its_file_has_one() -> None:
+    file = random_file(MMPOSE, 13)
+    own = file | {"backbone.pos_embed": file["backbone.pos_embed"][:, 1:]}
+    with torch.no_grad():
+        expected = tokens(pictures(), own, MMPOSE, HEADS)
+        torch.testing.assert_close(loaded(file)(pictures()), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_model_of_transformers_gives_its_own_tokens() -> None:
+    backbone = VitPoseBackboneConfig(
+        image_size=SIZE,
+        hidden_size=WIDTH,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=HEADS,
+        mlp_ratio=RATIO,
+        out_indices=[DEPTH],
+    )
+    theirs = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=backbone, num_labels=17)).eval()
+    file = fill_randomly(theirs, seed=6)
+    ours = loaded(file)
+
+    with torch.no_grad():
+        expected = theirs.backbone(ours.normalise(pictures())).feature_maps[-1]
+        torch.testing.assert_close(ours(pictures()), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_the_table_names_the_head_that_is_left_out_and_the_slot_that_is_made_up() -> None:
+    table = convert_vit(random_file(MMPOSE, 12), "f.pth", tokens=GRID).table
+    lines = {line.what: (line.done, line.tensors) for line in table}
+    assert lines["ViTPose's heatmap head, which no head here reads"] == ("left out", 2)
+    assert lines["query, key and value"] == ("cut", 2 * DEPTH)
+    assert lines["slot of the class token: zero, mmpose has none"] == ("made up", 1)
+    assert sum(line.tensors for line in table if line.done != "made up") == len(
+        random_file(MMPOSE, 12)
+    )
+
+
+@pytest.mark.parametrize("variant", ["vit_small", "vit_base", "vit_large", "vit_huge"])
+def test_published_files_of_every_size_have_a_place_for_every_tensor(variant: str) -> None:
+    with torch.device("meta"):
+        ours = build_vit(variant, (256, 192)).state_dict()
+        width = ours["backbone.layernorm.bias"].shape[0]
+        depth = sum(name.endswith("fc1.bias") for name in ours)
+        block = {
+            "norm1": (width,),
+            "attn.qkv": (3 * width, width),
+            "attn.proj": (width, width),
+            "norm2": (width,),
+            "mlp.fc1": (4 * width, width),
+            "mlp.fc2": (width, 4 * width),
+        }
+        layers = {
+            f"blocks.{i}.{name}": shape for i in range(depth) for name, shape in block.items()
+        }
+        layers |= {"patch_embed.proj": (width, 3, 16, 16), "last_norm": (width,)}
+        file = {"backbone.pos_embed": torch.empty(1, 193, width)}
+        for name, shape in layers.items():
+            file[f"backbone.{name}.weight"] = torch.empty(shape)
+            file[f"backbone.{name}.bias"] = torch.empty(shape[0])
+
+    weights = convert_vit(file, "f.pth", tokens=192).weights
+
+    assert {name: t.shape for name, t in weights.items()} == {
+        name: t.shape for name, t in ours.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"backbone.blocks.0.gamma": torch.zeros(1)}, "no rule knows: backbone.blocks.0.gamma"),
+        ({"backbone.blocks.0.mlp.experts.0.bias": torch.zeros(1)}, r"no rule knows: .*experts"),
+        ({"backbone.blocks.0.attn.qkv.bias": torch.zeros(71)}, r"3 equal parts, got .* \(71,\)"),
+    ],
+)
+def test_a_tensor_out_of_place_is_named(change: Weights, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        convert_vit(random_file(OFFICIAL, 13) | change, "f.pth", tokens=GRID)
+
+
+def test_positions_of_another_input_size_do_not_load() -> None:
+    with pytest.raises(ValueError, match=r"position_embeddings \(1, 50, 24\), expected \(1, 13"):
+        loaded(random_file(OFFICIAL, 50))

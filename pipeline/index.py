@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,24 +49,56 @@ def index_data_set(annotations: Path, manifest: Mapping[str, FrameFile], root: P
             f"{annotations}: expected a folder with train/ and val/, found none, but the manifest "
             f"lists {len(manifest)} frames; {_CURE}"
         )
+    folders = folders_of(manifest)
+    videos = [
+        index_video(file, split, folders, manifest, root)
+        for split in SPLITS
+        for file in sorted((annotations / split).glob("*.json"))
+    ]
+    return Index(
+        _joined([video.videos for video in videos], VIDEOS.names),
+        _joined([video.frames for video in videos], FRAMES.names),
+        _joined([video.people for video in videos], PEOPLE.names),
+    )
+
+
+def folders_of(manifest: Iterable[str]) -> dict[str, list[str]]:
+    """Return the frames of a manifest by their folder."""
     folders: dict[str, list[str]] = {}
     for name in manifest:
         folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
-    videos, frames, people = [], [], []
-    for split in SPLITS:
-        for file in sorted((annotations / split).glob("*.json")):
-            _refuse_bad_video(file)
-            read = read_annotations(file)
-            files = _files_of_video(read, folders)
-            frames.append(_frame_rows(read, split, files, manifest))
-            people.append(_people_rows(read, split, files))
-            height, width = _image_size(read, root, files[0])
-            place = f"{split}/{file.name}"
-            videos.append((file.stem, split, len(files), height, width, read.form, place))
+    return folders
+
+
+def index_video(
+    file: Path,
+    split: str,
+    folders: Mapping[str, list[str]],
+    manifest: Mapping[str, FrameFile],
+    root: Path,
+) -> Index:
+    """Return the tables of one video.
+
+    Args:
+        file: Its annotation file.
+        split: ``train`` or ``val``.
+        folders: From ``folders_of``.
+        manifest: As for ``index_data_set``, and so is ``root``.
+        root: Folder of the frames.
+
+    Raises:
+        ValueError: As ``index_data_set``.
+    """
+    _refuse_bad_video(file)
+    read = read_annotations(file)
+    files = _files_of_video(read, folders)
+    height, width = _image_size(read, root, files[0])
+    place = f"{split}/{file.name}"
+    row = (file.stem, split, len(files), height, width, read.form, place)
     return Index(
-        pd.DataFrame(videos, columns=VIDEOS.names),
-        _joined(frames, FRAMES.names),
-        _joined(people, PEOPLE.names),
+        pd.DataFrame([row], columns=VIDEOS.names),
+        _frame_rows(read, split, files, manifest),
+        _people_rows(read, split, files),
     )
 
 

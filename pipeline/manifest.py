@@ -6,7 +6,7 @@ this text in place of the pictures, which stay where they are.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -47,11 +47,19 @@ def write_manifest(path: Path, root: Path, files: Iterable[str]) -> None:
         if name == following:
             raise ValueError(f"{path}: expected every frame once, got {name!r} twice; remove one")
     with ThreadPoolExecutor(_READERS) as readers:
-        entries = readers.map(lambda name: _describe(root / name), names)
-        lines = [
-            f"{entry.sha256} {entry.bytes} {name}\n"
-            for name, entry in zip(names, entries, strict=True)
-        ]
+        described = readers.map(lambda name: _describe(root / name), names)
+        entries = dict(zip(names, described, strict=True))
+    write_entries(path, entries)
+
+
+def write_entries(path: Path, entries: Mapping[str, FrameFile]) -> None:
+    """Write the manifest of files that were read already, whole or not at all.
+
+    Args:
+        path: The manifest.
+        entries: What there is to say about every file, by its path relative to data.root.
+    """
+    lines = [f"{file.sha256} {file.bytes} {name}\n" for name, file in sorted(entries.items())]
     write_file(path, "".join(lines).encode())
 
 

@@ -1,20 +1,22 @@
 """Make a preset the current params.yaml and take in the data set it needs.
 
-A preset of a real data set copies the annotation files to data/raw/<name>/annotations, writes
+A preset of a real data set writes one annotation file per video to data/raw/<name>/annotations and
 frames.manifest over every frame on disk, puts the detections beside them and tracks the folder with
 `dvc add`. The frames stay where they are: stages read them below `data.root`.
 """
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from ruamel.yaml import YAML
 
 from pipeline.failures import one_line
-from pipeline.layout import find_annotations, find_frames
+from pipeline.layout import Source, find_frames, find_source
 from pipeline.manifest import write_manifest
+from pipeline.taking_in import gather_annotations, refuse_other_release
 from pipeline.tracking import track
 
 app = typer.Typer(add_completion=False)
@@ -43,32 +45,33 @@ def main(
         wants = "takes no --root: its data set is rendered" if synthetic else "needs --root DIR"
         raise ValueError(f"{name}: this preset {wants}")
     if root is not None:
-        values["data"]["root"] = root.resolve().as_posix()
+        source = find_source(root)
+        values["data"]["root"] = source.root.resolve().as_posix()
         if detections is not None:
             values["detect"]["kind"] = "file"
-        _take_in(Path(values["data"]["annotations"]).parent, root, detections)
+        _take_in(Path(values["data"]["annotations"]).parent, source, detections)
     yaml.dump(values, params)
     typer.echo(f"use_preset: {params} is now {preset}; next: dvc repro")
 
 
-def _take_in(folder: Path, root: Path, detections: Path | None) -> None:
-    """Fill data/raw/<name> and track it with DVC."""
-    annotations = find_annotations(root)
-    files = [file for split in annotations.values() for file in split]
-    frames = find_frames(root, files)
+def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
+    """Fill data/raw/<name>, whole or not at all, and track it with DVC."""
     if detections is not None and not detections.is_file():
         raise ValueError(f"{detections}: expected a COCO-result JSON file, found nothing")
-    if folder.exists():
-        shutil.rmtree(folder)
-    for split, members in annotations.items():
-        (folder / "annotations" / split).mkdir(parents=True)
-        for file in members:
-            shutil.copyfile(file, folder / "annotations" / split / file.name)
-    write_manifest(folder / "frames.manifest", root, frames)
-    boxes = detections.read_bytes() if detections else b"[]\n"
-    (folder / "detections.json").write_bytes(boxes)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".taking-in-", dir=folder.parent) as scratch:
+        made = Path(scratch) / folder.name
+        files = gather_annotations(source, made / "annotations")
+        refuse_other_release(folder.name, made / "annotations")
+        frames = find_frames(source.root, files)
+        write_manifest(made / "frames.manifest", source.root, frames)
+        boxes = detections.read_bytes() if detections else b"[]\n"
+        (made / "detections.json").write_bytes(boxes)
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.replace(folder)
     track(folder)
-    typer.echo(f"use_preset: {len(files)} annotation files, {len(frames)} frames in {folder}")
+    typer.echo(f"use_preset: {len(files)} videos, {len(frames)} frames in {folder}")
 
 
 if __name__ == "__main__":

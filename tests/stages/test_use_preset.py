@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from pipeline.manifest import read_manifest
 from pipeline.params import read_params
 from stages.use_preset import app
+from tests.official_trees import write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,16 @@ def test_given_detections_become_the_boxes(clone: Path, real: Path, tmp_path: Pa
     assert read_params(clone / "params.yaml")["detect"]["kind"] == "file"
 
 
+def test_a_release_is_taken_in_as_its_archives_unpack(clone: Path, tmp_path: Path) -> None:
+    write_tree(tmp_path / "given", "posetrack21")
+    code, output = run("posetrack21", "--root", str(tmp_path / "given"))
+    assert code == 0, output
+    taken = clone / "data/raw/posetrack21"
+    assert [file.stem for file in sorted((taken / "annotations").glob("*/*.json"))] == ["v1", "v3"]
+    assert len(read_manifest(taken / "frames.manifest")) == 10
+    assert read_params(clone / "params.yaml")["data"]["root"] == str(tmp_path / "given")
+
+
 def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> None:
     assert run("real_clip", "--root", str(real))[0] == 0
     (real / "a.json").rename(real / "b.json")
@@ -82,17 +93,22 @@ def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> Non
         (["real_clip"], "this preset needs --root DIR"),
         (["synthetic", "--root", "."], "takes no --root: its data set is rendered"),
         (["real_clip", "--root", "."], "expected annotations/<train|val>/*.json"),
+        (
+            ["posetrack17", "--root", "../given"],
+            "v3.json: expected validation labels of posetrack17",
+        ),
     ],
 )
 def test_what_cannot_be_done_ends_in_one_line_and_changes_nothing(
-    clone: Path, arguments: list[str], message: str
+    clone: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
+    write_tree(tmp_path / "given", "coco_video")
     code, output = run(*arguments)
     assert code == 1
     assert message in output
     assert len(output.splitlines()) == 1
     assert not (clone / "params.yaml").exists()
-    assert not (clone / "data").exists()
+    assert not [file for file in clone.glob("data/**/*") if file.is_file()]
 
 
 def test_the_preset_synthetic_needs_nothing_else(clone: Path) -> None:

@@ -8,12 +8,16 @@ each head over its single-frame baseline and its controls follow, with their spr
 """
 
 import json
-import subprocess
+import sys
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
 
 import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.experiments import Experiment, read_metrics, run_experiment
 
 RANGES = ("gain_val_1", "gain_val_2", "gain_val_3")
 BASELINES = {"jmpose": ("hrnet", "refine", "fuse"), "vremd": ("vit", "fuse_vit")}
@@ -56,26 +60,16 @@ def measure(val_range: str, systems: tuple[str, ...], settings: list[str]) -> Sc
         settings: Further params of the experiment, ``key=value``.
 
     Raises:
-        CalledProcessError: If the experiment fails; what it printed stands above.
+        ValueError: If the experiment fails.
     """
-    name = f"gains-{val_range}"
-    params = [f"render.val_range={val_range}", *settings]
-    sets = [word for param in params for word in ("-S", param)]
-    targets = [f"evaluate@{system}" for system in systems]
-    subprocess.run(
-        ["dvc", "exp", "run", "--temp", "--force", "--name", name, *sets, *targets], check=True
-    )
-    commit = _git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split()[-1]
-    return {system: _scores(commit, system) for system in systems}
-
-
-def _scores(commit: str, system: str) -> dict[str, float]:
-    metrics = json.loads(_git("show", f"{commit}:data/metrics/{system}.json"))
-    return {split: float(metrics[split]["ap_total"]) for split in SPLITS}
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
+    params = (f"render.val_range={val_range}", *settings)
+    targets = tuple(f"evaluate@{system}" for system in systems)
+    commit = run_experiment(Experiment(val_range.replace("_", "-"), params, targets))
+    metrics = {system: read_metrics(commit, system) for system in systems}
+    return {
+        system: {split: float(values[split]["ap_total"]) for split in SPLITS}
+        for system, values in metrics.items()
+    }
 
 
 def gains(table: Scores, systems: tuple[str, ...]) -> dict[str, dict[str, Any]]:

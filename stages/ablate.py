@@ -1,0 +1,68 @@
+"""Run an ablation table of the papers as experiments, and write it beside their numbers."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.ablation_results import TableResult, as_json, as_markdown
+from pipeline.ablations import SWEEPS, TABLES, AblationRow, AblationTable
+from pipeline.experiments import Experiment, read_metrics, run_experiment, settings_of
+from pipeline.failures import one_line
+from pipeline.whole_file import write_file
+
+app = typer.Typer(add_completion=False)
+SEED = {
+    "jmpose": "train_jmpose.seed",
+    "vremd": "train_vremd.seed",
+    "vit": "train_control.tokens.seed",
+}
+
+
+@app.command()
+@one_line
+def main(
+    table: Annotated[str, typer.Argument(help="jmpose-5, ..., vremd-6, or sweep-...")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
+    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "ablation",
+    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("data/ablations"),
+) -> None:
+    """Train every row of TABLE with every seed and write its mean AP on val_gt."""
+    known = TABLES | SWEEPS
+    if table not in known:
+        raise ValueError(f"{table}: expected one of {sorted(known)}")
+    file = Path("presets") / f"{preset}.yaml"
+    if not file.is_file():
+        names = sorted(path.stem for path in Path("presets").glob("*.yaml"))
+        raise ValueError(f"{preset}: expected a preset, one of {names}")
+    shared = settings_of(params, file)
+    result = TableResult(table, preset)
+    for row in known[table].rows:
+        scores = [_score(known[table], row, shared, seed, table) for seed in range(seeds)]
+        result = result.with_row(row, scores)
+        _write(result, out)
+        typer.echo(as_markdown(result))
+    typer.echo(f"ablate: wrote {out / table}.json and .md")
+
+
+def _score(
+    table: AblationTable, row: AblationRow, shared: tuple[str, ...], seed: int, title: str
+) -> float:
+    """Return the mean AP of a row with a seed, percent."""
+    system = row.system or table.system
+    settings = (*shared, *row.settings, f"{SEED[system]}={seed}")
+    commit = run_experiment(Experiment(title, settings, (f"evaluate@{system}",)))
+    return float(read_metrics(commit, system)["val_gt"]["ap_total"])
+
+
+def _write(result: TableResult, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(as_json(result), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_file(out / f"{result.table}.json", text.encode())
+    write_file(out / f"{result.table}.md", as_markdown(result).encode())
+
+
+if __name__ == "__main__":
+    app()

@@ -6,7 +6,6 @@ Shapes: B clips, C channels, G offset groups, H x W cells.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import deform_conv2d
 
 TAPS = 9
 """Places that a 3x3 kernel reads."""
@@ -32,6 +31,8 @@ def modulated_deform_conv(
     """
     if x.device.type == "cpu":
         return _deform_conv_by_grid_sample(x, offsets, masks, weight, dilation)
+    from torchvision.ops import deform_conv2d  # noqa: PLC0415  takes seconds, no CPU needs it
+
     convolved: Tensor = deform_conv2d(
         x, offsets, weight, padding=dilation, dilation=dilation, mask=masks
     )

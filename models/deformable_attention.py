@@ -18,7 +18,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import DeformConv2d
 
 from models.tokens import to_map, to_tokens
 
@@ -235,6 +234,8 @@ class DeformableConvolution(nn.Module):
     """
 
     def __init__(self, *, width: int, groups: int, grid: tuple[int, int]) -> None:
+        from torchvision.ops import DeformConv2d  # noqa: PLC0415  takes seconds, for one ablation
+
         super().__init__()
         self.grid = grid
         self.groups = groups

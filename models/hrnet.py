@@ -12,7 +12,6 @@ Shapes: B images, K joints, C channels of the high-resolution branch, H x W pixe
 
 from typing import Any, NamedTuple
 
-from timm.models.hrnet import HighResolutionNet, cfg_cls
 from torch import Tensor, nn
 
 from models.normalisation import ImageNetNormalise
@@ -31,17 +30,15 @@ def _stage(
     }
 
 
-_CONFIGS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "stem_width": 32,
-        "stage1": _stage(1, 1, (32,), block="BOTTLENECK"),
-        "stage2": _stage(1, 1, (32, 48)),
-        "stage3": _stage(2, 1, (32, 48, 96)),
-        "stage4": _stage(1, 1, (32, 48, 96, 160)),
-    },
-    "w32": cfg_cls["hrnet_w32"],
-    "w48": cfg_cls["hrnet_w48"],
+_TINY = {
+    "stem_width": 32,
+    "stage1": _stage(1, 1, (32,), block="BOTTLENECK"),
+    "stage2": _stage(1, 1, (32, 48)),
+    "stage3": _stage(2, 1, (32, 48, 96)),
+    "stage4": _stage(1, 1, (32, 48, 96, 160)),
 }
+_CHANNELS = {"tiny": 32, "w32": 32, "w48": 48}
+"""C of every variant."""
 
 
 class Maps(NamedTuple):
@@ -62,6 +59,8 @@ class HRNetPose(nn.Module):
     """
 
     def __init__(self, *, config: dict[str, Any], joints: int) -> None:
+        from timm.models.hrnet import HighResolutionNet  # noqa: PLC0415  takes seconds
+
         super().__init__()
         self.normalise = ImageNetNormalise()
         self.backbone = HighResolutionNet(config, head="")
@@ -106,12 +105,20 @@ def build_hrnet(variant: str, joints: int) -> HRNetPose:
     Raises:
         ValueError: If ``variant`` is none of these.
     """
-    if variant not in _CONFIGS:
-        raise ValueError(f"HRNet variant: expected one of {sorted(_CONFIGS)}, got {variant!r}")
-    return HRNetPose(config=_CONFIGS[variant], joints=joints).eval()
+    if variant not in _CHANNELS:
+        raise ValueError(f"HRNet variant: expected one of {sorted(_CHANNELS)}, got {variant!r}")
+    return HRNetPose(config=_config(variant), joints=joints).eval()
 
 
 def feature_channels(variant: str) -> int:
     """Return C, the number of channels of ``Maps.features``, without building the network."""
-    widths: tuple[int, ...] = _CONFIGS[variant]["stage4"]["num_channels"]
-    return widths[0]
+    return _CHANNELS[variant]
+
+
+def _config(variant: str) -> dict[str, Any]:
+    if variant == "tiny":
+        return _TINY
+    from timm.models.hrnet import cfg_cls  # noqa: PLC0415  as above
+
+    config: dict[str, Any] = cfg_cls[f"hrnet_{variant}"]
+    return config

@@ -9,9 +9,8 @@ Shapes: B pairs of images, H x W pixels.
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import optical_flow
 
-_BUILDERS = {"raft_small": optical_flow.raft_small, "raft_large": optical_flow.raft_large}
+_VARIANTS = ("raft_large", "raft_small")
 _SMALLEST = 128
 """Below 128 pixels a level of RAFT's correlation pyramid is one cell wide and samples are NaN."""
 _STRIDE = 8
@@ -131,8 +130,12 @@ def build_raft(variant: str, updates: int = 12) -> Flow:
     Raises:
         ValueError: If ``variant`` is neither or ``updates`` is not positive.
     """
-    if variant not in _BUILDERS:
-        raise ValueError(f"RAFT variant: expected one of {sorted(_BUILDERS)}, got {variant!r}")
+    if variant not in _VARIANTS:
+        raise ValueError(f"RAFT variant: expected one of {list(_VARIANTS)}, got {variant!r}")
     if updates < 1:
         raise ValueError(f"RAFT updates: expected a positive number, got {updates}")
-    return Flow(network=_BUILDERS[variant](weights=None, progress=False), updates=updates).eval()
+    # Imported here: it takes seconds, and a run that finds every unit builds no network.
+    from torchvision.models import optical_flow  # noqa: PLC0415
+
+    build = optical_flow.raft_large if variant == "raft_large" else optical_flow.raft_small
+    return Flow(network=build(weights=None, progress=False), updates=updates).eval()

@@ -10,7 +10,6 @@ Shapes: B images, N = H / 16 * W / 16 tokens in row-major order, D channels per 
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from transformers import VitPoseBackbone, VitPoseBackboneConfig
 
 from models.normalisation import ImageNetNormalise
 
@@ -55,6 +54,9 @@ class ViTBackbone(nn.Module):
         mlp_ratio: int,
         input_size: tuple[int, int],
     ) -> None:
+        # Imported here: it takes many seconds, and a run that finds every unit builds no network.
+        from transformers import VitPoseBackbone, VitPoseBackboneConfig  # noqa: PLC0415
+
         super().__init__()
         self.embed_dim = embed_dim
         self.grid = (input_size[0] // PATCH, input_size[1] // PATCH)

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,12 @@ def test_evaluate_and_report_start_without_torch() -> None:
             assert not imported(ROOT / path) & {"torch", "timm", "transformers", "torchvision"}, (
                 path
             )
+
+
+def test_no_stage_loads_a_library_of_networks_before_it_builds_a_network() -> None:
+    loads = "; ".join(f"import stages.{name}" for name in dag())
+    found = f"import sys; {loads}; print(*sorted({NETWORKS!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -20,7 +20,7 @@ from pipeline.run_time import Train
 from pipeline.schedule import Training
 from pipeline.targets import Target
 from pipeline.training import Loss
-from pipeline.weights import read_card, read_weights, write_weights
+from pipeline.weights import REINITIALISED_ROWS, read_notes, read_weights, write_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,18 @@ def publish_untouched(run: BackboneRun, data: Path) -> str:
         ValueError: If they do not fit, rows of their head were made up on import, or folds are
             asked for.
     """
-    made_up = read_card(run.weights).get("reinitialised_rows", [])
-    if made_up:
+    tensors = read_weights(run.weights)
+    if made_up := read_notes(run.weights).get(REINITIALISED_ROWS):
         raise ValueError(
-            f"{run.weights}: expected a trained head, but its card says that the rows {made_up} "
-            f"were re-initialised on import; set {run.section}.epochs above 0"
+            f"{run.weights}: expected a trained head, but its rows of {made_up} were "
+            f"re-initialised on import; set {run.section}.epochs above 0"
         )
     if run.folds > 1:
         raise ValueError(
             f"{run.section}.folds: expected 1 where epochs is 0, got {run.folds}: weights that are "
             "not trained here are the same for every video"
         )
-    run.build(read_weights(run.weights), str(run.weights))
+    run.build(tensors, str(run.weights))
     out = data / "backbones"
 
     def fill(folder: Path) -> None:

@@ -4,11 +4,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+REINITIALISED_ROWS = "reinitialised_rows"
+"""Note in the header of weights whose head was drawn anew, on import, for some joints: a word each.
+
+It stands in the file itself, for a stage may read nothing that DVC does not know of.
+"""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -57,24 +62,3 @@ def read_notes(path: Path) -> dict[str, str]:
         header = json.loads(file.read(length))
     notes: dict[str, str] = header.get("__metadata__", {})
     return notes
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """Return the card of a weights file, the JSON beside it; empty where there is none.
-
-    Args:
-        path: The weights file; its card has the same name and ends in ``.json``.
-
-    Raises:
-        ValueError: If the card is no JSON mapping.
-    """
-    card = path.with_suffix(".json")
-    if not card.is_file():
-        return {}
-    try:
-        values = json.loads(card.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{card}: expected the weights' card, not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{card}: expected a mapping, got {type(values).__name__}")
-    return values

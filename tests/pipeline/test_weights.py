@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.weights import read_card, read_notes, read_weights, write_weights
+from pipeline.weights import read_notes, read_weights, write_weights
 
 TENSORS = {
     "b": torch.arange(6).reshape(2, 3).t(),  # not contiguous
@@ -41,16 +41,3 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match=r"cut\.safetensors: expected a safetensors file"):
         read_weights(path)
-
-
-def test_a_card_lies_beside_its_weights(tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    assert read_card(path) == {}
-    (tmp_path / "w.json").write_text('{"variant": "tiny"}')
-    assert read_card(path) == {"variant": "tiny"}
-    (tmp_path / "w.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"w\.json: expected a mapping, got list"):
-        read_card(path)
-    (tmp_path / "w.json").write_text("{")
-    with pytest.raises(ValueError, match=r"w\.json: .* not valid JSON"):
-        read_card(path)

@@ -12,7 +12,7 @@ from models.backbone_training import backbone_loss
 from models.hrnet import build_hrnet
 from pipeline.targets import make_targets
 from pipeline.video_share import share_of
-from pipeline.weights import read_weights, write_weights
+from pipeline.weights import REINITIALISED_ROWS, read_weights, write_weights
 from stages.finetune_backbone import app
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAIN, TRAINING, Project
@@ -74,11 +74,11 @@ def test_what_cannot_be_published_is_refused_in_one_line(
 
 
 def test_a_head_with_made_up_rows_is_refused_unless_it_is_trained(project: Project) -> None:
-    card = project.data / "weights/hrnet.json"
-    card.write_text(json.dumps({"reinitialised_rows": ["head_bottom", "head_top"]}))
+    file = project.data / "weights/hrnet.safetensors"
+    write_weights(file, read_weights(file), {REINITIALISED_ROWS: "head_bottom head_top"})
     refused = project.run(app, finetune_backbone=section(project, steps=0))
     assert refused.exit_code == 1
-    assert "['head_bottom', 'head_top'] were re-initialised on import" in refused.stderr
+    assert "its rows of head_bottom head_top were re-initialised on import" in refused.stderr
     assert project.run(app, finetune_backbone=section(project)).exit_code == 0
 
 

@@ -226,15 +226,20 @@ def refuse_bad_boxes(path: Path, people: People) -> None:
     """Check the boxes of ground truth.
 
     A head box may be empty (its person then never matches, as in poseval), not inverted. A person
-    box must have an area wherever joints are labelled: OKS and the crops are scaled by it.
+    box must have an area wherever several joints are labelled: OKS and the crops are scaled by
+    it. PoseTrack18 makes its boxes from the extent of the joints, so that of a single joint has
+    none: such a person is scored, and gets no crop.
 
     Raises:
-        ValueError: If a head box has a negative side, or the box of a labelled person none.
+        ValueError: If a head box has a negative side, or the box of a labelled person has one, or
+            has no area in spite of several joints.
     """
-    labelled = people.present[:, JOINT_SLOTS].any(axis=1)
+    joints = people.present[:, JOINT_SLOTS].sum(axis=1)
+    sides = people.boxes_xywh[:, 2:].min(axis=1)
+    bad_box = ((sides < 0) & (joints == 1)) | ((sides <= 0) & (joints > 1))
     for name, boxes, faulty in (
         ("head box", people.heads_xywh, (people.heads_xywh[:, 2:] < 0).any(axis=1)),
-        ("box", people.boxes_xywh, (people.boxes_xywh[:, 2:] <= 0).any(axis=1) & labelled),
+        ("box", people.boxes_xywh, bad_box),
     ):
         if faulty.any():
             row = int(faulty.argmax())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.backbones import WHOLE, assign_folds, fold_name, write_description
 from pipeline.cache_training import CacheRun, train_from_caches
+from pipeline.checkpoint import mark_finished
 from pipeline.clip_table import clips_file, read_clips
 from pipeline.engines import limit_threads
 from pipeline.params import read_section
@@ -99,13 +100,18 @@ def finetune(run: BackboneRun, data: Path, params: Path) -> str:
     # Held-out videos judge heads; the backbone's weights are always those of the last step.
     everything = settings.model_copy(update={"holdout": 0.0})
     trained: dict[str, dict[str, Tensor]] = {}
+    folders: list[Path] = []
     with join_processes(settings.device) as place:
         for fold in [None, *range(run.folds if folds else 0)]:
             cache_run = _cache_run(run, data, start, fold, folds)
-            network = train_from_caches(cache_run, data, everything, target, place).network
+            done = train_from_caches(cache_run, data, everything, target, place)
             name = WHOLE if fold is None else fold_name(fold)
-            trained[name] = {key: value.cpu() for key, value in network.state_dict().items()}
-        return _publish(run, data, trained, folds, parent, place)
+            trained[name] = {key: value.cpu() for key, value in done.network.state_dict().items()}
+            folders.append(done.folder)
+        line = _publish(run, data, trained, folds, parent, place)
+        for folder in folders if place.rank == 0 else ():
+            mark_finished(folder)
+        return line
 
 
 def _cache_run(

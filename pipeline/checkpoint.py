@@ -11,6 +11,8 @@ from pipeline.history import History
 from pipeline.weights import read_notes, read_weights, write_weights
 
 NAME = "checkpoint.safetensors"
+FINISHED = "finished"
+"""File that marks a run's folder in scratch as published: its checkpoint may go."""
 _NETWORK = "network."
 _OPTIMISER = "optimiser."
 _HISTORY = "history"
@@ -56,6 +58,11 @@ def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> H
     # Moves every moment to its parameter's device and leaves the step counters where they were.
     optimiser.load_state_dict(fresh)
     return History(json.loads(read_notes(path)["columns"]), tensors[_HISTORY])
+
+
+def mark_finished(folder: Path) -> None:
+    """Note that the results of a run were published; ``stages.gc`` may remove its folder then."""
+    (folder / FINISHED).touch()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.cache_training import BuildNetwork, CacheRun, train_from_caches
 from pipeline.caches import Caches
+from pipeline.checkpoint import mark_finished
 from pipeline.engines import limit_threads
 from pipeline.history import History
 from pipeline.network_params import System
@@ -24,8 +25,6 @@ from pipeline.weights import read_weights, write_weights
 
 WEIGHTS = "weights.safetensors"
 HISTORY = "history.csv"
-FINISHED = "finished"
-"""File that marks a run's folder in scratch as published: its checkpoint may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def run_head(run: HeadRun, data: Path, params: Path) -> str:
                 trained.network.load_state_dict(read_weights(trained.folder / BEST))
                 heads[BEST] = _float32(run.head(trained.network).state_dict())
             publish_files(out, partial(_fill, heads, trained.history), parent)
-            (trained.folder / FINISHED).touch()
+            mark_finished(trained.folder)
     return f"{run.section}: {len(trained.history)} steps on {trained.clips} clips, wrote {out}"
 
 

@@ -15,6 +15,9 @@ REINITIALISED_ROWS = "reinitialised_rows"
 It stands in the file itself, for a stage may read nothing that DVC does not know of.
 """
 
+_READABLE = 0o644
+"""Mode of a weights file; safetensors itself makes files that nobody else can read."""
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name, on the CPU, with the file's dtypes.
@@ -50,6 +53,7 @@ def write_weights(
     partial = path.with_name(f".{path.name}.partial")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     save_file(whole, partial, metadata=None if notes is None else dict(sorted(notes.items())))
+    partial.chmod(_READABLE)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)

@@ -54,6 +54,13 @@ def test_official_figures_are_reproduced(case: Path) -> None:
         assert value == pytest.approx(100 * expected[name], abs=1e-9)
 
 
+def test_a_person_of_one_joint_and_an_empty_box_is_scored() -> None:
+    points = {"nose": (100.0, 100.0)}
+    truth = add_person(document(1), 0, points)
+    truth["annotations"][0]["bbox"] = [100.0, 100.0, 0.0, 0.0]
+    assert oks_ap([pair(truth, add_prediction(document(1), 0, points))]) == perfect()
+
+
 def moved(similarity: float) -> dict[str, float | None] | None:
     """Return the figures of one person of whom every joint has one keypoint similarity."""
     points = everywhere(100, 100)

@@ -154,6 +154,22 @@ def test_a_missing_box_is_the_extent_of_the_joints_times_1_2(tmp_path: Path) -> 
     assert person_boxes(given)[0].tolist() == [0, 0, 100, 200]
 
 
+@pytest.mark.parametrize("box", [[5.0, 6.0, 0.0, 0.0], [5.0, 6.0, 0.0, 4.0]])
+def test_the_box_of_a_single_joint_may_be_empty(tmp_path: Path, box: list[float]) -> None:
+    # The official boxes are 1.3 times the extent of the joints: that of one joint has no area.
+    file = add_person(document(1), 0, {"nose": (5.0, 6.0)})
+    file["annotations"][0]["bbox"] = box
+    people = read_annotations(save(tmp_path, file)).people
+    assert people.boxes_xywh.tolist() == [box]
+    file["annotations"][0]["bbox"] = [5.0, 6.0, -1.0, 4.0]
+    with pytest.raises(ValueError, match="expected a box with positive width"):
+        read_annotations(save(tmp_path, file))
+    file = add_person(document(1), 0, {"nose": (5.0, 6.0), "left_knee": (5.0, 60.0)})
+    file["annotations"][0]["bbox"] = box
+    with pytest.raises(ValueError, match="expected a box with positive width"):
+        read_annotations(save(tmp_path, file))
+
+
 def change(path: str, value: object) -> Change:
     """Return a change that puts a value at a dotted place, or removes it for ``...``."""
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]

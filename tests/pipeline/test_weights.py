@@ -26,6 +26,11 @@ def test_safetensors_itself_reads_what_was_written(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["w.safetensors"]
 
 
+def test_everybody_may_read_what_was_written(tmp_path: Path) -> None:
+    write_weights(tmp_path / "w.safetensors", TENSORS)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 def test_the_order_of_the_tensors_does_not_change_the_bytes(tmp_path: Path) -> None:
     write_weights(tmp_path / "one", TENSORS, {"x": "1"})
     write_weights(tmp_path / "two", dict(reversed(TENSORS.items())), {"x": "1"})

@@ -105,6 +105,8 @@ def test_with_folds_each_copy_is_trained_without_its_own_videos(
         assert not any(torch.equal(one.float(), other) for other in layers[i + 1 :])
     assert set(FOLD.values()) == {0, 1}
     assert len(seen) == 3 * 2
+    runs = list((project.folder / ".dvc/cache/scratch/finetune_backbone").iterdir())
+    assert [(run / "finished").is_file() for run in runs] == [True] * 3
     for fold in (0, 1):
         allowed = targets_of({video for video in FOLD if FOLD[video] != fold})
         for target in torch.cat(seen[2 * (fold + 1) :][:2]):

@@ -4,17 +4,13 @@
 listing says which files are whose, and their digest.
 """
 
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from pipeline.dvc_objects import FOLDER, files_of, md5, object_path, read_lock, read_object
 from pipeline.receipts import FILES, Receipt, read_receipt, seal
 from pipeline.scratch import Scratch
 from pipeline.units import Unit
@@ -40,12 +36,11 @@ def restore_units(
     """
     if not units:
         return []
-    hashes = _locked_outs(scratch.project / "dvc.lock")
-    known = _read_object(scratch, hashes.get(_relative(scratch, listing)))
-    objects = _read_object(scratch, hashes.get(_relative(scratch, out)))
-    if not isinstance(known, dict) or not isinstance(objects, list):
+    digest, listed = _locked_hashes(scratch, out, listing)
+    known = read_object(scratch.cache, listed)
+    paths = files_of(scratch.cache, digest) if digest.endswith(FOLDER) else None
+    if not isinstance(known, dict) or paths is None:
         return []
-    paths = {entry.get("relpath"): entry.get("md5") for entry in objects if isinstance(entry, dict)}
     restored = []
     for unit in units:
         entry = known.get(unit.name)
@@ -66,9 +61,9 @@ def published_object(scratch: Scratch, out: Path) -> Path | None:
     Returns:
         The object; nothing if ``dvc.lock`` has no such out, or the object is absent or damaged.
     """
-    digest = _locked_outs(scratch.project / "dvc.lock").get(_relative(scratch, out), "")
-    path = _object_path(scratch, digest)
-    return path if path.is_file() and _md5(path.read_bytes()) == digest else None
+    (digest,) = _locked_hashes(scratch, out)
+    path = object_path(scratch.cache, digest)
+    return path if path.is_file() and md5(path.read_bytes()) == digest else None
 
 
 def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
@@ -86,16 +81,16 @@ def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
     receipt = read_receipt(folder)
     removed = []
     for file in receipt.files if receipt else ():
-        digest = _md5((folder / FILES / file).read_bytes())
-        path = _object_path(scratch, digest)
-        if path.is_file() and _md5(path.read_bytes()) != digest:
+        digest = md5((folder / FILES / file).read_bytes())
+        path = object_path(scratch.cache, digest)
+        if path.is_file() and md5(path.read_bytes()) != digest:
             path.unlink()
             removed.append(path)
     return removed
 
 
 def _restore(
-    scratch: Scratch, folder: Path, unit: Unit, entry: dict[str, Any], paths: dict[Any, Any]
+    scratch: Scratch, folder: Path, unit: Unit, entry: dict[str, Any], paths: Mapping[str, str]
 ) -> bool:
     if read_receipt(folder) is not None:
         return True
@@ -107,7 +102,7 @@ def _restore(
             if ".." in target.parts:
                 return False
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(_object_path(scratch, paths[file]), target)
+            os.link(object_path(scratch.cache, paths[file]), target)
         receipt: Receipt = seal(folder, unit.name)
     except (OSError, KeyError, TypeError, ValueError):
         # Not pulled, or not what it should be: the unit is computed.
@@ -119,32 +114,8 @@ def _restore(
     return True
 
 
-def _relative(scratch: Scratch, path: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), scratch.project)).as_posix()
-
-
-def _locked_outs(path: Path) -> dict[str, str]:
-    """Return the hash of every out in a dvc.lock, by path; nothing if there is none to read."""
-    try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        stages = content["stages"].values()
-        return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
-    except (OSError, YAMLError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _object_path(scratch: Scratch, digest: str) -> Path:
-    return scratch.cache / "files" / "md5" / digest[:2] / digest[2:]
-
-
-def _read_object(scratch: Scratch, digest: str | None) -> object:
-    """Return the JSON content of an object whose bytes are those that its name says."""
-    try:
-        content = _object_path(scratch, str(digest)).read_bytes()
-        return json.loads(content) if _md5(content) == str(digest).partition(".")[0] else None
-    except (OSError, ValueError):
-        return None
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _locked_hashes(scratch: Scratch, *outs: Path) -> list[str]:
+    """Return the hash that dvc.lock has for each out; '' where it has none."""
+    locked = {path: digest for s in read_lock(scratch.project) for path, digest in s.outs.items()}
+    paths = [os.path.relpath(out.absolute(), scratch.project) for out in outs]
+    return [locked.get(Path(path).as_posix(), "") for path in paths]

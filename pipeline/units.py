@@ -18,6 +18,7 @@ ORCHESTRATION = frozenset(
         "pipeline/build.py",
         "pipeline/closure.py",
         "pipeline/compute.py",
+        "pipeline/dvc_objects.py",
         "pipeline/engines.py",
         "pipeline/failures.py",
         "pipeline/numerics.py",

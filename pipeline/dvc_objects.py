@@ -1,0 +1,119 @@
+"""What DVC has recorded and keeps: the outs of ``dvc.lock``, and the objects of its cache.
+
+Nothing here imports dvc: both are plain files. An object's name is the md5 of its bytes; the object
+of a folder, whose name ends in ``.dir``, lists the folder's files (dvc_data/hashfile/tree.py).
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+FOLDER = ".dir"
+"""How the hash of a folder ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedStage:
+    """One stage as it last ran, or one ``.dvc`` file."""
+
+    name: str
+    """``flow@train``; of a ``.dvc`` file its path."""
+    command: tuple[str, ...]
+    """The words of its command; none for a ``.dvc`` file."""
+    deps: tuple[str, ...]
+    """Paths of its dependencies, relative to the project."""
+    outs: Mapping[str, str]
+    """Hash of every out by its path relative to the project."""
+
+
+def read_lock(project: Path) -> list[LockedStage]:
+    """Return the stages of ``dvc.lock`` in its order; none if there is no file to read."""
+    try:
+        content = YAML(typ="safe").load((project / "dvc.lock").read_text(encoding="utf-8"))
+        return [
+            LockedStage(
+                name,
+                tuple(shlex.split(stage.get("cmd", ""))),
+                tuple(dep["path"] for dep in stage.get("deps", ())),
+                {out["path"]: out["md5"] for out in stage.get("outs", ())},
+            )
+            for name, stage in content["stages"].items()
+        ]
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def read_added(project: Path, below: str = "data") -> list[LockedStage]:
+    """Return what ``dvc add`` tracks, a stage without command for every ``.dvc`` file.
+
+    Args:
+        project: Folder of the project.
+        below: Folder that is searched.
+
+    Raises:
+        ValueError: If such a file cannot be read.
+    """
+    stages = []
+    for file in sorted((project / below).rglob("*.dvc")):
+        where = file.relative_to(project)
+        try:
+            content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+            outs = {(where.parent / o["path"]).as_posix(): o["md5"] for o in content["outs"]}
+        except (OSError, YAMLError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}: no file of `dvc add`; run it again") from error
+        stages.append(LockedStage(where.as_posix(), (), (), outs))
+    return stages
+
+
+def object_path(cache: Path, digest: str) -> Path:
+    """Return where DVC keeps the object of a hash, there or not."""
+    return cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def read_object(cache: Path, digest: str) -> object:
+    """Return the JSON content of an object; nothing if it is absent or its bytes are others."""
+    try:
+        content = object_path(cache, digest).read_bytes()
+        return json.loads(content) if md5(content) == digest.removesuffix(FOLDER) else None
+    except (OSError, ValueError):
+        return None
+
+
+def files_of(cache: Path, digest: str) -> dict[str, str] | None:
+    """Return the md5 of every file of an out by its path below the out.
+
+    Args:
+        cache: DVC's cache dir.
+        digest: Hash of the out; an out of one file has that file alone, with the path ``''``.
+
+    Returns:
+        The files; nothing if the list of a folder is absent, damaged or malformed.
+    """
+    if not digest.endswith(FOLDER):
+        return {"": digest}
+    entries = read_object(cache, digest)
+    return dict(_entries(entries)) if isinstance(entries, list) else None
+
+
+def encode_files(files: Mapping[str, str]) -> bytes:
+    """Return the content of the object that lists the files of a folder, as DVC writes it."""
+    return json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)]).encode()
+
+
+def md5(content: bytes) -> str:
+    """Return the md5 of bytes; DVC's name for them, no protection against anybody."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _entries(entries: list[object]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        if isinstance(entry, dict):
+            path, digest = entry.get("relpath"), entry.get("md5")
+            if isinstance(path, str) and isinstance(digest, str):
+                yield path, digest

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from pipeline.backbones import WHOLE, assign_folds, fold_name, write_description
 from pipeline.cache_training import CacheRun, train_from_caches
-from pipeline.checkpoint import mark_finished
 from pipeline.clip_table import clips_file, read_clips
 from pipeline.engines import limit_threads
 from pipeline.params import read_section
 from pipeline.parent import DvcParent
 from pipeline.processes import Place, join_processes, process_count, start_processes
 from pipeline.receipts import hash_file
+from pipeline.run_folder import mark_finished
 from pipeline.run_outs import publish_files
 from pipeline.run_time import Train
 from pipeline.schedule import Training

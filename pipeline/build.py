@@ -1,16 +1,20 @@
 """The one resume loop of every stage that makes units: find, compute what is missing, publish."""
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.begun import note_begun
 from pipeline.compute import Job, Outcome
 from pipeline.engines import MakeTask, RunOptions, run_jobs
+from pipeline.entry_log import append_entry
 from pipeline.parent import DvcParent
 from pipeline.progress import progress
 from pipeline.publish import Finish, publish, refuse_bad_names
 from pipeline.receipts import Receipt, check, read_receipt
+from pipeline.rehearsal import Plan, offer
 from pipeline.restore import drop_damaged_objects, restore_units
 from pipeline.scratch import Scratch, find_scratch
 from pipeline.units import Unit
@@ -69,10 +73,12 @@ def build(
         ValueError: If out, scratch and cache cannot share inodes, the disk is too full, names
             clash, or ``dvc`` was killed meanwhile.
     """
+    offer(Plan(stage, out, listing, units, make_task, run))
     parent = DvcParent()
     refuse_bad_names(units)
     scratch = find_scratch(out)
     scratch.refuse_copies(out)
+    note_begun(scratch, stage, out, units)
     mine = _slice(units, run.part)
     restore_units(scratch, stage, out, listing, _missing(mine, _gather(scratch, stage, mine)))
     computed: set[str] = set()
@@ -120,16 +126,18 @@ def _compute(
     for job in damaged:
         drop_damaged_objects(scratch, job.folder)
     if failed:
-        _give_up(stage, failed, len(jobs))
+        _give_up(scratch, stage, failed, len(jobs))
 
 
-def _give_up(stage: str, failed: Sequence[Outcome], total: int) -> None:
+def _give_up(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int) -> None:
     width = max(len(outcome.job.name) for outcome in failed)
     rows = [f"{'unit':<{width}}  attempts  last failure"]
     for outcome in failed:
         count = len(outcome.job.attempts.failures)
         reason = " ".join(str(outcome.failure).split())
         rows.append(f"{outcome.job.name:<{width}}  {count:>8}  {reason}")
+        entry = {"stage": stage, "unit": outcome.job.name, "key": outcome.job.key, "reason": reason}
+        append_entry(scratch.failures, {**entry, "finished": round(time.time(), 3)})
         # The next run starts counting afresh: by then the cause may be gone.
         outcome.job.attempts.clear()
     sys.stderr.write("\n".join(rows) + "\n")

@@ -8,11 +8,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pipeline.history import History
+from pipeline.run_folder import CHECKPOINT
 from pipeline.weights import read_notes, read_weights, write_weights
 
-NAME = "checkpoint.safetensors"
-FINISHED = "finished"
-"""File that marks a run's folder in scratch as published: its checkpoint may go."""
 _NETWORK = "network."
 _OPTIMISER = "optimiser."
 _HISTORY = "history"
@@ -34,7 +32,7 @@ def write_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer, run
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"{_OPTIMISER}{index}.{name}": value for name, value in state.items()}
     tensors[_HISTORY] = run.to_tensor()
-    write_weights(folder / NAME, tensors, {"columns": json.dumps(run.columns)})
+    write_weights(folder / CHECKPOINT, tensors, {"columns": json.dumps(run.columns)})
 
 
 def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> History:
@@ -48,7 +46,7 @@ def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> H
     Returns:
         The history up to the checkpoint; an empty one without a checkpoint.
     """
-    path = folder / NAME
+    path = folder / CHECKPOINT
     if not path.is_file():
         return History()
     tensors = read_weights(path)
@@ -58,11 +56,6 @@ def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> H
     # Moves every moment to its parameter's device and leaves the step counters where they were.
     optimiser.load_state_dict(fresh)
     return History(json.loads(read_notes(path)["columns"]), tensors[_HISTORY])
-
-
-def mark_finished(folder: Path) -> None:
-    """Note that the results of a run were published; ``stages.gc`` may remove its folder then."""
-    (folder / FINISHED).touch()
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,5 @@
 """One unit, computed in whatever process: locked, counted, written whole, sealed, timed."""
 
-import json
-import os
 import shutil
 import socket
 import time
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.attempts import Attempts
+from pipeline.entry_log import append_entry
 from pipeline.receipts import FILES, check, seal
 from pipeline.scratch import Scratch
 
@@ -100,10 +99,4 @@ def _log(job: Job, seconds: float, size: int) -> None:
         "host": socket.gethostname(),
         "finished": round(time.time(), 3),
     }
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(job.scratch.timings, flags, 0o644)
-    try:
-        # One write per line: lines of several workers never mix.
-        os.write(descriptor, (json.dumps(entry) + "\n").encode())
-    finally:
-        os.close(descriptor)
+    append_entry(job.scratch.timings, entry)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from pipeline.cache_training import BuildNetwork, CacheRun, train_from_caches
 from pipeline.caches import Caches
-from pipeline.checkpoint import mark_finished
 from pipeline.engines import limit_threads
 from pipeline.history import History
 from pipeline.network_params import System
 from pipeline.params import read_section
 from pipeline.parent import DvcParent
 from pipeline.processes import join_processes, process_count, start_processes
+from pipeline.run_folder import mark_finished
 from pipeline.run_outs import publish_files
 from pipeline.run_time import Train
 from pipeline.schedule import Training

@@ -38,18 +38,6 @@ _PROTECTED = 0o444
 """Mode that DVC gives its objects."""
 
 
-def refuse_running(scratch: Scratch) -> None:
-    """Check that no stage is at work.
-
-    Raises:
-        ValueError: If some process holds a lock of units or outs.
-    """
-    if held := scratch.held_locks():
-        raise ValueError(
-            f"{scratch.folder}: a stage is running (lock {held[0]!r} is held); wait for its end"
-        )
-
-
 def in_order(stages: Sequence[LockedStage]) -> list[LockedStage]:
     """Return stages so that each comes after those that make its dependencies."""
     makers = {out: stage for stage in stages for out in stage.outs}

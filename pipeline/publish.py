@@ -47,7 +47,7 @@ def publish(
     """
     name = scratch.lock_of_out(out)
     with scratch.lock(name):
-        assembled = scratch.folder / "publish" / name
+        assembled = scratch.assembly / name
         _remove(assembled)
         assembled.mkdir(parents=True)
         for unit, receipt in units.values():

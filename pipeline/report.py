@@ -10,6 +10,7 @@ from pipeline.bootstrap import Gain
 from pipeline.charts import error_chart, loss_chart, precision_recall_chart
 from pipeline.page import Grid, PageSection, Row, percent
 from pipeline.papers import COLUMNS, paper_rows
+from pipeline.timings import StageTiming
 
 Metrics = Mapping[str, Mapping[str, Any]]
 """Content of data/metrics/<system>.json by system."""
@@ -190,3 +191,21 @@ def _short(value: object) -> str:
     # A digest is recognised by its first characters; the metric files hold all of it.
     is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:12] if is_digest else text
+
+
+def timing_section(timings: Sequence[StageTiming]) -> PageSection:
+    """Return seconds and bytes of the units that this machine computed, by stage."""
+    rows = tuple(
+        Row(
+            (
+                one.stage,
+                str(one.units),
+                f"{one.seconds:.1f}",
+                f"{one.longest:.2f}",
+                f"{one.bytes / 1e6:.1f}",
+            )
+        )
+        for one in timings
+    )
+    columns = ("stage", "units computed", "seconds in all", "longest unit", "MB")
+    return PageSection("timings", "Units computed here", tables=(Grid(columns, rows),))

@@ -23,7 +23,7 @@ def publish_files(out: Path, fill: Callable[[Path], None], parent: DvcParent) ->
     scratch.refuse_copies(out)
     name = scratch.lock_of_out(out)
     with scratch.lock(name):
-        assembled = scratch.folder / "publish" / name
+        assembled = scratch.assembly / name
         if assembled.exists():
             shutil.rmtree(assembled)
         assembled.mkdir(parents=True)

@@ -18,6 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 
 _PROBE = ".hardlink-probe"
+_LOCKS, _ASSEMBLY, _BEGUN = "locks", "publish", "begun"
+RESERVED = frozenset({_LOCKS, _ASSEMBLY, _BEGUN})
+"""Folders of the scratch store that belong to no stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,21 @@ class Scratch:
         """Log with one JSON line per computed unit; clocks and hosts may stand here only."""
         return self.folder / "timings.jsonl"
 
+    @property
+    def failures(self) -> Path:
+        """Log with one JSON line per unit that was given up."""
+        return self.folder / "failures.jsonl"
+
+    @property
+    def assembly(self) -> Path:
+        """Folder in which outs are put together before they are published."""
+        return self.folder / _ASSEMBLY
+
+    @property
+    def begun(self) -> Path:
+        """Folder with what the last build of every out set out to do."""
+        return self.folder / _BEGUN
+
     def unit_folder(self, stage: str, key: str) -> Path:
         """Return the folder of a unit, or of a run's checkpoints, made or not."""
         return self.folder / stage / key
@@ -51,7 +69,7 @@ class Scratch:
 
         The kernel drops the lock of a process that dies.
         """
-        path = self.folder / "locks" / name
+        path = self.folder / _LOCKS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _acquire(path)
         try:
@@ -63,8 +81,19 @@ class Scratch:
 
     def held_locks(self) -> list[str]:
         """Return the names of the locks that some process holds now."""
-        folder = self.folder / "locks"
+        folder = self.folder / _LOCKS
         return sorted(p.name for p in folder.iterdir() if _is_held(p)) if folder.is_dir() else []
+
+    def refuse_running(self) -> None:
+        """Check that no stage is at work.
+
+        Raises:
+            ValueError: If some process holds a lock of units or outs.
+        """
+        if held := self.held_locks():
+            raise ValueError(
+                f"{self.folder}: a stage is running (lock {held[0]!r} is held); wait for its end"
+            )
 
     def lock_of_out(self, out: Path) -> str:
         """Return the name of the lock that publishing into ``out`` takes."""

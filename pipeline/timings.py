@@ -1,27 +1,37 @@
 """How long units took on this machine: from the log in scratch, never part of an out."""
 
-import json
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.page import Grid, PageSection, Row
+from pipeline.entry_log import read_entries
 
 
-def timing_section(log: Path) -> PageSection:
-    """Return seconds and bytes of the units that this machine computed, by stage.
+@dataclass(frozen=True, slots=True)
+class StageTiming:
+    """The units of one stage that this machine computed."""
+
+    stage: str
+    units: int
+    seconds: float
+    """Of all units together."""
+    longest: float
+    """Seconds of the slowest unit."""
+    bytes: int
+
+
+def read_timings(log: Path) -> list[StageTiming]:
+    """Return what the log says, by stage.
 
     Args:
         log: One JSON object per line with ``stage``, ``seconds`` and ``bytes``; may be absent.
     """
     seconds: dict[str, list[float]] = defaultdict(list)
     sizes: dict[str, int] = defaultdict(int)
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
-        entry = json.loads(line)
+    for entry in read_entries(log):
         seconds[entry["stage"]].append(float(entry["seconds"]))
         sizes[entry["stage"]] += int(entry["bytes"])
-    rows = []
-    for stage, spent in sorted(seconds.items()):
-        cells = (f"{sum(spent):.1f}", f"{max(spent):.2f}", f"{sizes[stage] / 1e6:.1f}")
-        rows.append(Row((stage, str(len(spent)), *cells)))
-    columns = ("stage", "units computed", "seconds in all", "longest unit", "MB")
-    return PageSection("timings", "Units computed here", tables=(Grid(columns, tuple(rows)),))
+    return [
+        StageTiming(stage, len(spent), sum(spent), max(spent), sizes[stage])
+        for stage, spent in sorted(seconds.items())
+    ]

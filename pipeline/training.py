@@ -23,13 +23,12 @@ from pipeline.devices import compute_dtype
 from pipeline.history import History
 from pipeline.processes import Place, mean_over_processes
 from pipeline.progress import Advance, progress
+from pipeline.run_folder import TIMINGS
 from pipeline.schedule import Training
 from pipeline.weights import write_weights
 
 BEST = "best.safetensors"
 """Weights with the lowest loss on the held-out videos, in the scratch folder of the run."""
-TIMINGS = "timings.csv"
-"""Seconds per step, in the scratch folder: nothing that DVC tracks holds a clock."""
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 ORCHESTRATION = frozenset(
     {
         "pipeline/attempts.py",
+        "pipeline/begun.py",
         "pipeline/build.py",
         "pipeline/closure.py",
         "pipeline/compute.py",
         "pipeline/dvc_objects.py",
         "pipeline/engines.py",
+        "pipeline/entry_log.py",
         "pipeline/failures.py",
         "pipeline/numerics.py",
         "pipeline/params.py",
@@ -29,6 +33,7 @@ ORCHESTRATION = frozenset(
         "pipeline/publish.py",
         "pipeline/ray_engine.py",
         "pipeline/receipts.py",
+        "pipeline/rehearsal.py",
         "pipeline/restore.py",
         "pipeline/run_time.py",
         "pipeline/scratch.py",
@@ -41,6 +46,8 @@ ORCHESTRATION = frozenset(
 They, and what only they import, are no part of a key. A test holds them to importing no numeric
 library.
 """
+
+_RECORD: ContextVar[dict[str, Mapping[str, object]] | None] = ContextVar("record", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +110,26 @@ def unit_key(
         "frames": dict(frames) if isinstance(frames, Mapping) else list(frames),
         "inputs": dict(inputs),
     }
+    key = key_of(parts)
+    if (record := _RECORD.get()) is not None:
+        record[key] = parts
+    return key
+
+
+def key_of(parts: Mapping[str, object]) -> str:
+    """Return the key that parts by name come to: sha256 of their canonical JSON."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def record_parts(record: dict[str, Mapping[str, object]]) -> Iterator[None]:
+    """Note in ``record`` what every key that is made meanwhile consists of, by key."""
+    token = _RECORD.set(record)
+    try:
+        yield
+    finally:
+        _RECORD.reset(token)
 
 
 def numeric_modules(module: str, root: Path = ROOT) -> list[Path]:

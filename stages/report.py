@@ -34,12 +34,13 @@ from pipeline.report import (
     provenance_section,
     result_sections,
     tag_section,
+    timing_section,
 )
 from pipeline.schemas import FRAMES, VIDEOS
 from pipeline.scratch import find_scratch
 from pipeline.showcase import most_changed, side_by_side
 from pipeline.tables import read_table
-from pipeline.timings import timing_section
+from pipeline.timings import read_timings
 from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
@@ -88,7 +89,7 @@ def main(
     out = DATA / "report"
     out.mkdir(parents=True, exist_ok=True)
     write_file(out / "index.html", page.encode())
-    timings = timing_section(find_scratch(Path()).timings)
+    timings = timing_section(read_timings(find_scratch(Path()).timings))
     write_file(out / "timings.html", render_page("timings", "", [timings]).encode())
     typer.echo(f"report: wrote {out / 'index.html'} ({len(page) / 1e6:.1f} MB)")
 

@@ -14,7 +14,7 @@ import typer
 
 from pipeline.dvc_objects import LockedStage, read_added, read_lock
 from pipeline.failures import leave, one_line
-from pipeline.heal import heal, in_order, refuse_running
+from pipeline.heal import heal, in_order
 from pipeline.progress import progress
 from pipeline.scratch import find_scratch
 from pipeline.verify import Hashes, OutReport, check_stage
@@ -33,7 +33,7 @@ def main(
     scratch = find_scratch(Path())
     stages = _chosen(in_order([*read_added(scratch.project), *read_lock(scratch.project)]), out)
     if repair:
-        refuse_running(scratch)
+        scratch.refuse_running()
     hashes, reports, healed = Hashes(), list[OutReport](), dict[str, str]()
     failure = ""
     with progress("verify", len(stages), "stages") as advance:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from pipeline.processes import Place
-from pipeline.training import BEST, TIMINGS, Batch, Plan, train
+from pipeline.run_folder import TIMINGS
+from pipeline.training import BEST, Batch, Plan, train
 from pipeline.weights import read_weights
 from tests.pipeline.tiny_run import STEPS, TRAINING, Noise, build, loss, run
 

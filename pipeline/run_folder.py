@@ -1,0 +1,14 @@
+"""What lies in the scratch folder of a training run."""
+
+from pathlib import Path
+
+CHECKPOINT = "checkpoint.safetensors"
+FINISHED = "finished"
+"""File that marks a run's folder as published: its checkpoint may go."""
+TIMINGS = "timings.csv"
+"""Seconds per step; they stand here, for nothing that DVC tracks holds a clock."""
+
+
+def mark_finished(folder: Path) -> None:
+    """Note that the results of a run were published; ``stages.gc`` may remove its folder then."""
+    (folder / FINISHED).touch()

@@ -39,7 +39,7 @@ def advise(project: Path) -> list[Advice]:
                 Advice(
                     "params.yaml holds the params of that experiment",
                     (
-                        "dvc repro  # goes on with them",
+                        "dvc repro  # to go on with them, or:",
                         "git restore --staged --worktree params.yaml",
                     ),
                 )

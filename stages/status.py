@@ -1,7 +1,7 @@
 """How far every stage has come, what failed, what it takes on disk, and how long units took.
 
-Reads: dvc.yaml, dvc.lock, data/units, scratch, and the state of git. Nothing is changed but
-data/report/timings.html, which DVC does not track. It may run while a stage does.
+Reads: dvc.yaml, dvc.lock, data/units, scratch, and the state of git; it may run while a stage does.
+Writes: nothing; with ``--page`` data/report/timings.html, which DVC does not track.
 """
 
 import json
@@ -19,6 +19,7 @@ from pipeline.git_state import advise
 from pipeline.scratch import Scratch, find_scratch
 from pipeline.standing import Disk, Standing, disk_use, open_runs, stand
 from pipeline.timings import StageTiming, read_timings
+from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 
@@ -26,6 +27,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @one_line
 def main(
+    page: Annotated[bool, typer.Option("--page", help="Write data/report/timings.html.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is done, open and failed, and what a killed experiment left to mend."""
@@ -34,6 +36,8 @@ def main(
     free = shutil.disk_usage(scratch.project).free
     disk = disk_use(scratch, sum(stage.bytes for stage in stages), free)
     timings = read_timings(scratch.timings)
+    if page:
+        _write_page(scratch.project / "data/report/timings.html", timings)
     if as_json:
         content = {
             "stages": [asdict(stage) for stage in stages],
@@ -51,6 +55,15 @@ def main(
         typer.echo(f"git: {advice.what}; run:")
         for command in advice.commands:
             typer.echo(f"    {command}")
+
+
+def _write_page(path: Path, timings: Sequence[StageTiming]) -> None:
+    # Imported here: the command itself needs none of it.
+    from pipeline.page import render_page  # noqa: PLC0415
+    from pipeline.report import timing_section  # noqa: PLC0415
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, render_page("timings", "", [timing_section(timings)]).encode())
 
 
 def _print_stages(stages: Sequence[Standing]) -> None:

@@ -62,12 +62,13 @@ def main(
             f"{stage}: {len(different)} of {len(chosen)} sampled units differ (above): the edit is "
             "not cosmetic, nothing was re-labelled; run: dvc repro"
         )
-    done = sum(relabel(scratch, one) for one in cosmetic)
+    others = [one for one in cosmetic if one not in chosen]
+    done = sum(relabel(scratch, one) for one in others)
     counts = {
         "stage": stage,
         "sampled": len(chosen),
         "relabelled": done,
-        "absent": len(cosmetic) - done,
+        "absent": len(others) - done,
         "changed_otherwise": len(known) - len(cosmetic),
     }
     if as_json:
@@ -86,7 +87,8 @@ def _known_by_other_keys(
     """Yield the published units whose keys are not those of now, with the parts of the new key."""
     command = typer.main.get_command(APPS[stage])
     for item in read_dag(scratch.project):
-        if item.stage != stage:
+        # What was never published has no unit to re-label, and may lack its inputs.
+        if item.stage != stage or not all((scratch.project / out).exists() for out in item.outs):
             continue
         asked = rehearse(partial(command.main, list(item.command[3:]), standalone_mode=False))
         if asked.plan is None:

@@ -98,6 +98,13 @@ def listing_of(stage: LockedStage) -> str | None:
     return next((out for out in stage.outs if out.startswith(f"{UNITS}/")), None)
 
 
+def _out_of_units(stage: LockedStage) -> str | None:
+    """Return the out of a stage that its units were put together to: its folder, if it has one."""
+    others = sorted(out for out in stage.outs if out != listing_of(stage))
+    folders = [out for out in others if stage.outs[out].endswith(FOLDER)]
+    return next(iter(folders or others), None)
+
+
 def is_newer(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> bool:
     """Tell whether a stage was published after dvc.lock was written.
 
@@ -127,7 +134,11 @@ def check_stage(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> list[Ou
     listing = listing_of(stage)
     units = read_units(scratch.project / listing) if listing else {}
     newer = is_newer(scratch, stage, hashes)
-    return [_check_out(scratch, stage, out, units, newer, hashes) for out in sorted(stage.outs)]
+    owner = _out_of_units(stage)
+    return [
+        _check_out(scratch, stage, out, units if out == owner else {}, newer, hashes)
+        for out in sorted(stage.outs)
+    ]
 
 
 def _check_out(
@@ -139,12 +150,11 @@ def _check_out(
     hashes: Hashes,
 ) -> OutReport:
     place = scratch.project / out
-    mine = {} if out.startswith(f"{UNITS}/") else units
-    owners = {file: unit.name for unit in mine.values() for file in unit.files}
+    owners = {file: unit.name for unit in units.values() for file in unit.files}
     found = {} if newer else _compare(scratch, stage.outs[out], place, hashes)
     faults = [Fault(_join(out, file), owners.get(file, ""), what) for file, what in found.items()]
     faults += [
-        Fault(out, name, what) for name, what in _check_units(scratch, stage, place, mine, hashes)
+        Fault(out, name, what) for name, what in _check_units(scratch, stage, place, units, hashes)
     ]
     files = [path for path in paths_of(place) if path.is_file()]
     state: State = "not committed" if newer else "whole" if place.exists() else "absent"

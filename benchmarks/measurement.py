@@ -83,7 +83,7 @@ def machine() -> Figures:
     }
 
 
-def show(title: str, rows: Sequence[Sequence[object]]) -> None:
+def show(title: str, rows: Sequence[Sequence[str | float]]) -> None:
     """Print a table.
 
     Args:
@@ -98,7 +98,7 @@ def show(title: str, rows: Sequence[Sequence[object]]) -> None:
         print("  ".join([first.ljust(widths[0]), *numbers]))
 
 
-def _text(cell: object) -> str:
+def _text(cell: str | float) -> str:
     if isinstance(cell, float):
         return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}"
     return str(cell)

@@ -16,7 +16,6 @@ dropped before each pass. A writer writes one unit of each store; ours also flus
 """
 
 import ctypes
-import json
 import mmap
 import os
 import sys
@@ -48,10 +47,10 @@ from benchmarks.measurement import (
     show,
     write_figures,
 )
+from benchmarks.stores import write_store, write_unit
 from pipeline.caches import Caches
 from pipeline.prefetch import prefetch
-from pipeline.shards import array_metadata, encode_json, group_metadata, write_array
-from pipeline.store import DIGESTS, group_attributes
+from pipeline.shards import array_metadata, encode_json
 
 ROWS = {"heatmaps": (5, 15, 96, 72), "flow": (4, 2, 96, 72), "tokens": (3, 192, 1024)}
 """Shape of a clip's row in every store."""
@@ -85,17 +84,9 @@ class Sample:
             self._write(kind, values.astype(np.float16))
 
     def _write(self, kind: str, first: np.ndarray) -> None:
-        folder, whole = self.root / kind, (self.clips, *first.shape[1:])
-        flat = np.lib.format.open_memmap(self.flat(kind), "w+", np.dtype(np.float16), whole)
-        for video, unit in enumerate(self.units):
-            values = np.roll(first, video, axis=0)
-            write_unit(folder / unit, values)
-            (folder / unit).with_name("zarr.json").write_bytes(encode_json(group_metadata({})))
-            flat[video * self.per_video :][: self.per_video] = values
-        flat.flush()
-        group = encode_json(group_metadata(group_attributes(kind)))
-        (folder / "zarr.json").write_bytes(group)
-        (folder / DIGESTS).write_text(json.dumps(dict.fromkeys(self.units, "")))
+        units = {unit: np.roll(first, video, axis=0) for video, unit in enumerate(self.units)}
+        write_store(self.root / kind, kind, units)
+        np.save(self.flat(kind), np.concatenate(list(units.values())))
 
     def flat(self, kind: str) -> Path:
         """Return the .npy file of a kind."""
@@ -266,13 +257,6 @@ READERS: dict[str, Callable[[Sample], Reader]] = {
 }
 
 
-def write_unit(folder: Path, values: np.ndarray) -> None:
-    """Write an array with our writer."""
-    write_array(
-        folder, [values], rows=len(values), row_shape=values.shape[1:], dtype=values.dtype.name
-    )
-
-
 def write_with_zarr(folder: Path, values: np.ndarray) -> None:
     """Write the same array with zarr-python."""
     metadata = array_metadata(len(values), values.shape[1:], values.dtype.name)
@@ -355,7 +339,7 @@ def tabulate(title: str, costs: dict[str, list[Cost]], baseline: str, size: int)
         size: Bytes that each cost stands for.
     """
     figures: Figures = {}
-    rows: list[list[object]] = [["", "CPU ms", "x", "wall ms", "x", "MB/s wall"]]
+    rows: list[list[str | float]] = [["", "CPU ms", "x", "wall ms", "x", "MB/s wall"]]
     for name, rounds in costs.items():
         middle = median_cost(rounds)
         cpu, wall = (

@@ -5,8 +5,9 @@ the end of an epoch are skipped, others in the next one, and fewer clips than a 
 repeated. With several processes each takes every n-th clip of the batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -48,11 +49,15 @@ class Wanted(NamedTuple):
     """Whether checksums are compared: when a variant is read for the first time."""
 
 
+MakeTargets = Callable[[Wanted, torch.device], Batch]
+"""Returns what belongs to a request beside its cached tensors."""
+
+
 class Source(Protocol):
     """Where cached tensors come from: the disk, or the memory of the device."""
 
-    def batches(self, wanted: Iterator[Wanted], rows: int) -> Iterator[tuple[Wanted, Batch]]:
-        """Yield the cached tensors, float32 on the device, of every request in turn.
+    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
+        """Yield the cached tensors, float32 on the device, of every request, and its targets.
 
         A batch is valid until the next one is asked for.
         """
@@ -118,9 +123,7 @@ class ClipFeed:
                 f"batch: expected a multiple of the {place.world} processes, got {self._batch}"
             )
         rows = self._batch // place.world
-        wanted = self._wanted(start, stop, place)
-        for request, cached in self._source.batches(wanted, rows):
-            yield cached | self.targets(request, place.device)
+        yield from self._source.batches(self._wanted(start, stop, place), rows, self.targets)
 
     def _wanted(self, start: int, stop: int, place: Place) -> Iterator[Wanted]:
         epoch, order = -1, np.zeros(0, np.intp)
@@ -139,9 +142,7 @@ class ClipFeed:
             Wanted(0, parts[first : first + self._batch], check=True)
             for first in range(0, len(parts), self._batch)
         )
-        for request, cached in self._source.batches(requests, self._batch):
-            device = next(iter(cached.values())).device
-            yield cached | self.targets(request, device)
+        yield from self._source.batches(requests, self._batch, self.targets)
 
     def targets(self, request: Wanted, device: torch.device) -> Batch:
         """Return target heatmaps and joint weights of the clips of a request."""
@@ -162,7 +163,7 @@ def unit_names(table: ClipTable, request: Wanted) -> Sequence[str]:
 
 
 class MappedSource:
-    """Reads batch by batch from the stores, ahead in one thread.
+    """Reads batch by batch from the stores, ahead in one thread, which makes the targets too.
 
     Args:
         table: The clips.
@@ -182,20 +183,21 @@ class MappedSource:
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def batches(self, wanted: Iterator[Wanted], rows: int) -> Iterator[tuple[Wanted, Batch]]:
-        """Yield the cached tensors of every request; see ``Source``."""
+    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
+        """Yield the batch of every request; see ``Source``."""
         pinned = self._stream is not None
         ring = [_Buffers(self._caches, rows, pinned=pinned) for _ in range(_RING)]
-        for request, batch in prefetch(wanted, self._load, ring, advise=self._advise):
+        load = partial(self._load, targets)
+        for batch in prefetch(wanted, load, ring, advise=self._advise):
             if self._stream is not None:
                 for tensor in batch.values():
                     tensor.record_stream(torch.cuda.current_stream(self._device))
-            yield request, batch
+            yield batch
 
     def _advise(self, request: Wanted) -> None:
         self._caches.advise(unit_names(self._table, request), self._table.rows[request.clips])
 
-    def _load(self, request: Wanted, buffers: "_Buffers") -> tuple[Wanted, Batch]:
+    def _load(self, targets: MakeTargets, request: Wanted, buffers: "_Buffers") -> Batch:
         rows = self._table.rows[request.clips]
         self._caches.read(
             unit_names(self._table, request), rows, buffers.stored, check=request.check
@@ -205,14 +207,14 @@ class MappedSource:
             for kind, tensor in buffers.stored.items()
         }
         if self._stream is None:
-            return request, buffers.as_float32(cut)
+            return buffers.as_float32(cut) | targets(request, self._device)
         # Copied on a stream of its own and waited for here, in the thread: the loop never waits.
         with torch.cuda.stream(self._stream):
             batch = {
                 kind: part.to(self._device, non_blocking=True).float() for kind, part in cut.items()
-            }
+            } | targets(request, self._device)
         self._stream.synchronize()
-        return request, batch
+        return batch
 
 
 class _Buffers:
@@ -266,14 +268,15 @@ class ResidentSource:
                 "train.resident to mmap"
             )
 
-    def batches(self, wanted: Iterator[Wanted], rows: int) -> Iterator[tuple[Wanted, Batch]]:
-        """Yield the cached tensors of every request; see ``Source``."""
+    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
+        """Yield the batch of every request; see ``Source``."""
         for request in wanted:
             if request.variant not in self._variants:
                 self._variants[request.variant] = self._fill(request.variant, rows)
             clips = torch.from_numpy(request.clips).to(self._device)
             kept = self._variants[request.variant]
-            yield request, {kind: tensor[clips].float() for kind, tensor in kept.items()}
+            cached = {kind: tensor[clips].float() for kind, tensor in kept.items()}
+            yield cached | targets(request, self._device)
 
     def _fill(self, variant: int, rows: int) -> Batch:
         """Copy one variant of all clips to the device."""

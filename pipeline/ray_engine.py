@@ -1,5 +1,6 @@
 """The ray engine: Ray Core actors as workers, on the cluster of RAY_ADDRESS or on this machine."""
 
+import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -30,11 +31,24 @@ def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iter
             "extract.engine to local"
         ) from error
     if not ray.is_initialized():
-        # Workers import the project from where it lies: a cluster shares the file system.
-        environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        ray.init(runtime_env=environment, log_to_driver=False, include_dashboard=False)
+        _join_cluster(ray)
     for _ in range(count):
         yield _RaySlot(ray, make_task, options)
+
+
+def _join_cluster(ray: Any) -> None:  # noqa: ANN401
+    """Join the cluster of RAY_ADDRESS, or start one on this machine."""
+    # Workers import the project from where it lies: a cluster shares the file system.
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, log_to_driver=False)
+        return
+    # Processes of a cluster that starts now inherit this environment: a runtime_env would make
+    # Ray start an agent, and workers other than those that it has ready.
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    # Ray reports its use to its makers unless told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(log_to_driver=False, include_dashboard=False)
 
 
 class _Worker:

@@ -4,7 +4,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from pipeline.attempts import Attempts
-from pipeline.build import FailedUnitsError
 from pipeline.compute import Job, Outcome, Task
 from pipeline.engines import RunOptions, parse_part, run_jobs
 from pipeline.scratch import find_scratch
-from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
+from tests.pipeline.toy_stage import calls, key_of, make_project, note, run_stage, tree
 
 NAMES = ["a", "b", "c", "d"]
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
@@ -213,14 +212,43 @@ def test_without_ray_the_cure_is_said(jobs: list[Job], monkeypatch: pytest.Monke
         run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore)
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Ray on this machine: it starts with the first actor and ends with this module."""
+    ray = pytest.importorskip("ray", reason="ray has no wheel for this Python")
+    yield
+    ray.shutdown()
+
+
+MORTAL = [*NAMES, "mortal"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the plain loop publishes: one process, and no worker dies."""
+    project = make_project(tmp_path_factory.mktemp("alone") / "repo")
+    note(project / "calls.log", "begin", "mortal")  # as if its first attempt were over
+    run_stage(project, MORTAL)
+    return tree(project / "data")
+
+
+def test_processes_and_slices_survive_a_killed_worker_and_publish_the_same_bytes(
+    tmp_path: Path, alone: dict[str, bytes]
+) -> None:
+    for name, parts in (("whole", [None]), ("sliced", [(0, 2), (1, 2), None])):
+        project = make_project(tmp_path / name)
+        for part in parts:
+            run_stage(project, MORTAL, options=RunOptions(workers=2, part=part))
+        assert tree(project / "data") == alone
+        assert sorted(calls(project / "calls.log")) == [*MORTAL, "mortal"]
+
+
 @pytest.mark.slow
-def test_ray_itself_publishes_the_same_bytes_and_survives_a_killed_actor(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    local, cluster = make_project(tmp_path / "local"), make_project(tmp_path / "cluster")
-    options = RunOptions(engine="ray", workers=2)
-    run_stage(local, NAMES)
-    run_stage(cluster, NAMES, options=options)
-    assert tree(cluster / "data") == tree(local / "data")
-    with pytest.raises(FailedUnitsError, match="1 of 1 units failed"):
-        run_stage(cluster, [*NAMES, "killer"], options=options)
-    assert calls(cluster / "calls.log").count("killer") == 3
+@pytest.mark.usefixtures("cluster")
+def test_ray_survives_a_killed_actor_and_publishes_the_same_bytes(
+    tmp_path: Path, alone: dict[str, bytes]
+) -> None:
+    project = make_project(tmp_path / "repo")
+    run_stage(project, MORTAL, options=RunOptions(engine="ray", workers=2))
+    assert tree(project / "data") == alone
+    assert sorted(calls(project / "calls.log")) == [*MORTAL, "mortal"]

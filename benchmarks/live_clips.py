@@ -1,0 +1,174 @@
+"""Clips made the usual way, anew in every epoch: decode, warp, augment, frozen networks.
+
+Public code of this line trains so: a DataLoader decodes the frames of each clip, warps them with
+an augmentation that is drawn afresh, and makes the targets; HRNet and RAFT, frozen, run on each
+batch before the head does.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from pipeline.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.heatmap import STRIDE, encode
+from pipeline.images import crop, decode_picture
+from pipeline.processes import Place
+from pipeline.skeleton import SLOTS
+
+FRAMES_PER_VIDEO = 16
+Batch = dict[str, Tensor]
+Row = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Videos:
+    """Pictures on disk, and the boxes and people in them."""
+
+    root: Path
+    sources: list[VideoBoxes]
+
+    def rows(self, settings: ClipSettings, variant: int) -> pd.DataFrame:
+        """Return the clip table of one variant."""
+        tables = [clip_rows(source, variant, settings) for source in self.sources]
+        return pd.concat(tables, ignore_index=True)
+
+    def picture(self, video: str, frame: int) -> NDArray[np.uint8]:
+        """Decode a frame."""
+        path = self.root / video / f"{frame:06d}.jpg"
+        return decode_picture(path, path.read_bytes(), None)
+
+
+def make_videos(root: Path, clips: int, picture_size: tuple[int, int]) -> Videos:
+    """Write JPEG frames with something to decode in them, and place one person in each frame.
+
+    Args:
+        root: Folder to make.
+        clips: Number of clips, one per frame; a multiple of ``FRAMES_PER_VIDEO``.
+        picture_size: Height and width of the frames.
+    """
+    random = np.random.default_rng(0)
+    height, width = picture_size
+    sources = []
+    for number in range(clips // FRAMES_PER_VIDEO):
+        video = f"{number:06d}"
+        (root / video).mkdir(parents=True)
+        boxes, people = [], []
+        for frame in range(FRAMES_PER_VIDEO):
+            noise = random.integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+            picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+            cv2.imwrite(str(root / video / f"{frame:06d}.jpg"), picture)
+            size = random.uniform(0.4, 0.8) * height
+            x, y = random.uniform(0, (width - size / 2, height - size))
+            joints = random.uniform((x, y), (x + size / 2, y + size), (len(SLOTS), 2))
+            slots = np.column_stack([joints, np.ones(len(SLOTS))]).ravel()
+            box = {"x": x, "y": y, "w": size / 2, "h": size, "score": 1.0, "person": 0}
+            boxes.append({"video": video, "frame": frame, "row": 0, **box})
+            people.append({"frame": frame, "person": 0, "track_id": 0, "keypoints": slots})
+        tables = pd.DataFrame(boxes), pd.DataFrame(people)
+        sources.append(VideoBoxes(video, FRAMES_PER_VIDEO, *tables))
+    return Videos(root, sources)
+
+
+class LiveClips(Dataset[Batch]):
+    """One variant of all clips, made on demand.
+
+    Args:
+        videos: Where they come from.
+        settings: How they are cut.
+        variant: Which draws of the augmentation: another in each epoch.
+        sigma: Standard deviation of the target Gaussians, cells.
+    """
+
+    def __init__(self, videos: Videos, settings: ClipSettings, variant: int, sigma: float) -> None:
+        self._videos = videos
+        self._size = settings.crop_size
+        self._sigma = sigma
+        self._rows = videos.rows(settings, variant).to_dict("records")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, clip: int) -> Batch:
+        row = self._rows[clip]
+        to_crop = np.reshape(row["to_crop"], (2, 3))
+        pictures = [self._videos.picture(row["video"], int(frame)) for frame in row["frames"]]
+        flipped = bool(row["flipped"])
+        crops = [crop(picture, to_crop, self._size, flipped=flipped) for picture in pictures]
+        grid = self._size[0] // STRIDE, self._size[1] // STRIDE
+        keypoints, visible = np.reshape(row["keypoints"], (-1, 2)), np.asarray(row["visible"])
+        return {
+            "crops": torch.from_numpy(np.stack(crops)),
+            "target": torch.from_numpy(encode(keypoints, visible, grid, self._sigma)),
+            "weights": torch.from_numpy((visible > 0).astype(np.float32)),
+        }
+
+
+class LiveFeed:
+    """Batches for ``pipeline.training``, made the usual way.
+
+    Args:
+        clips: Returns the clips of an epoch.
+        networks: What makes a cached tensor of crops ``(B, T, H, W, 3)``, by its kind.
+        batch: Clips per step.
+        workers: Processes of the DataLoader.
+
+    Attributes:
+        seconds: Wall seconds by what they went to: ``load`` and each network.
+    """
+
+    def __init__(
+        self,
+        clips: Callable[[int], LiveClips],
+        networks: Mapping[str, nn.Module],
+        batch: int,
+        workers: int,
+    ) -> None:
+        self._clips = clips
+        self._networks = networks
+        self._batch = batch
+        self._workers = workers
+        self._steps = len(clips(0)) // batch
+        self.seconds = dict.fromkeys(["load", *networks], 0.0)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in a pass over the clips."""
+        return self._steps
+
+    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+        """Yield the batches of whole epochs."""
+        for epoch in range(start // self._steps, stop // self._steps):
+            loader: DataLoader[Batch] = DataLoader(
+                self._clips(1 + epoch),  # variant 0 is never augmented
+                batch_size=self._batch,
+                shuffle=True,
+                drop_last=True,
+                num_workers=self._workers,
+            )
+            begin = time.perf_counter()
+            for loaded in loader:
+                batch = {name: tensor.to(place.device) for name, tensor in loaded.items()}
+                crops = batch.pop("crops")
+                begin = self._spend("load", begin)
+                for kind, network in self._networks.items():
+                    with torch.inference_mode():
+                        made = network(crops)
+                    # As training needs it: a tensor made in inference mode has no gradient.
+                    batch[kind] = made.clone()
+                    begin = self._spend(kind, begin)
+                yield batch
+                begin = time.perf_counter()
+
+    def _spend(self, name: str, begin: float) -> float:
+        now = time.perf_counter()
+        self.seconds[name] += now - begin
+        return now

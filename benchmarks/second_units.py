@@ -1,0 +1,78 @@
+"""Units of one second each, which do nothing else: what is left is the time of the engine.
+
+A unit waits a second and writes one small array. Waiting, unlike computing, takes as long on a
+machine that others use, so that the seconds above it are the engine's own: starting processes,
+loading the code, locks, receipts, publishing.
+"""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipeline.build import BuildSummary, build
+from pipeline.compute import Task
+from pipeline.engines import RunOptions, parse_part
+from pipeline.shards import write_array
+from pipeline.units import Unit
+
+SECONDS = 1.0
+SHAPE = (16, 64, 64)
+
+
+def write_second(name: str, folder: Path) -> None:
+    """Wait, then write the array of a unit, which depends on its name alone."""
+    time.sleep(SECONDS)
+    seed = int.from_bytes(name.encode(), "little")
+    values = np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float16)
+    write_array(folder, [values], rows=SHAPE[0], row_shape=SHAPE[1:], dtype="float16")
+
+
+def make_task() -> Task:
+    """Return the task, in the process that will use it."""
+    return write_second
+
+
+def names_of(count: int) -> list[str]:
+    """Return the names of units."""
+    return [f"{video:06d}/v0" for video in range(count)]
+
+
+def make_project(folder: Path) -> Path:
+    """Make a folder that looks like a DVC repository, for its scratch store."""
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[cache]\n    type = hardlink\n", encoding="utf-8")
+    return folder
+
+
+def build_units(
+    project: Path,
+    count: int,
+    *,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 1,
+    part: str = "",
+) -> BuildSummary:
+    """Build the units with an engine.
+
+    Args:
+        project: From ``make_project``.
+        count: Number of units.
+        engine: ``local`` or ``ray``.
+        workers: Processes that compute.
+        part: Slice ``i/n``; nothing is published then.
+    """
+    return build(
+        stage="second",
+        out=project / "data/second",
+        listing=project / "data/units/second.json",
+        kind="flow",
+        units=[
+            Unit(name, hashlib.sha256(name.encode()).hexdigest(), int(2 * np.prod(SHAPE)))
+            for name in names_of(count)
+        ],
+        make_task=make_task,
+        run=RunOptions(engine=engine, workers=workers, part=parse_part(part) if part else None),
+    )

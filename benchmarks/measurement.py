@@ -10,6 +10,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -47,9 +48,10 @@ def cpu_seconds() -> float:
     seconds = time.process_time()
     for listing in Path("/proc/self/task").glob("*/children"):
         for child in listing.read_text().split():
-            # proc(5): user and system time are fields 14 and 15; the name may hold spaces.
-            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-            seconds += (int(fields[11]) + int(fields[12])) / tick
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                # proc(5): user and system time are fields 14 and 15; the name may hold spaces.
+                fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+                seconds += (int(fields[11]) + int(fields[12])) / tick
     return seconds
 
 

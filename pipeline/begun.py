@@ -32,7 +32,10 @@ def note_begun(scratch: Scratch, stage: str, out: Path, units: Sequence[Unit]) -
         "units": {unit.name: unit.key for unit in units},
     }
     scratch.begun.mkdir(parents=True, exist_ok=True)
-    write_file(scratch.begun / f"{scratch.lock_of_out(out)}.json", json.dumps(content).encode())
+    name = scratch.lock_of_out(out)
+    # Slices of one out begin at the same time, and would write the same partial file.
+    with scratch.lock(f"begun-{name}"):
+        write_file(scratch.begun / f"{name}.json", json.dumps(content).encode())
 
 
 def read_begun(scratch: Scratch) -> dict[str, Begun]:

@@ -9,10 +9,10 @@ reading the JSON files is.
 
 import json
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
@@ -20,6 +20,16 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.measurement import (
+    Cost,
+    JsonFile,
+    Quick,
+    cost_of,
+    describe_machine,
+    median_cost,
+    show,
+    write_figures,
+)
 from pipeline.posetrack_pool import Protocol
 from pipeline.scoring import score_folders
 from pipeline.skeleton import JOINTS, SLOTS
@@ -32,29 +42,27 @@ Row = dict[str, Any]
 
 
 @app.command()
-def main(
-    quick: Annotated[bool, typer.Option(help="A tenth of the videos, for a check.")] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the figures.")
-    ] = None,
-) -> None:
+def main(quick: Quick = False, json_file: JsonFile = None) -> None:
     """Make the set, score it without OKS under both protocols, print CPU and wall seconds."""
+    rounds = 1 if quick else 3
     videos, labelled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
     with TemporaryDirectory() as folder:
         root = Path(folder)
         made = make_set(root, videos=videos, labelled=labelled, people=people, seed=7)
         figures: Row = {"videos": videos, "labelled_frames": labelled, **made}
-        for protocol in PROTOCOLS:
-            cpu, wall = time.process_time(), time.perf_counter()
-            score = score_folders(root / "gt", root / "pred", protocol, oks=False)
-            figures[protocol] = {
-                "cpu_seconds": round(time.process_time() - cpu, 3),
-                "wall_seconds": round(time.perf_counter() - wall, 3),
-                "ap_total": score["ap_total"],
-            }
-            print(f"score: {protocol}: {figures[protocol]}")
-    if json_file:
-        json_file.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        costs: dict[Protocol, list[Cost]] = {protocol: [] for protocol in PROTOCOLS}
+        for _ in range(rounds):
+            for protocol in PROTOCOLS:
+                score = partial(score_folders, root / "gt", root / "pred", protocol, oks=False)
+                costs[protocol].append(cost_of(score))
+    rows: list[list[str | float]] = [["", "CPU s", "wall s"]]
+    for protocol, taken in costs.items():
+        middle = median_cost(taken)
+        rows.append([protocol, middle.cpu, middle.wall])
+        figures[protocol] = {"cpu_seconds": middle.cpu, "wall_seconds": middle.wall}
+    title = f"scoring {videos} videos, {labelled} labelled frames, {people} people"
+    show(f"{title}, median of {rounds}; {describe_machine()}", rows)
+    write_figures(json_file, figures)
 
 
 def make_set(root: Path, *, videos: int, labelled: int, people: int, seed: int) -> dict[str, int]:

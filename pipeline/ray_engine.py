@@ -11,6 +11,9 @@ from pipeline.compute import Job, Outcome, Task, compute
 from pipeline.engines import MakeTask, RunOptions, limit_threads
 from pipeline.units import ROOT
 
+_STARTS = 3
+"""Attempts to start a cluster."""
+
 
 def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iterator["_RaySlot"]:
     """Yield workers that are Ray actors.
@@ -21,7 +24,7 @@ def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iter
         count: Number of workers.
 
     Raises:
-        ValueError: If ray is not installed.
+        ValueError: If ray is not installed, or no cluster starts.
     """
     try:
         import ray  # noqa: PLC0415  an extra
@@ -48,7 +51,24 @@ def _join_cluster(ray: Any) -> None:  # noqa: ANN401
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     # Ray reports its use to its makers unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(log_to_driver=False, include_dashboard=False)
+    _start_cluster(ray)
+
+
+def _start_cluster(ray: Any) -> None:  # noqa: ANN401
+    """Start a cluster; Ray gives its node 30 seconds, which a busy machine may exceed once."""
+    faults: list[Exception] = []
+    while len(faults) < _STARTS:
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False)
+        except Exception as error:
+            faults.append(error)
+            ray.shutdown()
+        else:
+            return
+    raise ValueError(
+        f"extract.engine ray: a cluster did not start on this machine ({faults[-1]}); free it of "
+        "other work, name a running cluster by RAY_ADDRESS, or set extract.engine to local"
+    ) from faults[-1]
 
 
 class _Worker:

@@ -79,6 +79,11 @@ class Clone:
         other.folder = folder
         return other
 
+    def cloned(self, folder: Path) -> "Clone":
+        """Return what git makes of it in another folder: a teammate's fresh clone."""
+        self.git("clone", "--quiet", str(self.folder), str(folder))
+        return self.at(folder)
+
     def git(self, *arguments: str, at: Path | None = None) -> list[str]:
         """Run git here, or in another folder, and return the lines that it prints."""
         done = subprocess.run(
@@ -95,7 +100,18 @@ class Clone:
 
     def run(self, *arguments: str, **environment: str) -> str:
         """Run a Python module and return what it prints; it must succeed."""
-        done = subprocess.run(
+        done = self._call(*arguments, **environment)
+        assert done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout + done.stderr
+
+    def fail(self, *arguments: str, **environment: str) -> str:
+        """Run a Python module and return what it prints; it must fail."""
+        done = self._call(*arguments, **environment)
+        assert done.returncode != 0, f"{arguments}:\n{done.stdout[-4000:]}"
+        return done.stdout + done.stderr
+
+    def _call(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=self.folder,
             capture_output=True,
@@ -103,8 +119,6 @@ class Clone:
             env=self.environment() | environment,
             check=False,
         )
-        assert done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        return done.stdout + done.stderr
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which ``dvc`` finds the ``python`` of the stages."""

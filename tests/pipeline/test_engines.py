@@ -187,6 +187,7 @@ def test_ray_actors_compute_the_units_and_a_dead_one_is_replaced(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log: list[str] = []
+    monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setitem(sys.modules, "ray", fake_ray(log, deaths=1))
     options = RunOptions(engine="ray", workers=2, threads=3, devices=("0",))
     assert run_jobs(jobs, settings_task, options, ignore) == []
@@ -200,10 +201,34 @@ def test_ray_actors_compute_the_units_and_a_dead_one_is_replaced(
 def test_a_unit_that_kills_every_ray_actor_is_given_up(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setitem(sys.modules, "ray", fake_ray([], deaths=99))
     failed = run_jobs(jobs[:1], settings_task, RunOptions(engine="ray"), ignore)
     assert [outcome.job.name for outcome in failed] == ["a"]
     assert len(jobs[0].attempts.failures) == 3
+
+
+def test_a_cluster_that_starts_too_slowly_is_started_again_and_at_last_given_up(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+
+    def init(**_: object) -> None:
+        log.append("init")
+        if len(log) < starts:
+            raise RuntimeError("the node timed out")
+
+    ray = fake_ray([], deaths=0)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None, raising=False)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("PYTHONPATH", "")
+    starts = 3
+    assert run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore) == []
+    starts, log[:] = 99, []
+    with pytest.raises(ValueError, match=r"not start .* \(the node timed out\); free it"):
+        run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore)
+    assert log == ["init"] * 3
 
 
 def test_without_ray_the_cure_is_said(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +241,10 @@ def test_without_ray_the_cure_is_said(jobs: list[Job], monkeypatch: pytest.Monke
 def cluster() -> Iterator[None]:
     """Ray on this machine: it starts with the first actor and ends with this module."""
     ray = pytest.importorskip("ray", reason="ray has no wheel for this Python")
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", "")  # the engine changes it
+        yield
+        ray.shutdown()
 
 
 MORTAL = [*NAMES, "mortal"]

@@ -55,7 +55,7 @@ def _detector(values: dict[str, Any], _params: Path) -> Example:
         return build_detector(values["detect"]["variant"]), {"images": [torch.zeros(3, *size)]}
 
 
-def _cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, tuple[int, ...]]:
+def cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of a clip's row in every cache."""
     height, width = crop
     grid = height // STRIDE, width // STRIDE
@@ -71,7 +71,7 @@ def _cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, 
 def _head(values: dict[str, Any], params: Path, *, name: SystemName) -> Example:
     system = read_system(params, name)
     crop = read_crop_size(params, system.crops)
-    every = _cache_shapes(values, crop, system.frames)
+    every = cache_shapes(values, crop, system.frames)
     shapes = {kind: every[kind] for kind in system.kinds}
     builders: dict[str, Callable[..., nn.Module]] = {"jmpose": build_jmpose, "vremd": build_vremd}
     build = builders.get(name, partial(build_control, name))
@@ -89,6 +89,17 @@ _BACKBONES: dict[str, Callable[[dict[str, Any], Path], Example]] = {
     "detector": _detector,
 }
 NAMES = (*_BACKBONES, *(name for name in get_args(SystemName) if name != "hrnet"))
+
+
+def example(name: str, params: Path) -> Example:
+    """Return a network at the sizes of a params file, untrained, with inputs for one pass.
+
+    Args:
+        name: One of ``NAMES``.
+        params: The params file.
+    """
+    build = _BACKBONES.get(name, partial(_head, name=cast("SystemName", name)))
+    return build(read_params(params), params)
 
 
 def _lines(parts: list[Part]) -> list[str]:
@@ -109,9 +120,8 @@ def main(
     """Print the parts of NAME with what one forward pass over one clip, crop or frame costs."""
     if name not in NAMES:
         raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
-    example = _BACKBONES.get(name, partial(_head, name=cast("SystemName", name)))
     with torch.device("meta"):
-        network, inputs = example(read_params(params), params)
+        network, inputs = example(name, params)
     for line in _lines(cost(network, inputs)):
         typer.echo(line)
 

@@ -59,7 +59,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print clips, bytes and estimated seconds of every stage."""
-    params = Path("presets") / f"{preset}.yaml" if preset else Path("params.yaml")
+    params = _params_of(preset)
     values = read_params(params)
     extract = read_section(params, "extract", Extract)
     limit_threads(extract.threads)
@@ -77,6 +77,14 @@ def main(
         typer.echo(json.dumps(content, indent=1))
         return
     _print(lines, counts, read_data_set(params).name)
+
+
+def _params_of(preset: str) -> Path:
+    params = Path("presets") / f"{preset}.yaml" if preset else Path("params.yaml")
+    if preset and not params.is_file():
+        known = sorted(file.stem for file in Path("presets").glob("*.yaml"))
+        raise ValueError(f"{preset}: expected a preset, one of {known}")
+    return params
 
 
 def _shapes(values: Mapping[str, Any], params: Path) -> dict[str, tuple[int, ...]]:

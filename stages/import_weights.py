@@ -27,7 +27,7 @@ from pipeline.published_files import read_published, refuse_other_file, weight_f
 from pipeline.receipts import hash_file
 from pipeline.skeleton import JOINTS
 from pipeline.tracking import track
-from pipeline.weights import write_weights
+from pipeline.weights import REINITIALISED_ROWS, write_weights
 from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
@@ -123,14 +123,15 @@ def _import_file(
     """Write the weights and return their part of the card."""
     converted = published.convert(read_published(source, out.parent), str(source))
     facts: dict[str, Any] = {"network": published.family, "variant": published.variant}
+    fresh: list[str] = []
     if published.family == "hrnet":
         order = joints or ("coco" if converted.naming in COCO_FILES else "posetrack")
         rows = head_rows(order)
         converted = place_rows(converted, rows, str(source))
         fresh = [joint for joint, row in rows.items() if row is None]
-        facts |= {"keypoints": order, "joints": list(rows), "reinitialised_rows": fresh}
+        facts |= {"keypoints": order, "joints": list(rows), REINITIALISED_ROWS: fresh}
     tensors, converted = fit(published, converted, str(source))
-    write_weights(out, tensors)
+    write_weights(out, tensors, {REINITIALISED_ROWS: " ".join(fresh)} if fresh else None)
     _show(source, converted, facts)
     return facts | {
         "naming": converted.naming,
@@ -151,7 +152,7 @@ def _show(source: Path, converted: Converted, facts: dict[str, Any]) -> None:
         table.add_row(str(line.tensors), line.done, line.what, line.example)
     console = Console(width=110)
     console.print(table)
-    if fresh := facts.get("reinitialised_rows"):
+    if fresh := facts.get(REINITIALISED_ROWS):
         console.print(
             f"The head's keypoints are {facts['keypoints']}'s, so the rows {', '.join(fresh)} were "
             "drawn anew: they must be trained (finetune_backbone). If the file was trained on "

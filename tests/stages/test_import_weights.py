@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from models.hrnet import build_hrnet
 from models.people import TransformersPeople
 from models.weights import load_weights
-from pipeline.weights import read_weights
+from pipeline.weights import REINITIALISED_ROWS, read_notes, read_weights
 from stages.import_weights import app
 from stages.run_network import app as run_app
 from tests.models.published.oracle_raft import literal_raft
@@ -137,6 +137,9 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     story = card("hrnet_w32")
     assert story["reinitialised_rows"] == ["head_bottom", "head_top"]
     assert story["keypoints"] == "coco"
+    # What the stage finetune_backbone reads before it publishes weights untouched.
+    notes = read_notes(Path("data/weights/hrnet_w32.safetensors"))
+    assert notes == {REINITIALISED_ROWS: "head_bottom head_top"}
     crops = np.random.default_rng(4).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     np.save(tmp_path / "in.npy", crops)
     words = ["hrnet_w32", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), "--device", "cpu"]
@@ -154,6 +157,7 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     )
     assert code == 0, output
     assert card("hrnet_w32")["reinitialised_rows"] == []
+    assert read_notes(Path("data/weights/hrnet_w32.safetensors")) == {}
     network = build_hrnet("w32", joints=15)
     load_weights(network, read_weights(Path("data/weights/hrnet_w32.safetensors")), "f")
     assert torch.equal(network.final_layer.weight[:3], theirs.final_layer.weight[:3])

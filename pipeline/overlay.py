@@ -74,7 +74,7 @@ def draw_people(
         joints = np.asarray(person["keypoints"]).reshape(-1, 2)
         picture = draw_pose(picture, joints, seen, thickness=thickness)
         if person["track_id"] >= 0:
-            where = int(box[0]), max(12, int(box[1]) - 4)
+            where = int(box[0]), max(10 * thickness, int(box[1]) - 4)
             label, face = str(person["track_id"]), cv2.FONT_HERSHEY_SIMPLEX
             for shade, width in (((0, 0, 0), 3 * thickness), (colour, thickness)):
                 cv2.putText(picture, label, where, face, thickness / 3, shade, width, cv2.LINE_AA)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,12 +24,14 @@ def main(
         "data/metrics"
     ),
     report: Annotated[Path, typer.Option(help="The report.")] = Path("data/report/index.html"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
 ) -> None:
     """Print PoseTrack AP of every system and joint group, in percent."""
     console = Console(width=110)
     values = {system: _read(metrics / f"{system}.json") for system in SYSTEMS}
     for split, boxes in BOXES.items():
-        console.print(_table(f"{split} ({boxes}), PoseTrack AP", split, values))
+        table = _table(f"{split} ({boxes}), PoseTrack AP", split, values, markdown=markdown)
+        console.print(table)
     if not report.is_file():
         raise ValueError(f"{report}: expected the report, found nothing; run `dvc repro`")
     console.print(f"report: {report}", soft_wrap=True)
@@ -41,8 +44,12 @@ def _read(file: Path) -> dict[str, Any]:
     return values
 
 
-def _table(title: str, split: str, values: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _table(title: str, split: str, values: dict[str, dict[str, Any]], *, markdown: bool) -> Table:
+    table = Table(
+        title=f"{title}\n" if markdown else title,
+        title_justify="left",
+        box=box.MARKDOWN if markdown else box.HEAVY_HEAD,
+    )
     table.add_column("system")
     columns = (*GROUPS, "Mean")
     for column in columns:

@@ -41,7 +41,7 @@ def read_lock(project: Path) -> list[LockedStage]:
                 name,
                 tuple(shlex.split(stage.get("cmd", ""))),
                 tuple(dep["path"] for dep in stage.get("deps", ())),
-                {out["path"]: out["md5"] for out in stage.get("outs", ())},
+                {o["path"]: o["md5"] for o in stage.get("outs", ()) if stays_below(o["path"])},
             )
             for name, stage in content["stages"].items()
         ]
@@ -71,6 +71,11 @@ def read_added(project: Path, below: str = "data") -> list[LockedStage]:
     return stages
 
 
+def stays_below(path: str) -> bool:
+    """Tell whether a relative path leads nowhere but below the folder it starts from."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
 def object_path(cache: Path, digest: str) -> Path:
     """Return where DVC keeps the object of a hash, there or not."""
     return cache / "files" / "md5" / digest[:2] / digest[2:]
@@ -98,7 +103,11 @@ def files_of(cache: Path, digest: str) -> dict[str, str] | None:
     if not digest.endswith(FOLDER):
         return {"": digest}
     entries = read_object(cache, digest)
-    return dict(_entries(entries)) if isinstance(entries, list) else None
+    if not isinstance(entries, list):
+        return None
+    files = dict(_entries(entries))
+    # Objects come from elsewhere: a path that climbs would be written outside of the out.
+    return files if all(map(stays_below, files)) else None
 
 
 def encode_files(files: Mapping[str, str]) -> bytes:

@@ -29,6 +29,8 @@ def read_timings(log: Path) -> list[StageTiming]:
     seconds: dict[str, list[float]] = defaultdict(list)
     sizes: dict[str, int] = defaultdict(int)
     for entry in read_entries(log):
+        if not {"stage", "seconds", "bytes"} <= entry.keys():
+            continue
         seconds[entry["stage"]].append(float(entry["seconds"]))
         sizes[entry["stage"]] += int(entry["bytes"])
     return [

@@ -63,12 +63,13 @@ def main(
     values = read_params(params)
     extract = read_section(params, "extract", Extract)
     limit_threads(extract.threads)
-    shapes = _shapes(values, params)
-    with tempfile.TemporaryDirectory() as folder:
-        seconds, people_per_frame = _render_some(params, Path(folder))
-    counts = _count(params, people_per_frame)
-    speeds = _calibrate(params, values, seconds, pick_device(extract.device))
-    lines = forecast(values, counts, shapes, speeds)
+    try:
+        lines, counts = _forecast(params, values, pick_device(extract.device))
+    except KeyError as error:
+        raise ValueError(
+            f"{params}: expected the sections of a preset, {error} is missing; compare it with "
+            "presets/synthetic.yaml"
+        ) from error
     if as_json:
         content = {
             "splits": {split: asdict(count) for split, count in counts.items()},
@@ -77,6 +78,18 @@ def main(
         typer.echo(json.dumps(content, indent=1))
         return
     _print(lines, counts, read_data_set(params).name)
+
+
+def _forecast(
+    params: Path, values: Mapping[str, Any], device: torch.device
+) -> tuple[list[Line], dict[str, SplitCount]]:
+    """Return what every stage will take, and the splits that it was told from."""
+    shapes = _shapes(values, params)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, people_per_frame = _render_some(params, Path(folder))
+    counts = _count(params, people_per_frame)
+    speeds = _calibrate(params, values, seconds, device)
+    return forecast(values, counts, shapes, speeds), counts
 
 
 def _params_of(preset: str) -> Path:

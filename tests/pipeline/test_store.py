@@ -157,6 +157,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "foreign file": (lambda r: (r / "bonn/v1/notes.txt").touch(), "notes.txt does not belong"),
     "shard too many": (lambda r: shutil.copy(r / SHARD, r / "bonn/v1/c.3.0.0"), "c.3.0.0 does not"),
+    "leftover beside the units": (
+        lambda r: (r / "bonn/v1/zarr.json.partial").touch(),
+        "zarr.json.partial does not belong here",
+    ),
+    "Zarr v2 metadata beside ours": (
+        lambda r: (r / "bonn/v1/.zarray").write_text('{"filters": [{"id": "pickle"}]}'),
+        ".zarray does not belong here",
+    ),
     "Zarr v2 array": (to_version_2, "its array cannot be read"),
     "symbolic link": (to_symlink, "c.1.0.0 cannot be opened"),
     "absurd shape": (
@@ -177,6 +185,22 @@ def test_opening_a_damaged_store_names_the_unit_and_the_stage(root: Path, damage
     inflict, message = DAMAGE[damage]
     inflict(root)
     with pytest.raises(ValueError, match=rf"'bonn/v1'.*{message}.*dvc repro -f flow"):
+        Store(root, "flow")
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+def test_rows_that_are_all_fill_value_are_rows_and_their_shard_is_missed(
+    root: Path, fill: float
+) -> None:
+    values = np.full((11, *ROW), fill, np.float16)
+    shutil.rmtree(root / "bonn/v1")
+    write_array(root / "bonn/v1", [values], rows=11, row_shape=ROW, dtype="float16")
+    store = Store(root, "flow")
+    assert np.array_equal(store.read("bonn/v1", range(11)), values, equal_nan=True)
+    store.verify("bonn/v1")
+    # zarr-python reads the same values where the shard is gone; here that is an error.
+    (root / SHARD).unlink()
+    with pytest.raises(ValueError, match=r"'bonn/v1'.*shard c.1.0.0 is missing"):
         Store(root, "flow")
 
 
@@ -220,6 +244,10 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
         "'../v0': is no name",
     ),
     "foreign folder": (lambda r: (r / "other").mkdir(), "'other' is in no list"),
+    "leftover of a killed writer in a video": (
+        lambda r: (r / "bonn/zarr.json.partial").touch(),
+        "'bonn/zarr.json.partial': is in no list",
+    ),
     "foreign variant": (lambda r: (r / "bonn/v7").mkdir(), "'bonn/v7': is in no list"),
 }
 

@@ -43,6 +43,17 @@ def test_a_preset_that_there_is_not_is_answered_with_the_known_ones(
     assert "posetrack99: expected a preset, one of ['ablation'" in result.stderr
 
 
+def test_params_that_lack_a_section_end_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("\nfinetune_backbone:", "\nother:"))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 1
+    assert "expected the sections of a preset, 'finetune_backbone' is missing" in result.stderr
+
+
 def test_a_data_set_of_which_nothing_is_known_ends_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

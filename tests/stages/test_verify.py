@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.dvc_objects import LockedStage, encode_files, files_of, object_path, read_lock
+from pipeline.dvc_objects import (
+    LockedStage,
+    encode_files,
+    files_of,
+    md5,
+    object_path,
+    read_lock,
+)
 from pipeline.heal import in_order
 from pipeline.scratch import find_scratch
 from stages.verify import app
@@ -80,6 +87,17 @@ def test_a_write_into_a_published_file_is_named_by_unit(project: Path) -> None:
     assert "street" not in result.stdout
     faults = json.loads(verify("--json").stdout)["outs"][0]["faults"]
     assert {fault["unit"] for fault in faults} == {"bonn/v1"}
+
+
+def test_another_units_shard_with_right_checksums_is_found_by_its_digest(project: Path) -> None:
+    shard = project / OUT / "bonn/v1" / SHARD
+    shard.unlink()
+    shutil.copyfile(project / OUT / "street/v0" / SHARD, shard)
+    result = verify()
+    assert result.exit_code == 1
+    assert f"unit 'bonn/v1': {OUT}: other bytes than its listed digest" in result.stdout
+    assert "crc32c" not in result.stdout
+    assert verify("--repair").exit_code == 0
 
 
 def test_healing_drops_all_three_names_and_leaves_the_lock_as_it_was(project: Path) -> None:
@@ -172,6 +190,35 @@ def test_after_a_change_of_params_nothing_is_computed_that_the_lock_does_not_nam
     assert "toy: what was damaged is gone, and cannot be made again as it was" in result.stderr
     assert calls(project / "calls.log") == []
     assert not (project / OUT / "bonn/v0" / SHARD).exists()
+
+
+def test_a_list_of_files_that_climbs_out_of_its_folder_writes_nothing_there(
+    project: Path, tmp_path: Path
+) -> None:
+    """As in dvc's own fault: `.dir` objects with `..` come from whoever can write to a remote."""
+    digest = read_lock(project)[0].outs[OUT]
+    cache = find_scratch(project).cache
+    files = files_of(cache, digest)
+    assert files is not None
+    content = encode_files(files | {"../../../../escaped": files[f"bonn/v0/{SHARD}"]})
+    climbing = md5(content) + ".dir"
+    object_path(cache, climbing).parent.mkdir(exist_ok=True)
+    object_path(cache, climbing).write_bytes(content)
+    lock = (project / "dvc.lock").read_text().replace(digest, climbing)
+    (project / "dvc.lock").write_text(lock)
+    assert f"toy: {OUT}: DVC's cache lacks the list of its files" in verify().stdout
+    assert verify("--repair").exit_code == 1
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_an_out_outside_the_project_is_none_of_ours(project: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    lock = (project / "dvc.lock").read_text()
+    for place in (str(precious), "../precious"):
+        (project / "dvc.lock").write_text(lock.replace(f"path: {LISTING}", f"path: {place}"))
+        verify("--repair")
+        assert precious.read_text() == "mine"
 
 
 def test_nothing_is_healed_while_a_stage_runs(project: Path) -> None:

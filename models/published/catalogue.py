@@ -60,15 +60,21 @@ def find_published(name: str, joints: int) -> Published | None:
         return Published("vit", variant, convert, partial(build_vit, variant, _INPUT_SIZE))
     if name in _RAFTS:
         return Published("raft", name, convert_raft, partial(build_raft, name))
-    if name in torchvision.models.list_models(module=torchvision.models.detection):
-        return Published("detector", name, convert_detector, partial(build_detector, name))
+    if name in _detectors():
+        convert = partial(convert_detector, variant=name)
+        return Published("detector", name, convert, partial(build_detector, name))
     return None
 
 
 def published_names() -> list[str]:
     """Return the names that ``find_published`` knows."""
-    detectors = torchvision.models.list_models(module=torchvision.models.detection)
-    return [*_HRNETS, *_VITS, *_RAFTS, *detectors]
+    return [*_HRNETS, *_VITS, *_RAFTS, *_detectors()]
+
+
+def _detectors() -> list[str]:
+    """Return torchvision's detectors of COCO's 91 labels; Keypoint R-CNN has people alone."""
+    names = torchvision.models.list_models(module=torchvision.models.detection)
+    return [name for name in names if not name.startswith("keypointrcnn")]
 
 
 def fit(

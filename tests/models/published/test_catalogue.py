@@ -26,8 +26,10 @@ def test_a_name_says_which_network_it_is(name: str, family: str, variant: str) -
     assert name in published_names()
 
 
-def test_any_other_name_is_none_of_them() -> None:
-    assert find_published("tiny", joints=15) is None
+@pytest.mark.parametrize("name", ["tiny", "keypointrcnn_resnet50_fpn"])
+def test_any_other_name_is_none_of_them(name: str) -> None:
+    assert find_published(name, joints=15) is None
+    assert name not in published_names()
 
 
 def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:

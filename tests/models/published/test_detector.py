@@ -1,0 +1,67 @@
+"""Files of torchvision's detectors mean here what they mean in torchvision."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet50
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection._utils import overwrite_eps
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.ops import FrozenBatchNorm2d
+
+from models.detector import build_detector
+from models.published.detector import convert_detector
+from models.published.rules import with_counters
+
+VARIANT = "fasterrcnn_resnet50_fpn"
+
+
+def as_torchvision_loads_its_own_file() -> nn.Module:
+    """A Faster R-CNN of the first release: frozen norms, epsilon 0, variances down to 1e-5."""
+    torch.manual_seed(1)
+    backbone = _resnet_fpn_extractor(resnet50(weights=None, norm_layer=FrozenBatchNorm2d), 3)
+    network = FasterRCNN(backbone, num_classes=91).eval()
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(10 ** torch.empty_like(tensor).uniform_(-5, -3))
+    overwrite_eps(network, 0.0)
+    return network
+
+
+@pytest.fixture(scope="module")
+def theirs() -> nn.Module:
+    return as_torchvision_loads_its_own_file()
+
+
+def maps(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+    network = build_detector(VARIANT)
+    network.load_state_dict(weights)
+    with torch.no_grad():
+        found: Tensor = network.backbone.body(images)["0"]
+    return found
+
+
+def test_frozen_norms_without_an_epsilon_give_what_they_gave(theirs: nn.Module) -> None:
+    file = theirs.state_dict()
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    names = build_detector(VARIANT).state_dict()
+
+    converted = with_counters(convert_detector(file, "f.pth", variant=VARIANT), names)
+
+    with torch.no_grad():
+        expected = theirs.backbone.body(images)["0"]
+    found = maps(converted.weights, images)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
+    lines = {line.done: line for line in converted.table}
+    assert lines["changed"].tensors == sum(name.endswith("running_var") for name in file)
+    # As they are, the same variances would give something else.
+    variances = {name: file[name] for name in file if name.endswith("running_var")}
+    untouched = maps(converted.weights | variances, images)
+    assert (untouched - expected).abs().max() > 0.1 * expected.std()
+
+
+def test_other_files_keep_their_variances(theirs: nn.Module) -> None:
+    file = {"bn.running_var": torch.ones(3), "bn.num_batches_tracked": torch.tensor(7)}
+    for weights, variant in ((file, VARIANT), (dict(theirs.state_dict()), f"{VARIANT}_v2")):
+        converted = convert_detector(weights, "f.pth", variant=variant)
+        assert all(converted.weights[name] is weights[name] for name in weights)

@@ -55,7 +55,8 @@ def main(
         raise ValueError(f"--joints {joints}: expected with an HRNet alone, got --as {name}")
     weights.mkdir(parents=True, exist_ok=True)
     card: dict[str, Any] = {
-        "command": f"python -m stages.import_weights {source.name} --as {name}",
+        "command": f"python -m stages.import_weights {source.name} --as {name}"
+        + (f" --joints {joints}" if joints else ""),
         "source_sha256": {file.name: hash_file(file) for file in weight_files(source)},
     }
     if published is None:

@@ -1,6 +1,7 @@
 """use_preset swaps params.yaml and takes in a real data set without touching its frames."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,21 +10,32 @@ from typer.testing import CliRunner
 
 from pipeline.manifest import read_manifest
 from pipeline.params import read_params
+from pipeline.schemas import BOXES
+from pipeline.tables import read_table
+from stages import detect, index
 from stages.use_preset import app
 from tests.official_trees import write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty DVC repository with the presets."""
-    folder = tmp_path / "clone"
-    (folder / "presets").mkdir(parents=True)
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "presets").mkdir()
     for preset in (ROOT / "presets").glob("*.yaml"):
         (folder / "presets" / preset.name).write_text(preset.read_text())
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     subprocess.run(["dvc", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the repository, and the current folder."""
+    folder = tmp_path / "clone"
+    shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
     return folder
 
@@ -76,6 +88,32 @@ def test_a_release_is_taken_in_as_its_archives_unpack(clone: Path, tmp_path: Pat
     assert [file.stem for file in sorted((taken / "annotations").glob("*/*.json"))] == ["v1", "v3"]
     assert len(read_manifest(taken / "frames.manifest")) == 10
     assert read_params(clone / "params.yaml")["data"]["root"] == str(tmp_path / "given")
+
+
+def test_the_precomputed_boxes_of_dcpose_reach_the_stage_detect(
+    clone: Path, tmp_path: Path
+) -> None:
+    write_tree(tmp_path / "given", "posetrack18")
+    boxes = [
+        {
+            "image_name": f"images/val/v3/{frame:06d}.jpg",
+            "bbox": [10.0, 5.0, 20.0, 40.0],
+            "score": 0.9,
+            "category_id": 1,
+            "nframes": 5,
+            "frame_id": frame,
+        }
+        for frame in (0, 4)
+    ]
+    (tmp_path / "val_boxes.json").write_text(json.dumps(boxes))
+    words = ["--root", str(tmp_path / "given"), "--detections", str(tmp_path / "val_boxes.json")]
+    assert run("posetrack18", *words)[0] == 0
+    for stage, options in ((index, []), (detect, ["--split", "val"])):
+        done = CliRunner().invoke(stage.app, options)
+        assert done.exit_code == 0, done.output
+    table = read_table(clone / "data/boxes/val.parquet", BOXES)
+    assert list(table["frame"]) == [0, 4]
+    assert list(table["w"]) == [20.0, 20.0]
 
 
 def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> None:

@@ -41,6 +41,7 @@ from benchmarks.measurement import (
     cost_of,
     describe_machine,
     median_cost,
+    median_ratio,
     show,
     write_figures,
 )
@@ -195,7 +196,7 @@ def cached_feed(setting: Setting, rows: pd.DataFrame, data: Path, device: torch.
 def compare(
     setting: Setting, root: Path, *, clips: int, rounds: int, workers: int, device: torch.device
 ) -> Figures:
-    """Train an epoch both ways, alternating, and print what they took."""
+    """Train an epoch both ways, alternating, and print and return what they took."""
     render = setting.params["render"]
     real = setting.params["data"]["name"] != "synthetic"
     videos = make_videos(
@@ -205,6 +206,7 @@ def compare(
     extraction = cost_of(lambda: extract(setting, videos, networks, data, device))
     feed = cached_feed(setting, videos.rows(setting.cut(), 0), data, device)
     batch = setting.section.batch
+    train_epoch(setting, feed, root / "warm", device)  # the networks were warm after extraction
     costs: dict[str, list[Cost]] = {"cached": [], "usual": []}
     parts: list[dict[str, float]] = []
     for number in range(rounds):
@@ -212,25 +214,44 @@ def compare(
         live = LiveFeed(partial(_epoch_of, videos, setting.cut(), number), networks, batch, workers)
         costs["usual"].append(train_epoch(setting, live, root / f"usual{number}", device))
         parts.append(live.seconds)
-    cached, usual = (median_cost(costs[name]) for name in ("cached", "usual"))
-    speed_up = statistics.median(
-        b.wall / a.wall for a, b in zip(costs["cached"], costs["usual"], strict=True)
-    )
+    title = f"one epoch, {clips} clips, batch {batch}, median of {rounds}"
     spent = {name: statistics.median(part[name] for part in parts) for name in parts[0]}
-    rows: list[list[str | float]] = [["", "wall s", "CPU s", "x"]]
-    rows += [["usual way", usual.wall, usual.cpu, speed_up], ["cached", cached.wall, cached.cpu, 1]]
-    rows += [[f"  usual: {name}", seconds, "", ""] for name, seconds in spent.items()]
-    rows.append(["extraction of one variant, once", extraction.wall, extraction.cpu, ""])
-    show(f"one epoch, {clips} clips, batch {batch}, median of {rounds}", rows)
+    return {"clips": clips, "batch": batch} | summarise(title, costs, spent, extraction)
+
+
+def summarise(
+    title: str, costs: dict[str, list[Cost]], spent: dict[str, float], extraction: Cost
+) -> Figures:
+    """Print medians and ratios of an epoch, and what 20 ablations cost by them.
+
+    Args:
+        title: What was measured.
+        costs: Cost of every round, ``cached`` and ``usual``.
+        spent: Wall seconds of a usual epoch that loading and each network took.
+        extraction: Cost of making the stores of one variant.
+    """
+    cached, usual = (median_cost(costs[name]) for name in ("cached", "usual"))
+    speed_up, cpu_ratio = (
+        median_ratio([cost[i] for cost in costs["usual"]], [cost[i] for cost in costs["cached"]])
+        for i in (0, 1)
+    )
+    rows: list[list[str | float]] = [["", "wall s", "x", "CPU s", "x"]]
+    rows.append(["usual way", usual.wall, speed_up, usual.cpu, cpu_ratio])
+    rows += [[f"  of it: {name}", seconds, "", "", ""] for name, seconds in spent.items()]
+    rows.append(["cached", cached.wall, 1, cached.cpu, 1])
+    rows.append(["extraction of one variant, once", extraction.wall, "", extraction.cpu, ""])
+    show(title, rows)
     return {
-        "clips": clips,
-        "batch": batch,
         "cached_s": cached.wall,
         "usual_s": usual.wall,
         "usual_parts_s": spent,
         "extraction_s": extraction.wall,
         "speed_up": speed_up,
-        "ablations": add_up(cached.wall, usual.wall, extraction.wall),
+        "cpu_ratio": cpu_ratio,
+        "ablations": {
+            "wall": add_up("wall", cached.wall, usual.wall, extraction.wall),
+            "cpu": add_up("CPU", cached.cpu, usual.cpu, extraction.cpu),
+        },
     }
 
 
@@ -239,17 +260,17 @@ def _epoch_of(videos: Videos, settings: ClipSettings, number: int, variant: int)
     return LiveClips(videos, settings, variant and variant + number, SIGMA)
 
 
-def add_up(cached: float, usual: float, extraction: float) -> Figures:
+def add_up(clock: str, cached: float, usual: float, extraction: float) -> Figures:
     """Return the hours of all ablations both ways, from the seconds of one epoch each."""
     epochs = ABLATIONS * EPOCHS
     ours = (VARIANTS * extraction + epochs * cached) / 3600
     theirs = epochs * usual / 3600
     rows: list[list[str | float]] = [
-        ["", "extraction h", "epochs h", "sum h", "x"],
+        ["", "extraction", "epochs", "sum", "x"],
         ["usual way", 0.0, theirs, theirs, theirs / ours],
         ["cached", VARIANTS * extraction / 3600, epochs * cached / 3600, ours, 1],
     ]
-    show(f"{ABLATIONS} ablations of {EPOCHS} epochs, added up", rows)
+    show(f"{ABLATIONS} ablations of {EPOCHS} epochs, added up, {clock} hours", rows)
     return {"cached_h": ours, "usual_h": theirs, "ratio": theirs / ours}
 
 
@@ -300,7 +321,8 @@ def main(
     """Train an epoch both ways, add up 20 ablations, measure the waiting."""
     device = pick_device("auto")
     clips, rounds, steps = (32, 1, 60) if quick else (256, 3, 300)
-    torch.set_num_threads(2)
+    # One thread: several that wait for each other burn CPU seconds on a machine that is shared.
+    torch.set_num_threads(1)
     print(f"epoch: preset {preset} on {device}; {describe_machine()}")
     setting = read_setting(preset)
     with TemporaryDirectory() as folder:

@@ -1,12 +1,13 @@
 """What the benchmarks share: clocks, medians, the machine, tables, and the options of each script.
 
-CPU seconds are those of this process, all its threads, and its living child processes. They say
+CPU seconds are those of this process, all its threads, and its child processes. They say
 more than wall seconds on a machine that others use, too; the tables give both.
 """
 
 import json
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -43,9 +44,10 @@ def cost_of(action: Callable[[], object]) -> Cost:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its living children so far."""
+    """Return the CPU seconds of this process and of its children so far."""
     tick = os.sysconf("SC_CLK_TCK")
-    seconds = time.process_time()
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time.process_time() + ended.ru_utime + ended.ru_stime
     for listing in Path("/proc/self/task").glob("*/children"):
         for child in listing.read_text().split():
             with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended

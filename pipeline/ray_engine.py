@@ -51,6 +51,8 @@ def _join_cluster(ray: Any) -> None:  # noqa: ANN401
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     # Ray reports its use to its makers unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray runs its workers at niceness 15, behind everybody else's work, unless told not to.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     _start_cluster(ray)
 
 

@@ -86,6 +86,7 @@ def test_all_that_a_build_consists_of_is_orchestration_except_the_store() -> Non
     built = {path.as_posix() for path in import_closure("pipeline.build", ROOT)}
     assert built - ORCHESTRATION == {
         "pipeline/__init__.py",
+        "pipeline/mapped_shards.py",
         "pipeline/shards.py",
         "pipeline/store.py",
     }

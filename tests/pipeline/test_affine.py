@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.affine import crop_matrix, inverse, mirror, transform
@@ -100,12 +100,13 @@ def test_a_painted_pixel_lands_where_the_matrix_says(data: st.DataObject) -> Non
     if data.draw(st.booleans()):
         matrix = mirror(matrix, width)
     x, y = (round(place) + data.draw(st.integers(-1, 1)) for place in centre)
+    place = transform(np.array([x, y]), matrix)
+    # A tent that the crop's edge cuts has its centre elsewhere; turned, it reaches further.
+    reach = 2**0.5 * magnification
+    assume(bool((place > reach).all() and (place < np.array([width, height]) - 1 - reach).all()))
     image = np.zeros((200, 200), np.float32)
     image[y, x] = 1
     warped = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     found = np.array([(warped * columns).sum(), (warped * rows).sum()]) / warped.sum()
-    # OpenCV 4 samples at 1/32 of the image's pixels; another convention of centres would be off by
-    # half the magnification.
-    place = transform(np.array([x, y]), matrix)
-    np.testing.assert_allclose(found, place, atol=magnification / 32)
+    np.testing.assert_allclose(found, place, atol=0.15)

@@ -10,7 +10,7 @@ TWO_CORES := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONHASHSEED := 0
 
-.PHONY: setup repro test test-fast lint
+.PHONY: setup repro test test-fast test-kill lint
 
 setup: $(SETUP_DONE)
 
@@ -32,6 +32,9 @@ test: setup
 
 test-fast: setup
 	python -m pytest $(TWO_CORES) -m "not slow"
+
+test-kill: setup
+	python -m pytest tests/test_kills.py -m slow --kills 20
 
 lint: setup
 	ruff check .

@@ -1,6 +1,6 @@
 """One epoch of the JM-Pose head on cached tensors against the same head the usual way.
 
-The same clips, batch, head, loss and training loop (``pipeline.training``) both times:
+The same clips, batch, head, loss and training loop (``pipeline.training.loop``) both times:
 
 - cached: heatmaps and flow come from the stores, read ahead by one thread;
 - usual: decode, warp, augment, HRNet and RAFT in the loop, behind a DataLoader.
@@ -49,27 +49,28 @@ from benchmarks.measurement import (
 from benchmarks.stores import write_store
 from models.clip_flow import ClipFlow
 from models.clip_maps import ClipMaps
+from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.hrnet import build_hrnet
-from models.jmpose_head import build_jmpose_training, head_of, jmpose_loss
 from models.raft import build_raft
 from pipeline.augment import Augment
-from pipeline.caches import Caches
-from pipeline.clip_table import table_of
+from pipeline.caches.clip_table import table_of
+from pipeline.caches.reader import Caches
 from pipeline.clips import ClipSettings
-from pipeline.dataset import ClipFeed, Goal, MappedSource
 from pipeline.devices import pick_device
+from pipeline.head_params.jmpose import TrainJMPose, jmpose_system, read_jmpose
 from pipeline.heatmap import STRIDE
-from pipeline.jmpose_params import TrainJMPose, jmpose_system, read_jmpose
-from pipeline.params import read_params
-from pipeline.processes import Place
+from pipeline.orchestration.params import read_params
+from pipeline.presets import find_preset
 from pipeline.skeleton import JOINTS
-from pipeline.targets import Sigma, Target
-from pipeline.training import Feed, Plan, train
+from pipeline.training.dataset import ClipFeed, Goal, MappedSource
+from pipeline.training.loop import Feed, Plan, train
+from pipeline.training.processes import Place
+from pipeline.training.targets import Sigma, Target
 
 ABLATIONS, EPOCHS, VARIANTS = 20, 20, 4
 STEP_SECONDS = 0.03
 SIGMA = 2.0
-PRESETS = Path(__file__).resolve().parents[1] / "presets"
+ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(add_completion=False)
 
@@ -137,7 +138,7 @@ class Setting:
 
 def read_setting(preset: str) -> Setting:
     """Read a preset; one epoch is trained, whatever it says."""
-    path = PRESETS / f"{preset}.yaml"
+    path = find_preset(preset, ROOT)
     section = read_jmpose(path)
     one = {"epochs": 1, "steps": 0, "milestones": [], "warm_up": 0, "weights": "none"}
     return Setting(read_params(path), section.model_copy(update=one))

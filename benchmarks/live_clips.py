@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.heatmap import STRIDE, encode
 from pipeline.images import crop, decode_picture
-from pipeline.processes import Place
 from pipeline.skeleton import SLOTS
+from pipeline.training.processes import Place
 
 FRAMES_PER_VIDEO = 16
 Batch = dict[str, Tensor]
@@ -113,7 +113,7 @@ class LiveClips(Dataset[Batch]):
 
 
 class LiveFeed:
-    """Batches for ``pipeline.training``, made the usual way.
+    """Batches for ``pipeline.training.loop``, made the usual way.
 
     Args:
         clips: Returns the clips of an epoch.

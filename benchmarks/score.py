@@ -30,7 +30,7 @@ from benchmarks.measurement import (
     show,
     write_figures,
 )
-from pipeline.posetrack_pool import Protocol
+from pipeline.metrics.posetrack_pool import Protocol
 from pipeline.scoring import score_folders
 from pipeline.skeleton import JOINTS, SLOTS
 

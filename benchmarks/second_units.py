@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.build import BuildSummary, build
-from pipeline.compute import Task
-from pipeline.engines import RunOptions, parse_part
-from pipeline.shards import write_array
+from pipeline.orchestration.compute import Task
+from pipeline.orchestration.engines import RunOptions, parse_part
+from pipeline.publishing.build import BuildSummary, build
+from pipeline.store.shards import write_array
 from pipeline.units import Unit
 
 SECONDS = 1.0

@@ -47,8 +47,8 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_unit
-from pipeline.caches import Caches
-from pipeline.shards import array_metadata, encode_json
+from pipeline.caches.reader import Caches
+from pipeline.store.shards import array_metadata, encode_json
 
 AHEAD = 3
 """Batches that our reader advises the system to load."""

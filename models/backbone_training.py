@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from models.crops import unit_frames
+from models.heads.losses import heatmap_loss
 from models.hrnet import build_hrnet
-from models.losses import heatmap_loss
 from models.weights import load_weights
 
 

@@ -7,31 +7,10 @@ keeps a slot for a class token, added to every token.
 Shapes: B images, N = H / 16 * W / 16 tokens in row-major order, D channels per token.
 """
 
-from typing import NamedTuple
-
 from torch import Tensor, nn
 
 from models.normalisation import ImageNetNormalise
-
-PATCH = 16
-"""Side of a patch in pixels."""
-
-
-class _Size(NamedTuple):
-    embed_dim: int
-    depth: int
-    num_heads: int
-    mlp_ratio: int
-
-
-_SIZES = {
-    "tiny": _Size(embed_dim=160, depth=5, num_heads=5, mlp_ratio=3),
-    # Published sizes: ViTPose_{small,base,large,huge}_coco_256x192.py of the official code.
-    "vit_small": _Size(embed_dim=384, depth=12, num_heads=12, mlp_ratio=4),
-    "vit_base": _Size(embed_dim=768, depth=12, num_heads=12, mlp_ratio=4),
-    "vit_large": _Size(embed_dim=1024, depth=24, num_heads=16, mlp_ratio=4),
-    "vit_huge": _Size(embed_dim=1280, depth=32, num_heads=16, mlp_ratio=4),
-}
+from models.vit_sizes import PATCH, SIZES
 
 
 class ViTBackbone(nn.Module):
@@ -101,14 +80,14 @@ def build_vit(variant: str, input_size: tuple[int, int]) -> ViTBackbone:
     Raises:
         ValueError: If ``variant`` is none of these or a side is no multiple of 16.
     """
-    if variant not in _SIZES:
-        raise ValueError(f"ViT variant: expected one of {sorted(_SIZES)}, got {variant!r}")
+    if variant not in SIZES:
+        raise ValueError(f"ViT variant: expected one of {sorted(SIZES)}, got {variant!r}")
     if input_size[0] % PATCH or input_size[1] % PATCH:
         raise ValueError(
             f"ViT input size (height, width): expected multiples of {PATCH}, got {input_size}; "
             "choose another crop.vit input size"
         )
-    size = _SIZES[variant]
+    size = SIZES[variant]
     return ViTBackbone(
         embed_dim=size.embed_dim,
         depth=size.depth,
@@ -116,8 +95,3 @@ def build_vit(variant: str, input_size: tuple[int, int]) -> ViTBackbone:
         mlp_ratio=size.mlp_ratio,
         input_size=input_size,
     ).eval()
-
-
-def embed_dim(variant: str) -> int:
-    """Return D, the channels per token, without building the network."""
-    return _SIZES[variant].embed_dim

@@ -6,6 +6,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from pipeline.ablations import AblationRow
+from pipeline.page import percent
+from pipeline.row_order import order_note
 
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; beyond, the last is kept."""
@@ -94,20 +96,7 @@ def as_markdown(result: TableResult) -> str:
             each.row.paper_mean, result.paper_drop(each), each.mean, each.std, result.drop(each),
             each.ci95,
         )  # fmt: skip
-        shown = " | ".join("-" if cell is None else f"{cell:.1f}" for cell in cells)
+        shown = " | ".join(map(percent, cells))
         lines.append(f"| {each.row.name} | {shown} | {len(each.scores)} |")
-    order = order_note(result)
+    order = order_note([(each.row.name, each.mean, each.row.paper_mean) for each in result.rows])
     return "\n".join([*lines, "", *([order, ""] if order else [])])
-
-
-def order_note(result: TableResult) -> str:
-    """Say whether the rows, best first, stand in the paper's order; empty without its numbers."""
-    if any(each.row.paper_mean is None for each in result.rows) or len(result.rows) < 2:
-        return ""
-    ours = [each.row.name for each in sorted(result.rows, key=lambda each: -each.mean)]
-    theirs = [
-        each.row.name for each in sorted(result.rows, key=lambda each: -(each.row.paper_mean or 0))
-    ]
-    if ours == theirs:
-        return "The rows, best first, stand in the paper's order."
-    return f"The order differs. Here: {' > '.join(ours)}. In the paper: {' > '.join(theirs)}."

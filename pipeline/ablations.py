@@ -1,13 +1,12 @@
 """The papers' ablation tables as settings of params.yaml, with the papers' own numbers.
 
 JM-Pose (MM 2024) tables 5 and 6, VREMD tables 4, 5 and 6, all on PoseTrack17's validation set; and
-sweeps over what the papers leave open. TDMI's row of JM-Pose's table 5 is another method and is
-quoted in the README only.
+sweeps over what the papers leave open. TDMI's row of JM-Pose's table 5 is another method: not run.
 """
 
 from dataclasses import dataclass
 
-from pipeline.systems import SystemName
+from pipeline.head_params.systems import SystemName
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.boxes import Region
-from pipeline.params import Section
+from pipeline.orchestration.params import Section
 from pipeline.skeleton import LOWER_BODY, UPPER_BODY
 
 Chance = Annotated[float, Field(ge=0, le=1)]

@@ -8,19 +8,19 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.backbones import WHOLE, assign_folds, fold_name, write_description
-from pipeline.cache_training import CacheRun, train_from_caches
-from pipeline.clip_table import clips_file, read_clips
-from pipeline.engines import limit_threads
-from pipeline.params import read_section
-from pipeline.parent import DvcParent
-from pipeline.processes import Place, join_processes, process_count, start_processes
-from pipeline.receipts import hash_file
-from pipeline.run_folder import mark_finished
-from pipeline.run_outs import publish_files
-from pipeline.run_time import Train
+from pipeline.caches.clip_table import clips_file, read_clips
+from pipeline.orchestration.engines import limit_threads
+from pipeline.orchestration.params import read_section
+from pipeline.orchestration.parent import DvcParent
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.run_time import Train
 from pipeline.schedule import Training
-from pipeline.targets import Target
-from pipeline.training import Loss
+from pipeline.training.cache_training import CacheRun, train_from_caches
+from pipeline.training.loop import Loss
+from pipeline.training.processes import Place, join_processes, process_count, start_processes
+from pipeline.training.run_folder import mark_finished
+from pipeline.training.run_outs import publish_files
+from pipeline.training.targets import Target
 from pipeline.weights import REINITIALISED_ROWS, read_notes, read_weights, write_weights
 
 

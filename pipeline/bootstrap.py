@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.posetrack_ap import Matches
+from pipeline.metrics.posetrack_ap import Matches
 
 DRAWS = 1000
 SEED = 0
@@ -24,17 +24,17 @@ class Gain:
     high: float
 
 
-def draw_videos(videos: int, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.int64]:
+def draw_videos(videos: int, draws: int = DRAWS, seed: int = SEED) -> NDArray[np.int32]:
     """Return how often each draw takes each video, ``(draws, videos)``."""
     rng = np.random.default_rng(seed)
-    picks = rng.integers(0, videos, size=(draws, videos))
+    picks = rng.integers(0, max(videos, 1), size=(draws, videos))
     rows = np.repeat(np.arange(draws), videos)
-    counts = np.zeros((draws, videos), dtype=np.int64)
+    counts = np.zeros((draws, videos), dtype=np.int32)
     np.add.at(counts, (rows, picks.ravel()), 1)
     return counts
 
 
-def mean_ap_of_draws(matches: Matches, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def mean_ap_of_draws(matches: Matches, counts: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return the mean AP in percent when every video counts as often as a draw took it.
 
     Args:
@@ -60,16 +60,35 @@ def mean_ap_of_draws(matches: Matches, counts: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(total / np.maximum(known.sum(axis=1), 1))
 
 
-def paired_gain(
-    system: Matches, baseline: Matches, draws: int = DRAWS, seed: int = SEED
-) -> Gain | None:
+@dataclass(frozen=True, slots=True)
+class DrawnAP:
+    """Mean AP of a system, percent: of all videos, then of every draw."""
+
+    videos: tuple[str, ...]
+    values: NDArray[np.float64]
+    """``(1 + draws,)``."""
+
+
+def draw_ap(matches: Matches, draws: int = DRAWS, seed: int = SEED) -> DrawnAP:
+    """Return the mean AP of a system over draws of its videos.
+
+    Args:
+        matches: Its labelled predictions.
+        draws: Number of bootstrap draws.
+        seed: Of the draws; the same for every system that is to be compared.
+    """
+    names = tuple(matches.pool.names)
+    everything = np.ones((1, len(names)), np.int32)
+    counts = np.vstack([everything, draw_videos(len(names), draws, seed)])
+    return DrawnAP(names, mean_ap_of_draws(matches, counts))
+
+
+def paired_gain(system: DrawnAP, baseline: DrawnAP) -> Gain | None:
     """Return how much a system gains over a baseline on the same videos.
 
     Args:
-        system: Its labelled predictions.
-        baseline: Those of the baseline, on the same videos in the same order.
-        draws: Number of bootstrap draws.
-        seed: Of the draws; the same for every pair of systems.
+        system: Its AP over draws.
+        baseline: That of the baseline, over the same draws of the same videos in the same order.
 
     Returns:
         The gain and its interval, or None where there are fewer than two videos.
@@ -77,30 +96,26 @@ def paired_gain(
     Raises:
         ValueError: If the two were scored on different videos.
     """
-    names = system.pool.names
-    if names != baseline.pool.names:
-        raise ValueError(f"expected the same videos, got {names} and {baseline.pool.names}")
-    if len(names) < 2:
+    if system.videos != baseline.videos:
+        raise ValueError(f"expected the same videos, got {system.videos} and {baseline.videos}")
+    if len(system.videos) < 2:
         return None
-    counts = np.vstack([np.ones((1, len(names)), np.int64), draw_videos(len(names), draws, seed)])
-    gains = mean_ap_of_draws(system, counts) - mean_ap_of_draws(baseline, counts)
+    gains = system.values - baseline.values
     low, high = np.percentile(gains[1:], [2.5, 97.5])
     return Gain(float(gains[0]), float(low), float(high))
 
 
 def _areas(
-    weights: NDArray[np.int64], correct: NDArray[np.bool_], n_gt: NDArray[np.int64]
+    weights: NDArray[np.int32], correct: NDArray[np.bool_], n_gt: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return the area below the weighted curve of every draw, ``(draws,)``, in percent."""
-    if weights.shape[1] == 0:
-        return np.zeros(len(weights))
-    total = np.cumsum(weights, axis=1)
-    hits = np.cumsum(weights * correct, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recall = hits / n_gt[:, None]
-        precision = np.where(total > 0, hits / np.maximum(total, 1), 0.0)
+    # Recall rises at hits alone and precision falls at every miss, so that neither the steps nor
+    # the envelope need another rank.
+    total = np.cumsum(weights, axis=1, dtype=np.int32)[:, correct]
+    hits = np.cumsum(weights[:, correct], axis=1, dtype=np.int32)
+    precision = hits / np.maximum(total, 1)
     # A prediction that counts k times holds k ranks in a row, all right or all wrong. The envelope
     # of all k is that of the last one, so that one step of weight k has the same area.
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    steps = np.diff(recall, axis=1, prepend=0.0)
-    return np.asarray(100 * (steps * envelope).sum(axis=1))
+    area = 100 * (np.diff(hits, axis=1, prepend=0) * envelope).sum(axis=1)
+    return np.where(n_gt > 0, area / np.maximum(n_gt, 1), np.nan)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pipeline.affine import crop_matrix, mirror, transform
 from pipeline.augment import PLAIN, Augment, Draw, augmented_region, draw
 from pipeline.boxes import crop_region
-from pipeline.schemas import CLIPS
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
+from pipeline.tables.schemas import CLIPS
 
 KeyFrames = Literal["labelled", "all"]
 _Row = Mapping[Hashable, Any]

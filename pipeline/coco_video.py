@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.annotations import MALFORMED
 from pipeline.layout import FRAMES_BELOW
+from pipeline.posetrack.annotations import MALFORMED
 from pipeline.strict_json import read_json
 
 Document = dict[str, Any]

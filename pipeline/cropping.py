@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.images import crop
-from pipeline.shards import write_array
+from pipeline.store.shards import write_array
 from pipeline.video_frames import VideoFrames
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.params import Section, read_section
+from pipeline.orchestration.params import Section, read_section
 
 
 class DataSet(Section):

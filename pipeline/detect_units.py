@@ -9,16 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.build import build
 from pipeline.detections import PART, box_table
-from pipeline.engines import MakeTask, RunOptions
-from pipeline.parent import DvcParent
-from pipeline.publish import write_listing
-from pipeline.receipts import FILES, check, mark_used, seal
-from pipeline.restore import published_object
-from pipeline.schemas import BOXES, FRAMES
-from pipeline.scratch import Scratch, find_scratch
-from pipeline.tables import digest_rows, read_table, write_table
+from pipeline.orchestration.engines import MakeTask, RunOptions
+from pipeline.orchestration.parent import DvcParent
+from pipeline.orchestration.receipts import FILES, check, mark_used, seal
+from pipeline.orchestration.scratch import Scratch, find_scratch
+from pipeline.publishing.build import build
+from pipeline.publishing.publish import write_listing
+from pipeline.publishing.restore import published_object
+from pipeline.tables.parquet import digest_rows, read_table, write_table
+from pipeline.tables.schemas import BOXES, FRAMES
 from pipeline.units import Unit, modules_digest, stage_pins, unit_key
 from pipeline.video_frames import VideoFrames
 
@@ -88,7 +88,7 @@ def detect(
         The line that the stage ends with.
 
     Raises:
-        ValueError: As ``pipeline.build.build``.
+        ValueError: As ``pipeline.publishing.build.build``.
     """
     parent = DvcParent()
     scratch = find_scratch(out)

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.boxes import clip_boxes, xyxy_to_xywh
-from pipeline.schemas import BOXES
-from pipeline.tables import write_table
+from pipeline.tables.parquet import write_table
+from pipeline.tables.schemas import BOXES
 from pipeline.video_frames import VideoFrames
 
 PART = "boxes.parquet"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.annotations import person_boxes
-from pipeline.crowd import crowd_index, hardest
-from pipeline.error_kinds import KINDS, count_errors
-from pipeline.oks import oks_ap
-from pipeline.posetrack_ap import Curve, Matches, curves, match, score
-from pipeline.posetrack_pool import Pool, Protocol, VideoPair, pool
+from pipeline.metrics.crowd import crowd_index, hardest
+from pipeline.metrics.error_kinds import KINDS, count_errors
+from pipeline.metrics.oks import oks_ap
+from pipeline.metrics.posetrack_ap import Curve, Matches, curves, match, score
+from pipeline.metrics.posetrack_pool import Pool, Protocol, VideoPair, pool
+from pipeline.posetrack.annotations import person_boxes
 from pipeline.skeleton import GROUPS, JOINT_SLOTS, JOINTS
 
 DECIMALS = 4

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pipeline.data_set import read_data_set
 from pipeline.manifest import read_manifest
-from pipeline.numerics import LOCK, installed, python_minor, read_pins
-from pipeline.params import read_params
-from pipeline.receipts import hash_file
-from pipeline.scratch import Scratch, find_scratch
+from pipeline.orchestration.numerics import LOCK, installed, python_minor, read_pins
+from pipeline.orchestration.params import read_params
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.scratch import Scratch, find_scratch
 from pipeline.strict_json import read_json
 
 ENOUGH = 5e9

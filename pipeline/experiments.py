@@ -1,7 +1,10 @@
 """DVC experiments in temporary workspaces, one after the other, and the metrics they end in."""
 
+import configparser
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from pipeline.git_answers import ask_git
+from pipeline.orchestration.scratch import find_scratch
+
+_MADE = ("dvc.lock", "data/metrics", "data/ablations")
+"""What runs write into the workspace, and no run reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +37,78 @@ class Experiment:
         return f"{self.title}-{sha256(told).hexdigest()[:8]}"
 
 
-def run_experiment(experiment: Experiment) -> str:
+def run_experiment(experiment: Experiment, project: Path = Path()) -> str:
     """Run an experiment on top of HEAD, unless that was done before, and return its commit.
 
-    Stages whose results DVC's run-cache knows are restored from it.
+    Stages whose results DVC's run-cache knows are restored from it. An experiment contains the
+    workspace's changes to files that git tracks; after another change it is another experiment.
+
+    Args:
+        experiment: What is run.
+        project: Folder of the repository.
 
     Raises:
         ValueError: If the experiment fails; what DVC printed stands above.
     """
-    done = _commit_of(experiment)
+    name = experiment.name + _changes(project)
+    done = _commit_of(name, project)
     if done is not None:
         return done
     sets = [word for setting in experiment.settings for word in ("-S", setting)]
-    command = ["dvc", "exp", "run", "--temp", "--name", experiment.name, *sets]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *sets]
     # DVC's own lines go through: a training takes a minute.
-    code = subprocess.run([*command, *experiment.targets], check=False).returncode  # noqa: S603
-    commit = _commit_of(experiment)
+    words = [*command, *experiment.targets]
+    code = subprocess.run(words, cwd=project, check=False).returncode  # noqa: S603
+    commit = _commit_of(name, project)
     if code or commit is None:
         raise ValueError(
-            f"experiment {experiment.name}: expected `dvc exp run` to end well, it ended with code "
+            f"experiment {name}: expected `dvc exp run` to end well, it ended with code "
             f"{code}; see above, mend it and start again: what was done is kept"
         )
     return commit
 
 
-def read_metrics(commit: str, system: str) -> dict[str, Any]:
+def stand_on(commit: str, project: Path = Path()) -> Path:
+    """Return a clone at an experiment's commit, with the project's own DVC cache.
+
+    An experiment that starts there takes everything that it has in common with that one as it
+    stands in the commit's dvc.lock. Started from the project, it would have every stage before
+    the first difference looked up in the run-cache, at about a second each.
+
+    Args:
+        commit: Commit of an experiment of the project.
+        project: Folder of the repository.
+
+    Returns:
+        A folder in .dvc/tmp; the one of an earlier call, if it is whole.
+
+    Raises:
+        ValueError: If git fails, or ``project`` is no DVC repository.
+    """
+    scratch = find_scratch(project)
+    clone = scratch.project / ".dvc" / "tmp" / "grounds" / commit
+    if clone.is_dir():
+        return clone
+    begun = clone.with_suffix(".partial")
+    if begun.exists():
+        shutil.rmtree(begun)
+    begun.parent.mkdir(parents=True, exist_ok=True)
+    # Its objects are the project's: the commit is there without a ref of its own.
+    words = ("--quiet", "--shared", "--no-checkout", str(scratch.project), str(begun))
+    ask_git(project, "clone", *words)
+    ask_git(begun, "checkout", "--quiet", "--detach", commit)
+    cache = configparser.RawConfigParser()
+    cache["cache"] = {"dir": str(scratch.cache)}
+    with (begun / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
+        cache.write(file)
+    begun.rename(clone)
+    return clone
+
+
+def read_metrics(commit: str, system: str, project: Path = Path()) -> dict[str, Any]:
     """Return the content of data/metrics/<system>.json in an experiment's commit."""
-    metrics: dict[str, Any] = json.loads(_git("show", f"{commit}:data/metrics/{system}.json"))
+    text = ask_git(project, "show", f"{commit}:data/metrics/{system}.json")
+    metrics: dict[str, Any] = json.loads(text)
     return metrics
 
 
@@ -94,14 +148,15 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Sequence[tuple[str, A
     return found
 
 
-def _commit_of(experiment: Experiment) -> str | None:
+def _changes(project: Path) -> str:
+    """Return what tells workspaces on top of one commit apart; '' without a change."""
+    left_out = [f":(exclude){path}" for path in _MADE]
+    difference = ask_git(project, "diff", "--binary", "HEAD", "--", ".", *left_out)
+    return f"-{sha256(difference).hexdigest()[:8]}" if difference else ""
+
+
+def _commit_of(name: str, project: Path) -> str | None:
     """Return the commit of an experiment that was run on top of HEAD, if there is one."""
-    head = _git("rev-parse", "HEAD").strip()
-    ref = f"refs/exps/{head[:2]}/{head[2:]}/{experiment.name}"
-    listed = _git("for-each-ref", "--format=%(objectname)", ref).split()
-    return listed[0] if listed else None
-
-
-def _git(*words: str) -> str:
-    command = ["git", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    head = ask_git(project, "rev-parse", "HEAD").decode().strip()
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+    return ask_git(project, "for-each-ref", "--format=%(objectname)", ref).decode().strip() or None

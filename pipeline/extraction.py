@@ -1,29 +1,29 @@
 """The stages that run a frozen network over crops: one core, from crop units to cached units.
 
-Networks are in evaluation mode and compute in float32, without TF32; results are stored as
-float16. A batch never crosses a unit, so that the bytes of a unit do not depend on what else is
-computed, where, or by how many processes.
+A batch never crosses a unit, so that the bytes of a unit do not depend on what else is computed,
+where, or by how many processes. Planning needs no torch, which takes seconds to load: workers do.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from pipeline.build import build
-from pipeline.compute import Task
-from pipeline.engines import MakeTask, RunOptions
-from pipeline.prefetch import prefetch
-from pipeline.receipts import hash_file
-from pipeline.shards import write_array
-from pipeline.store import Store
+from pipeline.orchestration.compute import Task
+from pipeline.orchestration.engines import MakeTask, RunOptions
+from pipeline.orchestration.receipts import hash_file
+from pipeline.publishing.build import build
+from pipeline.store.reader import Store
 from pipeline.units import Unit, modules_digest, stage_pins, unit_key
-from pipeline.weights import read_weights
 
-BuildNetwork = Callable[[Mapping[str, Tensor], str, tuple[int, int]], nn.Module]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipeline.extraction_task import ExtractionTask
+
+BuildNetwork = Callable[[Mapping[str, "Tensor"], str, tuple[int, int]], "nn.Module"]
 """Builds, from weights, their name and (height, width) of the crops, a network that maps uint8
 crops ``(B, T, H, W, 3)`` to float32 rows ``(B, *row shape)``; picklable, for workers call it."""
 RowShape = Callable[[tuple[int, ...]], tuple[int, ...]]
@@ -50,66 +50,9 @@ class Extraction:
 
     def __call__(self) -> "ExtractionTask":
         """Make the task of a worker."""
+        from pipeline.extraction_task import ExtractionTask  # noqa: PLC0415  brings torch
+
         return ExtractionTask(self)
-
-
-class ExtractionTask:
-    """Computes units; keeps its networks from one unit to the next.
-
-    Args:
-        extraction: What to do.
-    """
-
-    def __init__(self, extraction: Extraction) -> None:
-        self._extraction = extraction
-        self._crops = Store(extraction.crops, "crops")
-        self._networks: dict[tuple[Path, tuple[int, int]], nn.Module] = {}
-
-    def __call__(self, name: str, folder: Path) -> None:
-        """Write the array of the unit ``name`` into ``folder``.
-
-        Raises:
-            ValueError: If a value is not finite in float16, or the weights do not fit.
-        """
-        write_array(
-            folder,
-            self._blocks(name),
-            rows=self._crops.rows(name),
-            row_shape=self._extraction.row_shapes[name],
-            dtype="float16",
-        )
-
-    def _network(self, name: str, crop_size: tuple[int, int]) -> nn.Module:
-        weights = self._extraction.weights[name]
-        if (weights, crop_size) not in self._networks:
-            network = self._extraction.build_network(read_weights(weights), str(weights), crop_size)
-            self._networks[weights, crop_size] = network.to(self._extraction.device)
-        return self._networks[weights, crop_size]
-
-    def _blocks(self, name: str) -> Iterator[np.ndarray]:
-        crop = self._crops.row_shape(name)
-        rows, step = self._crops.rows(name), self._extraction.clips_per_pass
-        parts = [np.arange(first, min(first + step, rows)) for first in range(0, rows, step)]
-        ring = [np.empty((step, *crop), np.uint8) for _ in range(2)]
-        network = self._network(name, (crop[1], crop[2]))
-
-        def load(part: np.ndarray, buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return part, self._crops.read(name, part, buffer[: len(part)])
-
-        for part, crops in prefetch(parts, load, ring):
-            result = self._run(network, crops)
-            if not bool(result.isfinite().all()):
-                raise ValueError(
-                    f"unit {name!r}, clips {part[0]}..{part[-1]}: expected finite numbers below "
-                    "65504, got others from the network; check its weights and its input"
-                )
-            yield result.numpy()
-
-    def _run(self, network: nn.Module, crops: np.ndarray) -> Tensor:
-        exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            rows: Tensor = network(torch.from_numpy(crops).to(self._extraction.device))
-            return rows.half().cpu()
 
 
 def plan_extraction(
@@ -198,7 +141,7 @@ def extract(
         The line that the stage ends with.
 
     Raises:
-        ValueError: As ``pipeline.build.build``.
+        ValueError: As ``pipeline.publishing.build.build``.
     """
     return _publish(extraction.stage, extraction, units, split, data, run)
 

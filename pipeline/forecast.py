@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.expected_clips import SplitCount
-from pipeline.shards import CRC_BYTES
+from pipeline.store.shards import CRC_BYTES
 
 SPLITS = {"train": "train", "val": "val", "val_gt": "val"}
 """Split of the data set behind every split of the stages. Detected boxes are taken to be as many

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.receipts import FILES
-from pipeline.receipts import NAME as RECEIPT
-from pipeline.run_folder import CHECKPOINT, FINISHED
-from pipeline.scratch import RESERVED, Scratch
+from pipeline.orchestration.receipts import FILES
+from pipeline.orchestration.receipts import NAME as RECEIPT
+from pipeline.orchestration.scratch import RESERVED, Scratch
+from pipeline.training.run_folder import CHECKPOINT, FINISHED
 
 DAY = 24 * 3600.0
 Kind = Literal["unit", "checkpoint", "leftover"]

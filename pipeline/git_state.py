@@ -1,9 +1,10 @@
 """What a killed ``dvc exp run`` leaves behind in git, and the commands that mend it."""
 
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.git_answers import ask_git
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def _branch_before(project: Path) -> str:
 
 def _git(project: Path, *words: str) -> str | None:
     """Return what git prints; nothing if it fails."""
-    command = ["git", *words]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() if done.returncode == 0 else None
+    try:
+        return ask_git(project, *words).decode().strip()
+    except ValueError:
+        return None

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pipeline.cache_training import BuildNetwork, CacheRun, train_from_caches
-from pipeline.caches import Caches
-from pipeline.engines import limit_threads
-from pipeline.history import History
-from pipeline.network_params import System
-from pipeline.params import read_section
-from pipeline.parent import DvcParent
-from pipeline.processes import join_processes, process_count, start_processes
-from pipeline.run_folder import mark_finished
-from pipeline.run_outs import publish_files
-from pipeline.run_time import Train
+from pipeline.caches.reader import Caches
+from pipeline.head_params.network import System
+from pipeline.orchestration.engines import limit_threads
+from pipeline.orchestration.params import read_section
+from pipeline.orchestration.parent import DvcParent
+from pipeline.orchestration.run_time import Train
 from pipeline.schedule import Training
-from pipeline.targets import Target
-from pipeline.training import BEST, Loss
+from pipeline.training.cache_training import BuildNetwork, CacheRun, train_from_caches
+from pipeline.training.history import History
+from pipeline.training.loop import BEST, Loss
+from pipeline.training.processes import join_processes, process_count, start_processes
+from pipeline.training.run_folder import mark_finished
+from pipeline.training.run_outs import publish_files
+from pipeline.training.targets import Target
 from pipeline.weights import read_weights, write_weights
 
 WEIGHTS = "weights.safetensors"

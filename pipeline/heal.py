@@ -13,7 +13,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.dvc_objects import (
+from pipeline.orchestration.scratch import Scratch
+from pipeline.orchestration.whole_file import write_file
+from pipeline.publishing.dvc_objects import (
     FOLDER,
     LockedStage,
     encode_files,
@@ -21,7 +23,6 @@ from pipeline.dvc_objects import (
     md5,
     object_path,
 )
-from pipeline.scratch import Scratch
 from pipeline.verify import (
     Hashes,
     OutReport,
@@ -32,7 +33,6 @@ from pipeline.verify import (
     paths_of,
     read_units,
 )
-from pipeline.whole_file import write_file
 
 _PROTECTED = 0o444
 """Mode that DVC gives its objects."""
@@ -116,7 +116,7 @@ def _drop(scratch: Scratch, stage: LockedStage, out: str) -> None:
 
 def _drop_units(scratch: Scratch, stage: LockedStage) -> None:
     """Remove the units of a stage whose files in scratch are not what their receipts say."""
-    name, listing, hashes = stage.name.partition("@")[0], listing_of(stage), Hashes()
+    name, listing, hashes = stage.name.partition("@")[0], listing_of(stage.outs), Hashes()
     for unit in read_units(scratch.project / listing).values() if listing else ():
         with scratch.lock(f"{name}-{unit.key}"):
             folder = scratch.unit_folder(name, unit.key)
@@ -199,10 +199,7 @@ def _compute(scratch: Scratch, stage: LockedStage) -> None:
             f"{stage.name}: what was damaged is gone, and cannot be made again as it was: "
             f"{json.dumps(others[0])[:200]}; run: dvc repro"
         )
-    words = [sys.executable, *stage.command[1:]]
-    done = subprocess.run(  # noqa: S603
-        words, cwd=scratch.project, capture_output=True, text=True, check=False
-    )
+    done = _python(scratch, *stage.command[1:])
     if done.returncode != 0:
         raise ValueError(f"{stage.name}: {' '.join((done.stderr or done.stdout).split())[-500:]}")
 
@@ -212,7 +209,12 @@ def _below(place: Path, file: str) -> Path:
 
 
 def _dvc(scratch: Scratch, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dvc", *words]
+    return _python(scratch, "-m", "dvc", *words)
+
+
+def _python(scratch: Scratch, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run this Python in the project's folder."""
+    command = [sys.executable, *words]
     return subprocess.run(  # noqa: S603
         command, cwd=scratch.project, capture_output=True, text=True, check=False
     )

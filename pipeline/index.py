@@ -9,20 +9,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from pipeline.annotations import Annotations, person_boxes
 from pipeline.images import probe_size
 from pipeline.layout import SPLITS
 from pipeline.manifest import FrameFile
-from pipeline.posetrack import read_annotations
-from pipeline.schemas import FRAMES, PEOPLE, VIDEOS
+from pipeline.posetrack.annotations import Annotations, person_boxes
+from pipeline.posetrack.reader import read_annotations
 from pipeline.skeleton import SLOTS
+from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 
 _CURE = "restore it and take the data set in again: python -m stages.use_preset"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The tables of a data set; see ``pipeline.schemas`` for their columns and order."""
+    """The tables of a data set; see ``pipeline.tables.schemas`` for their columns and order."""
 
     videos: pd.DataFrame
     frames: pd.DataFrame

@@ -10,25 +10,9 @@ from pipeline.skeleton import JOINTS, SLOTS
 
 Order = Literal["coco", "posetrack"]
 
-COCO_KEYPOINTS = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
+_EYES = {"head_bottom": "left_eye", "head_top": "right_eye"}
+"""What stands in COCO's order in the places of PoseTrack's ends of the head."""
+COCO_KEYPOINTS = tuple(_EYES.get(name, name) for name in SLOTS)
 """COCO's person keypoints in the order of its annotation files."""
 
 

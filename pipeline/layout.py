@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.posetrack17 import one
+from pipeline.posetrack.posetrack17 import one
 
 SPLITS = ("train", "val")
 PICTURES = (".jpg", ".jpeg", ".png")

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.annotations import refuse_bad_names
-from pipeline.whole_file import write_file
+from pipeline.orchestration.whole_file import write_file
+from pipeline.posetrack.annotations import refuse_bad_names
 
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
 _READERS = 4

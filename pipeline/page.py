@@ -1,4 +1,7 @@
-"""The report's page: sections of tables, charts and pictures in one HTML file without a network."""
+"""The report's page: sections of tables, charts and pictures in one HTML file without a network.
+
+The page itself forbids the browser to load anything (Content-Security-Policy).
+"""
 
 import base64
 from dataclasses import dataclass, field
@@ -28,15 +31,17 @@ class Grid:
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    note: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture with its caption; ``jpeg`` is base64 text."""
+    """A picture with its caption; ``jpeg`` is base64 text, sides are in pixels."""
 
     jpeg: str
     caption: str
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,14 @@ def picture_of(image: NDArray[np.uint8], caption: str) -> Picture:
     done, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), flag)
     if not done:
         raise ValueError(f"{caption}: expected an image to encode, got shape {image.shape}")
-    return Picture(base64.b64encode(data.tobytes()).decode("ascii"), caption)
+    height, width = image.shape[:2]
+    return Picture(base64.b64encode(data.tobytes()).decode("ascii"), caption, height, width)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a percentage as text, a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    """Return a percentage as text, a dash where there is none, and never a minus before zero."""
+    # Adding 0 turns the -0.0 that a small loss is rounded to into 0.0.
+    return "-" if value is None else f"{round(value, digits) + 0:.{digits}f}"
 
 
 def render_page(title: str, summary: str, sections: list[PageSection]) -> str:

@@ -1,12 +1,12 @@
 """Which committed code made a unit: its key, told again with the modules of older commits."""
 
 import io
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pipeline.git_answers import ask_git
 from pipeline.units import key_of, modules_digest
 
 PACKAGES = ("models", "pipeline", "stages")
@@ -24,11 +24,11 @@ def past_digests(module: str, project: Path) -> Iterator[str]:
     Raises:
         ValueError: If git cannot be asked.
     """
-    commits = _git(project, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", *PACKAGES)
+    commits = ask_git(project, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", *PACKAGES)
     seen: set[str] = set()
     for commit in commits.decode().split():
         with tempfile.TemporaryDirectory() as folder:
-            with tarfile.open(fileobj=io.BytesIO(_git(project, "archive", commit))) as archive:
+            with tarfile.open(fileobj=io.BytesIO(ask_git(project, "archive", commit))) as archive:
                 members = [m for m in archive if m.name.partition("/")[0] in PACKAGES]
                 archive.extractall(folder, members, filter="data")
             try:
@@ -60,11 +60,3 @@ def same_but_code(
         if len(found) == len(keys):
             break
     return found
-
-
-def _git(project: Path, *words: str) -> bytes:
-    done = subprocess.run(["git", *words], cwd=project, capture_output=True, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
-        reason = " ".join(done.stderr.decode(errors="replace").split())
-        raise ValueError(f"{project}: git {words[0]}: {reason}; run in a clone with its history")
-    return done.stdout

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.annotations import Annotations, People, Regions
-from pipeline.posetrack_predictions import Poses, prediction_document
+from pipeline.orchestration.whole_file import write_file
+from pipeline.posetrack.annotations import Annotations, People, Regions
+from pipeline.prediction.posetrack_predictions import Poses, prediction_document
 from pipeline.skeleton import JOINTS, LIMBS, SLOTS
-from pipeline.whole_file import write_file
 
 Document = dict[str, Any]
 

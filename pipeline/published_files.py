@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from pipeline.receipts import hash_file
+from pipeline.orchestration.receipts import hash_file
 from pipeline.units import ROOT
 from pipeline.weights import read_weights
 

@@ -5,13 +5,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.compute import Job
-from pipeline.engines import run_jobs
-from pipeline.progress import progress
-from pipeline.receipts import FILES, check, write_receipt
-from pipeline.rehearsal import Plan
-from pipeline.restore import restore_units
-from pipeline.scratch import Scratch
+from pipeline.orchestration.compute import Job
+from pipeline.orchestration.engines import run_jobs
+from pipeline.orchestration.progress import progress
+from pipeline.orchestration.receipts import FILES, check, write_receipt
+from pipeline.orchestration.scratch import Scratch
+from pipeline.publishing.rehearsal import Plan
+from pipeline.publishing.restore import restore_units
 from pipeline.units import Unit
 
 

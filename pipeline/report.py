@@ -68,7 +68,7 @@ def gain_section(gains: Mapping[tuple[str, str, str], Gain | None]) -> PageSecti
         gains: By (split, system, baseline); None where no interval exists.
     """
     rows = [
-        Row((split, system, baseline, *_gain_cells(gain)))
+        Row((split, system, baseline, *gain_cells(gain)))
         for (split, system, baseline), gain in gains.items()
     ]
     grid = Grid(("split", "system", "over", "gain", "from", "to"), tuple(rows))
@@ -131,7 +131,7 @@ def error_section(errors: pd.DataFrame) -> PageSection:
 
 def provenance_section(provenance: Mapping[str, Mapping[str, Any]]) -> PageSection:
     """Return what made the numbers: a row per fact, a column per system."""
-    flat = {system: _flat(values) for system, values in provenance.items()}
+    flat = {system: flatten_facts(values) for system, values in provenance.items()}
     facts = list(dict.fromkeys(fact for values in flat.values() for fact in values))
     rows = [
         Row((fact, *(values.get(fact, "-") for values in flat.values())))
@@ -140,57 +140,6 @@ def provenance_section(provenance: Mapping[str, Mapping[str, Any]]) -> PageSecti
     ]
     grid = Grid(("fact", *flat), tuple(rows))
     return PageSection("provenance", "What made these numbers", tables=(grid,))
-
-
-def _result_grid(metrics: Metrics, split: str, quoted: Sequence[Row]) -> Grid:
-    rows = [
-        Row(
-            (system, *(percent(values[split]["groups"][column]) for column in COLUMNS)),
-            _kind(system),
-        )
-        for system, values in metrics.items()
-    ]
-    frames = next(iter(metrics.values()))[split]["n_frames_used"]
-    columns = (f"{split}: {SPLITS[split]}, {frames} frames", *COLUMNS)
-    return Grid(columns, (*rows, *quoted))
-
-
-def _oks_grid(metrics: Metrics) -> Grid:
-    names = ("AP", "AP50", "AP75", "AR")
-    rows = []
-    for system, values in metrics.items():
-        found = [values[split]["oks"] or {} for split in ("val", "val_gt")]
-        cells = [percent(oks.get(name)) for oks in found for name in names]
-        rows.append(Row((system, *cells), _kind(system)))
-    columns = [f"{split} {name}" for split in ("val", "val_gt") for name in names]
-    return Grid(("system", *columns), tuple(rows))
-
-
-def _gain_cells(gain: Gain | None) -> tuple[str, str, str]:
-    if gain is None:
-        return ("-", "-", "-")
-    return (f"{gain.mean:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}")
-
-
-def _kind(system: str) -> str:
-    return "ours" if system in OURS else ""
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = _short(value)
-    return flat
-
-
-def _short(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    # A digest is recognised by its first characters; the metric files hold all of it.
-    is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
-    return text[:12] if is_digest else text
 
 
 def timing_section(timings: Sequence[StageTiming]) -> PageSection:
@@ -209,3 +158,56 @@ def timing_section(timings: Sequence[StageTiming]) -> PageSection:
     )
     columns = ("stage", "units computed", "seconds in all", "longest unit", "MB")
     return PageSection("timings", "Units computed here", tables=(Grid(columns, rows),))
+
+
+def flatten_facts(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values as one text each, by their dotted names; digests are shortened."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten_facts(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = _short(value)
+    return flat
+
+
+def gain_cells(gain: Gain | None) -> tuple[str, str, str]:
+    """Return the mean and the interval of a gain as the cells of a row."""
+    if gain is None:
+        return ("-", "-", "-")
+    return (f"{gain.mean:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}")
+
+
+def _result_grid(metrics: Metrics, split: str, quoted: Sequence[Row]) -> Grid:
+    rows = [
+        Row(
+            (system, *(percent(values[split]["groups"][column]) for column in COLUMNS)),
+            _kind(system),
+        )
+        for system, values in metrics.items()
+    ]
+    frames = next(iter(metrics.values()))[split]["n_frames_used"]
+    title = f"{split}: {SPLITS[split]}, {frames} frames"
+    return Grid(("system", *COLUMNS), (*rows, *quoted), title)
+
+
+def _oks_grid(metrics: Metrics) -> Grid:
+    names = ("AP", "AP50", "AP75", "AR")
+    rows = []
+    for system, values in metrics.items():
+        found = [values[split]["oks"] or {} for split in ("val", "val_gt")]
+        cells = [percent(oks.get(name)) for oks in found for name in names]
+        rows.append(Row((system, *cells), _kind(system)))
+    columns = [f"{split} {name}" for split in ("val", "val_gt") for name in names]
+    return Grid(("system", *columns), tuple(rows))
+
+
+def _kind(system: str) -> str:
+    return "ours" if system in OURS else ""
+
+
+def _short(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    # A digest is recognised by its first characters; the metric files hold all of it.
+    is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return text[:12] if is_digest else text

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.oks import oks_ap
-from pipeline.posetrack_ap import match, score
-from pipeline.posetrack_pool import Protocol, pool, read_pairs
+from pipeline.metrics.oks import oks_ap
+from pipeline.metrics.posetrack_ap import match, score
+from pipeline.metrics.posetrack_pool import Protocol, pool, read_pairs
 
 
 def score_folders(
@@ -20,8 +20,8 @@ def score_folders(
         oks: Whether to compute OKS AP too.
 
     Returns:
-        The keys of ``pipeline.posetrack_ap.score`` and ``oks``: AP, AP50, AP75 and AR in percent,
-        or None where it is not asked for or the ground truth has no person boxes.
+        The keys of ``pipeline.metrics.posetrack_ap.score`` and ``oks``: AP, AP50, AP75 and AR in
+        percent, or None where it is not asked for or the ground truth has no person boxes.
 
     Raises:
         ValueError: If a file is missing or malformed, or frames do not agree.

@@ -4,14 +4,19 @@ A person is measured by the share of their joints that PoseTrack AP counts as fo
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.drawing import draw_caption, draw_pose
-from pipeline.posetrack_ap import Matches
+from pipeline.metrics.posetrack_ap import Matches
+from pipeline.metrics.posetrack_pool import Pool
 
+Kind = Literal["improved", "worsened", "worst"]
+ReadImage = Callable[[str, int], NDArray[np.uint8]]
+"""Gives the picture ``(H, W, 3)`` of a video and an entry of its file."""
 LEAST_JOINTS = 8
 """People with fewer labelled joints say little."""
 HEIGHT = 200
@@ -34,7 +39,7 @@ def found_share(matches: Matches) -> NDArray[np.float64]:
     return np.where(labelled > 0, found / np.maximum(labelled, 1), np.nan)
 
 
-def most_changed(head: Matches, baseline: Matches, count: int) -> dict[str, NDArray[np.int64]]:
+def most_changed(head: Matches, baseline: Matches, count: int) -> dict[Kind, NDArray[np.int64]]:
     """Choose people: those a head improved most, made worse most, and finds least of.
 
     Args:
@@ -55,17 +60,23 @@ def most_changed(head: Matches, baseline: Matches, count: int) -> dict[str, NDAr
     return {"improved": improved, "worsened": worsened, "worst": worst}
 
 
+def describe_person(pool: Pool, person: int) -> str:
+    """Return where a ground-truth person is: the video and the entry of its file."""
+    frame = int(pool.truth.frame[person])
+    return f"{pool.names[pool.video[frame]]}, frame {pool.entry[frame]}"
+
+
 def side_by_side(
     systems: dict[str, Matches],
     person: int,
-    read_image: Callable[[str, int], NDArray[np.uint8]],
+    read_image: ReadImage,
 ) -> NDArray[np.uint8]:
     """Return one person in a row of pictures: the labels, then every system's joints.
 
     Args:
         systems: Matches by name, on the same ground truth.
         person: Row of the ground-truth person.
-        read_image: Gives the picture ``(H, W, 3)`` of a video and an entry of its file.
+        read_image: Gives the frames.
 
     Returns:
         Picture ``(HEIGHT, W, 3)``, RGB.

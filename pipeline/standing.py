@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.attempts import Attempts
-from pipeline.begun import Begun, read_begun
 from pipeline.dag import DagStage
-from pipeline.dvc_objects import read_lock
-from pipeline.entry_log import read_entries
-from pipeline.receipts import read_receipt
-from pipeline.run_folder import FINISHED, TIMINGS
-from pipeline.scratch import RESERVED, Scratch
-from pipeline.verify import UNITS, read_units
+from pipeline.orchestration.attempts import Attempts
+from pipeline.orchestration.entry_log import read_entries
+from pipeline.orchestration.receipts import read_receipt
+from pipeline.orchestration.scratch import RESERVED, Scratch
+from pipeline.publishing.begun import Begun, read_begun
+from pipeline.publishing.dvc_objects import read_lock
+from pipeline.training.run_folder import FINISHED, TIMINGS
+from pipeline.verify import listing_of, read_units
 
 State = Literal["done", "open", "failed"]
 
@@ -76,7 +76,7 @@ def _stand(
     errors: Mapping[str, str],
 ) -> Standing:
     project = scratch.project
-    listing = next((out for out in stage.outs if out.startswith(f"{UNITS}/")), None)
+    listing = listing_of(stage.outs)
     listed = {u.name: u.key for u in read_units(project / listing).values()} if listing else {}
     last = next((begun[out] for out in stage.outs if out in begun), None)
     wanted = last.units if last is not None else listed

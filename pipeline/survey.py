@@ -15,8 +15,8 @@ from pipeline.images import decode_picture, locate
 from pipeline.index import Index, folders_of, index_video
 from pipeline.layout import SPLITS, find_frames
 from pipeline.manifest import FrameFile
-from pipeline.posetrack import read_annotations
-from pipeline.progress import progress
+from pipeline.orchestration.progress import progress
+from pipeline.posetrack.reader import read_annotations
 from pipeline.provenance import label_version
 from pipeline.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 

@@ -4,14 +4,9 @@ from pathlib import Path
 
 from pipeline.coco_video import one_video_each
 from pipeline.layout import Source
+from pipeline.posetrack.annotations import Form
+from pipeline.releases import refuse_other_release
 from pipeline.strict_json import read_json
-
-_OFFICIAL = {
-    "posetrack17": "`annolist`, poseval's 2017 form",
-    "posetrack18": "`images` without `has_labeled_person`, the form of 2018",
-    "posetrack21": "`images` with `has_labeled_person`, the form of 2021",
-}
-"""What tells the official annotation files of each release."""
 
 
 def gather_annotations(source: Source, folder: Path) -> list[Path]:
@@ -45,30 +40,21 @@ def gather_annotations(source: Source, folder: Path) -> list[Path]:
     return written
 
 
-def refuse_other_release(data_set: str, folder: Path) -> None:
-    """Check that the validation files are the official ones of a release.
-
-    Numbers are compared with the papers' only on official labels. Conversions may feed the split
-    ``train``.
+def refuse_conversions(data_set: str, folder: Path) -> None:
+    """Check that the validation files are the official ones of the release, if it is one.
 
     Args:
-        data_set: Name of the data set; any that is no release of PoseTrack passes.
+        data_set: Name of the data set.
         folder: Folder with ``val/*.json``, from ``gather_annotations``.
 
     Raises:
-        ValueError: If a file has another form.
+        ValueError: As ``refuse_other_release`` does.
     """
-    if data_set not in _OFFICIAL:
-        return
     for file in sorted((folder / "val").glob("*.json")):
-        if (form := _form(file)) != data_set:
-            raise ValueError(
-                f"{file.name}: expected validation labels of {data_set}, {_OFFICIAL[data_set]}, "
-                f"got those of {form}; give the official files: conversions may feed train alone"
-            )
+        refuse_other_release(data_set, Path(file.name), _form(file))
 
 
-def _form(file: Path) -> str:
+def _form(file: Path) -> Form:
     values = read_json(file)
     if "annolist" in values:
         return "posetrack17"

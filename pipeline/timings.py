@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.entry_log import read_entries
+from pipeline.orchestration.entry_log import read_entries
 
 
 @dataclass(frozen=True, slots=True)

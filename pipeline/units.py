@@ -8,40 +8,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.closure import import_closure, third_party
-from pipeline.numerics import pins_of
+from pipeline.orchestration.closure import import_closure, third_party
+from pipeline.orchestration.numerics import pins_of
 
 ROOT = Path(__file__).resolve().parents[1]
 """Folder of the code: in ``dvc exp run --temp`` that of the temporary copy."""
 
 ORCHESTRATION = frozenset(
     {
-        "pipeline/attempts.py",
-        "pipeline/begun.py",
-        "pipeline/build.py",
-        "pipeline/closure.py",
-        "pipeline/compute.py",
-        "pipeline/dvc_objects.py",
-        "pipeline/engines.py",
-        "pipeline/entry_log.py",
-        "pipeline/failures.py",
-        "pipeline/numerics.py",
-        "pipeline/params.py",
-        "pipeline/parent.py",
+        "pipeline/orchestration",
         "pipeline/prefetch.py",
-        "pipeline/progress.py",
-        "pipeline/publish.py",
-        "pipeline/ray_engine.py",
-        "pipeline/receipts.py",
-        "pipeline/rehearsal.py",
-        "pipeline/restore.py",
-        "pipeline/run_time.py",
-        "pipeline/scratch.py",
+        "pipeline/publishing",
         "pipeline/units.py",
-        "pipeline/whole_file.py",
     }
 )
-"""Modules that decide when, where and how often a unit is computed, never one of its bytes.
+"""Modules and folders that decide when, where and how often a unit is computed, never one byte.
 
 They, and what only they import, are no part of a key. A test holds them to importing no numeric
 library.

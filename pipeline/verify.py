@@ -7,15 +7,15 @@ therefore a write into all, and DVC does not look: it believes a write-protected
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.dvc_objects import FOLDER, LockedStage, files_of, object_path
-from pipeline.receipts import FILES, FileRecord, Receipt, read_receipt
-from pipeline.scratch import Scratch
-from pipeline.store import DIGESTS, Store
+from pipeline.orchestration.receipts import FILES, FileRecord, Receipt, read_receipt
+from pipeline.orchestration.scratch import Scratch
+from pipeline.publishing.dvc_objects import FOLDER, LockedStage, files_of, object_path
+from pipeline.store.reader import DIGESTS, Store
 
 State = Literal["whole", "damaged", "absent", "not committed"]
 UNITS = "data/units"
@@ -93,14 +93,14 @@ def read_units(listing: Path) -> dict[str, ListedUnit]:
         return {}
 
 
-def listing_of(stage: LockedStage) -> str | None:
-    """Return the out of a stage that lists the units of its other out."""
-    return next((out for out in stage.outs if out.startswith(f"{UNITS}/")), None)
+def listing_of(outs: Iterable[str]) -> str | None:
+    """Return that of a stage's outs which lists the units of another one."""
+    return next((out for out in outs if out.startswith(f"{UNITS}/")), None)
 
 
 def _out_of_units(stage: LockedStage) -> str | None:
     """Return the out of a stage that its units were put together to: its folder, if it has one."""
-    others = sorted(out for out in stage.outs if out != listing_of(stage))
+    others = sorted(out for out in stage.outs if out != listing_of(stage.outs))
     folders = [out for out in others if stage.outs[out].endswith(FOLDER)]
     return next(iter(folders or others), None)
 
@@ -111,7 +111,7 @@ def is_newer(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> bool:
     Its list of units then has other bytes and is no link to what DVC keeps. A list that was written
     into, however, still is that link.
     """
-    listing = listing_of(stage)
+    listing = listing_of(stage.outs)
     if listing is None or not (scratch.project / listing).is_file():
         return False
     path = scratch.project / listing
@@ -131,7 +131,7 @@ def check_stage(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> list[Ou
     Returns:
         A report for each of its outs.
     """
-    listing = listing_of(stage)
+    listing = listing_of(stage.outs)
     units = read_units(scratch.project / listing) if listing else {}
     newer = is_newer(scratch, stage, hashes)
     owner = _out_of_units(stage)

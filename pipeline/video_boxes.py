@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.detection_file import read_boxes
 from pipeline.detections import Detector, Row, detected_rows
 from pipeline.frame_windows import FrameWindow
-from pipeline.schemas import FRAMES, VIDEOS
 from pipeline.strict_json import read_json
+from pipeline.tables.schemas import FRAMES, VIDEOS
 
 FindBoxes = Callable[[FrameWindow], list[Row]]
 """Returns the boxes of a window's key frames, rows of ``schemas.BOXES``."""

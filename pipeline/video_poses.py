@@ -20,28 +20,21 @@ from pipeline.detections import box_table
 from pipeline.frame_windows import FrameWindow
 from pipeline.heatmap import unmirror_heatmaps
 from pipeline.images import crop
-from pipeline.prediction import Reading, VideoClips, poses_of
-from pipeline.schemas import PEOPLE
-from pipeline.tables import write_table
+from pipeline.prediction.task import Reading, VideoClips, poses_of
+from pipeline.prediction.units import PREDICTIONS
+from pipeline.tables.parquet import write_table
+from pipeline.tables.schemas import PEOPLE
 from pipeline.video_boxes import VIDEO, FindBoxes
 
 Head = Callable[[Mapping[str, Tensor]], Tensor]
 """Maps a batch of caches by kind to heatmaps ``(B, K, h, w)``."""
 
 POSES = pa.schema(
-    {
-        "frame": pa.int32(),  # from 0 on
-        "seconds": pa.float64(),  # when the frame is shown
-        "row": pa.int32(),  # person within the frame, highest box score first
-        "track_id": pa.int32(),  # -1 without tracking
-        "box_x": pa.float64(),
-        "box_y": pa.float64(),
-        "box_w": pa.float64(),
-        "box_h": pa.float64(),
-        "box_score": pa.float64(),
-        "keypoints": pa.list_(pa.float64()),  # 15 xy in pixels of the frame
-        "scores": pa.list_(pa.float64()),  # 15
-    }
+    [
+        PREDICTIONS.field("frame"),
+        pa.field("seconds", pa.float64()),  # when the frame is shown
+        *(PREDICTIONS.field(name) for name in PREDICTIONS.names if name not in {"video", "frame"}),
+    ]
 )
 """predictions.parquet of a video, sorted by frame and row."""
 

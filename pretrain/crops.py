@@ -19,7 +19,7 @@ from pipeline.affine import crop_matrix, mirror, transform
 from pipeline.augment import Augment, augmented_region, draw
 from pipeline.boxes import crop_region
 from pipeline.heatmap import STRIDE, encode
-from pipeline.params import Section
+from pipeline.orchestration.params import Section
 from pipeline.skeleton import FLIP
 from pretrain.scenes import Scenes
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.detector import PERSON, build_detector
 from pipeline.boxes import xywh_to_xyxy
-from pipeline.params import Section, read_section
+from pipeline.orchestration.params import Section, read_section
 from pipeline.weights import write_weights
 from pretrain.crops import passes
 from pretrain.fitting import Fitting, fit

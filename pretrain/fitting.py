@@ -15,7 +15,7 @@ import typer
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.params import Section
+from pipeline.orchestration.params import Section
 from pipeline.weights import write_weights
 
 Count = Annotated[int, Field(ge=1)]

@@ -15,8 +15,8 @@ from torch import Tensor
 from pipeline.affine import inverse, transform
 from pipeline.boxes import iou, xyxy_to_xywh
 from pipeline.heatmap import decode
-from pipeline.posetrack_ap import match, score
-from pipeline.posetrack_pool import Pool, Side
+from pipeline.metrics.posetrack_ap import match, score
+from pipeline.metrics.posetrack_pool import Pool, Side
 from pretrain.crops import Crops, plain_matrix, to_images, warp
 from pretrain.pairs import Pairs
 from pretrain.scenes import Scenes

@@ -21,7 +21,7 @@ from models.hrnet import build_hrnet
 from models.raft import build_raft
 from models.vit import build_vit
 from models.weights import load_weights
-from pipeline.params import read_section
+from pipeline.orchestration.params import read_section
 from pipeline.skeleton import JOINTS
 from pipeline.synthetic.dataset import SEED_RANGES
 from pipeline.weights import read_weights, write_weights

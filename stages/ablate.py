@@ -7,10 +7,18 @@ from typing import Annotated
 import typer
 
 from pipeline.ablation_results import TableResult, as_json, as_markdown
-from pipeline.ablations import SWEEPS, TABLES, AblationRow, AblationTable
-from pipeline.experiments import Experiment, read_metrics, run_experiment, settings_of
-from pipeline.failures import one_line
-from pipeline.whole_file import write_file
+from pipeline.ablations import SWEEPS, TABLES, AblationRow
+from pipeline.experiments import (
+    Experiment,
+    read_metrics,
+    run_experiment,
+    settings_of,
+    stand_on,
+)
+from pipeline.head_params.systems import SystemName
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.whole_file import write_file
+from pipeline.presets import find_preset
 
 app = typer.Typer(add_completion=False)
 SEED = {
@@ -33,28 +41,32 @@ def main(
     known = TABLES | SWEEPS
     if table not in known:
         raise ValueError(f"{table}: expected one of {sorted(known)}")
-    file = Path("presets") / f"{preset}.yaml"
-    if not file.is_file():
-        names = sorted(path.stem for path in Path("presets").glob("*.yaml"))
-        raise ValueError(f"{preset}: expected a preset, one of {names}")
-    shared = settings_of(params, file)
+    rows, system = known[table].rows, known[table].system
+    shared = settings_of(params, find_preset(preset))
+    first = Experiment(
+        f"full-{system}",
+        (*shared, *rows[0].settings, f"{SEED[system]}=0"),
+        (f"evaluate@{system}",),
+    )
+    ground = stand_on(run_experiment(first))
     result = TableResult(table, preset)
-    for row in known[table].rows:
-        scores = [_score(known[table], row, shared, seed, table) for seed in range(seeds)]
+    for row in rows:
+        scores = [_score(row, row.system or system, seed, table, ground) for seed in range(seeds)]
         result = result.with_row(row, scores)
         _write(result, out)
         typer.echo(as_markdown(result))
     typer.echo(f"ablate: wrote {out / table}.json and .md")
 
 
-def _score(
-    table: AblationTable, row: AblationRow, shared: tuple[str, ...], seed: int, title: str
-) -> float:
-    """Return the mean AP of a row with a seed, percent."""
-    system = row.system or table.system
-    settings = (*shared, *row.settings, f"{SEED[system]}={seed}")
-    commit = run_experiment(Experiment(title, settings, (f"evaluate@{system}",)))
-    return float(read_metrics(commit, system)["val_gt"]["ap_total"])
+def _score(row: AblationRow, system: SystemName, seed: int, table: str, ground: Path) -> float:
+    """Return the mean AP of a row with a seed, percent.
+
+    The experiment starts from the full method with seed 0: what it shares with that is not even
+    looked up again.
+    """
+    settings = (*row.settings, f"{SEED[system]}={seed}")
+    commit = run_experiment(Experiment(table, settings, (f"evaluate@{system}",)), ground)
+    return float(read_metrics(commit, system, ground)["val_gt"]["ap_total"])
 
 
 def _write(result: TableResult, out: Path) -> None:

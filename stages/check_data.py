@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.failures import leave, one_line
 from pipeline.layout import find_source
 from pipeline.manifest import write_entries
+from pipeline.orchestration.failures import leave, one_line
 from pipeline.survey import Survey, survey
 from pipeline.taking_in import gather_annotations
 

@@ -23,13 +23,14 @@ from pipeline.data_set import read_data_set
 from pipeline.detect_units import STAGE, detect, plan_units
 from pipeline.detection_file import read_boxes
 from pipeline.detections import Detector, DetectTask, ground_truth_boxes
-from pipeline.failures import one_line
-from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.publish import write_listing
-from pipeline.receipts import hash_file
-from pipeline.run_time import read_extract
-from pipeline.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
-from pipeline.tables import read_table, write_table
+from pipeline.devices import device_type
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.run_time import read_extract
+from pipeline.publishing.publish import write_listing
+from pipeline.tables.parquet import read_table, write_table
+from pipeline.tables.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
 from pipeline.video_frames import VideoFrames, videos_of_split
 
 app = typer.Typer(add_completion=False)
@@ -131,7 +132,7 @@ def _run_detector(section: Detect, data: Path, params: Path, part: str) -> str:
         videos, frames, "val", Path(read_data_set(params).root)
     ):
         places[video], positions[video] = place, list(key_positions(rows, key_frames))
-    device = "cpu" if section.kind == "hog" else _pick_device(engine.device)
+    device = "cpu" if section.kind == "hog" else device_type(engine.device)
     units = plan_units(
         places,
         positions,
@@ -161,12 +162,6 @@ def _weights_digests(section: Detect) -> dict[str, str]:
 
 
 # Imports below stand where they are used: they take seconds, and annotated boxes need none of them.
-
-
-def _pick_device(kind: Literal["auto", "cpu", "cuda"]) -> str:
-    from pipeline.devices import pick_device  # noqa: PLC0415
-
-    return pick_device(kind).type
 
 
 def _load_detector(section: Detect, device: str) -> Detector:

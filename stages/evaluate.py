@@ -16,18 +16,19 @@ import pyarrow as pa
 import typer
 from pydantic import Field
 
-from pipeline.box_recall import box_recall
 from pipeline.data_set import DataSet, read_data_set
 from pipeline.evaluation import SplitResult, evaluate_split
-from pipeline.failures import one_line
-from pipeline.params import Section, read_params, read_section
-from pipeline.posetrack import read_annotations, read_predictions
-from pipeline.posetrack_pool import VideoPair
+from pipeline.metrics.box_recall import box_recall
+from pipeline.metrics.posetrack_pool import VideoPair
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import Section, read_params, read_section
+from pipeline.orchestration.whole_file import write_file
+from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.provenance import label_version, lookup, weight_digests
-from pipeline.schemas import BOXES, PEOPLE, VIDEOS
+from pipeline.releases import refuse_other_release
 from pipeline.skeleton import GROUPS
-from pipeline.tables import read_table, write_table
-from pipeline.whole_file import write_file
+from pipeline.tables.parquet import read_table, write_table
+from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")
@@ -126,18 +127,13 @@ def main(
 
 def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> SplitResult:
     videos = read_table(DATA / "index" / "videos.parquet", VIDEOS)
+    videos = videos[videos["split"] == "val"]
     predictions = DATA / "predictions" / system / split
-    pairs = [
-        VideoPair(
-            video,
-            read_annotations(Path(data.annotations) / annotation),
-            read_predictions(predictions / f"{video}.json"),
-        )
-        for video, annotation, part in zip(
-            videos["video"], videos["annotation"], videos["split"], strict=True
-        )
-        if part == "val"
-    ]
+    pairs = []
+    for video, annotation in zip(videos["video"], videos["annotation"], strict=True):
+        truth = read_annotations(Path(data.annotations) / annotation)
+        refuse_other_release(data.name, truth.path, truth.form)
+        pairs.append(VideoPair(video, truth, read_predictions(predictions / f"{video}.json")))
     return evaluate_split(
         pairs,
         section.protocol,

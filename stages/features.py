@@ -13,12 +13,12 @@ import typer
 from pydantic import Field
 
 from pipeline.backbones import read_backbones
-from pipeline.devices import pick_device
+from pipeline.devices import device_type
 from pipeline.extraction import extract, plan_extraction, plan_units, publish_empty
-from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
-from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
+from pipeline.orchestration.run_time import read_extract
 from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)
@@ -67,7 +67,7 @@ def main(
         ),
         row_shape=partial(_row_shape, channels=feature_channels(backbones.variant)),
         batch=section.batch,
-        device=pick_device(engine.device).type,
+        device=device_type(engine.device),
     )
     planned = plan_units(extraction, section.key_params(), section.batch)
     typer.echo(extract(extraction, planned, split, data, run))

@@ -5,20 +5,23 @@ Writes: float16 ``(T - 1, 2, H / 4, W / 4)`` per clip, (dx, dy) in heatmap cells
 Params: ``flow``.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import Field
 
-from models.clip_flow import build_clip_flow
-from pipeline.devices import pick_device
+from pipeline.devices import device_type
 from pipeline.extraction import extract, plan_extraction, plan_units
-from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
-from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
+from pipeline.orchestration.run_time import read_extract
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 app = typer.Typer(add_completion=False)
 STAGE = "flow"
@@ -42,6 +45,20 @@ def _row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
     return frames - 1, 2, height // STRIDE, width // STRIDE
 
 
+def _build_network(
+    weights: Mapping[str, "Tensor"],
+    source: str,
+    crop_size: tuple[int, int],
+    *,
+    variant: str,
+    updates: int,
+) -> "nn.Module":
+    """See ``models.clip_flow.build_clip_flow``."""
+    from models.clip_flow import build_clip_flow  # noqa: PLC0415  brings torch; plans need none
+
+    return build_clip_flow(weights, source, crop_size, variant=variant, updates=updates)
+
+
 @app.command()
 @one_line
 def main(
@@ -58,13 +75,13 @@ def main(
         crops=data / "crops" / "hrnet" / split,
         weights_of=lambda _: Path(section.weights),
         build_network=partial(
-            build_clip_flow,
+            _build_network,
             variant=section.variant,
             updates=section.updates,
         ),
         row_shape=_row_shape,
         batch=section.batch,
-        device=pick_device(engine.device).type,
+        device=device_type(engine.device),
     )
     planned = plan_units(extraction, section.key_params(), section.batch)
     typer.echo(extract(extraction, planned, split, data, run))

@@ -13,9 +13,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.failures import one_line
 from pipeline.garbage import DAY, Removable, find_removable, remove
-from pipeline.scratch import find_scratch
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.scratch import find_scratch
 
 app = typer.Typer(add_completion=False)
 

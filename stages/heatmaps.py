@@ -7,22 +7,25 @@ Params: ``heatmaps``.
 With folds, the heatmaps of a train video come from the backbone that has not seen it.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import Field
 
-from models.clip_maps import build_clip_maps
 from pipeline.backbones import read_backbones
-from pipeline.devices import pick_device
+from pipeline.devices import device_type
 from pipeline.extraction import extract, plan_extraction, plan_units
-from pipeline.failures import one_line
 from pipeline.heatmap import STRIDE
-from pipeline.params import Section, read_section
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import Section, read_section
+from pipeline.orchestration.run_time import read_extract
 from pipeline.skeleton import JOINTS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 app = typer.Typer(add_completion=False)
 STAGE = "heatmaps"
@@ -38,6 +41,23 @@ class Heatmaps(Section):
 def _row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
     frames, height, width = crop[:3]
     return frames, len(JOINTS), height // STRIDE, width // STRIDE
+
+
+def _build_network(
+    weights: Mapping[str, "Tensor"],
+    source: str,
+    crop_size: tuple[int, int],
+    *,
+    variant: str,
+    joints: int,
+    features: bool,
+) -> "nn.Module":
+    """See ``models.clip_maps.build_clip_maps``."""
+    from models.clip_maps import build_clip_maps  # noqa: PLC0415  brings torch; plans need none
+
+    return build_clip_maps(
+        weights, source, crop_size, variant=variant, joints=joints, features=features
+    )
 
 
 @app.command()
@@ -57,11 +77,11 @@ def main(
         crops=data / "crops" / "hrnet" / split,
         weights_of=partial(backbones.weights, split),
         build_network=partial(
-            build_clip_maps, variant=backbones.variant, joints=len(JOINTS), features=False
+            _build_network, variant=backbones.variant, joints=len(JOINTS), features=False
         ),
         row_shape=_row_shape,
         batch=section.batch,
-        device=pick_device(engine.device).type,
+        device=device_type(engine.device),
     )
     planned = plan_units(extraction, section.key_params(), section.batch)
     typer.echo(extract(extraction, planned, split, data, run))

@@ -21,14 +21,14 @@ from models.published.catalogue import Published, find_published, fit, published
 from models.published.hrnet import COCO_FILES, place_rows
 from models.published.rules import Converted
 from pipeline.detector_folder import copy_detector
-from pipeline.failures import one_line
 from pipeline.joint_orders import Order, head_rows
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.whole_file import write_file
 from pipeline.published_files import read_published, refuse_other_file, weight_files
-from pipeline.receipts import hash_file
 from pipeline.skeleton import JOINTS
 from pipeline.tracking import track
 from pipeline.weights import REINITIALISED_ROWS, write_weights
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 TAKEN = ("synthetic", "heads", "none")

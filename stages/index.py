@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from pipeline.data_set import read_data_set
-from pipeline.failures import one_line
 from pipeline.index import index_data_set
 from pipeline.manifest import read_manifest
-from pipeline.params import Section, read_section
-from pipeline.schemas import FRAMES, PEOPLE, VIDEOS
-from pipeline.tables import write_table
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import Section, read_section
+from pipeline.tables.parquet import write_table
+from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 
 app = typer.Typer(add_completion=False)
 

@@ -1,4 +1,7 @@
-"""Rewrite the code dependencies of every stage in dvc.yaml to its exact import closure."""
+"""Rewrite the code dependencies of every stage in dvc.yaml to its exact import closure.
+
+A folder that belongs to the closure with all of its files is one dependency.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.closure import import_closure
-from pipeline.failures import one_line
+from pipeline.orchestration.closure import import_closure, is_code, with_whole_folders
+from pipeline.orchestration.failures import one_line
 
 app = typer.Typer(add_completion=False)
 NUMERICS = "numerics.lock"
@@ -25,13 +28,14 @@ def main(
     dag = yaml.load(dvcfile.read_text(encoding="utf-8"))
     for name, stage in dag["stages"].items():
         body = stage.get("do", stage)
-        body["deps"] = _with_code(body["deps"], import_closure(f"stages.{name}", Path()))
+        code = with_whole_folders(import_closure(f"stages.{name}", Path()), Path())
+        body["deps"] = _with_code(body["deps"], code)
     yaml.dump(dag, dvcfile)
     typer.echo(f"list_deps: wrote the code dependencies of {len(dag['stages'])} stages")
 
 
 def _with_code(deps: list[Any], code: list[Path]) -> list[Any]:
-    data = [dep for dep in deps if not str(dep).endswith(".py") and dep != NUMERICS]
+    data = [dep for dep in deps if not is_code(dep) and dep != NUMERICS]
     return [*(path.as_posix() for path in code), NUMERICS, *data]
 
 

@@ -22,23 +22,24 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from pipeline.crop_size import read_crop_size
+from pipeline.caches.crop_size import read_crop_size
 from pipeline.data_set import read_data_set
 from pipeline.devices import pick_device
-from pipeline.engines import limit_threads
 from pipeline.expected_clips import (
     SplitCount,
     counts_of_files,
     counts_of_specs,
     published_counts,
 )
-from pipeline.failures import one_line
 from pipeline.forecast import Line, Speeds, forecast
 from pipeline.images import crop, decode_picture
-from pipeline.params import read_params, read_section
-from pipeline.posetrack import read_annotations
-from pipeline.run_time import Extract
-from pipeline.scratch import find_scratch
+from pipeline.orchestration.engines import limit_threads
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import read_params, read_section
+from pipeline.orchestration.run_time import Extract
+from pipeline.orchestration.scratch import find_scratch
+from pipeline.posetrack.reader import read_annotations
+from pipeline.presets import find_preset
 from pipeline.synthetic.annotation import write_video
 from stages.render import Render, split_specs
 from stages.show_model import NAMES, cache_shapes, example
@@ -59,7 +60,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print clips, bytes and estimated seconds of every stage."""
-    params = _params_of(preset)
+    params = find_preset(preset) if preset else Path("params.yaml")
     values = read_params(params)
     extract = read_section(params, "extract", Extract)
     limit_threads(extract.threads)
@@ -90,14 +91,6 @@ def _forecast(
     counts = _count(params, people_per_frame)
     speeds = _calibrate(params, values, seconds, device)
     return forecast(values, counts, shapes, speeds), counts
-
-
-def _params_of(preset: str) -> Path:
-    params = Path("presets") / f"{preset}.yaml" if preset else Path("params.yaml")
-    if preset and not params.is_file():
-        known = sorted(file.stem for file in Path("presets").glob("*.yaml"))
-        raise ValueError(f"{preset}: expected a preset, one of {known}")
-    return params
 
 
 def _shapes(values: Mapping[str, Any], params: Path) -> dict[str, tuple[int, ...]]:

@@ -16,22 +16,24 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.heads import build_head
-from pipeline.build import build
-from pipeline.crop_size import read_crop_size
+from models.heads.build import build_head
+from pipeline.caches.crop_size import read_crop_size
 from pipeline.data_set import read_data_set
 from pipeline.devices import pick_device
-from pipeline.failures import one_line
+from pipeline.head_params.systems import SystemName, read_system
 from pipeline.heatmap import Decoding
-from pipeline.params import Section, read_section
-from pipeline.predict_units import plan_units, read_videos, write_table_of
-from pipeline.prediction import Prediction, Reading, ScoreRule
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import Section, read_section
+from pipeline.orchestration.run_time import read_extract
+from pipeline.prediction.task import Prediction, Reading, ScoreRule
+from pipeline.prediction.units import plan_units, read_videos, write_table_of
+from pipeline.publishing.build import build
 from pipeline.skeleton import JOINTS
-from pipeline.systems import SystemName, read_system
 
 app = typer.Typer(add_completion=False)
 STAGE = "predict"
+VIDEOS_PER_WORKER = 16
+"""A head predicts about so many short videos while one more worker starts."""
 
 
 class Predict(Section):
@@ -107,7 +109,7 @@ def main(
         kind=None,
         units=planned,
         make_task=prediction,
-        run=run,
+        run=run.with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
         finish=partial(write_table_of, prediction.videos),
     )
     people = sum(len(video.clips) for video in prediction.videos.values())

@@ -29,32 +29,32 @@ from models.clip_flow import build_clip_flow
 from models.clip_maps import build_clip_maps
 from models.clip_tokens import build_clip_tokens
 from models.detector import build_detector
-from models.heads import build_head
+from models.heads.build import build_head
 from models.people import TorchvisionPeople
 from models.weights import load_weights
 from pipeline.backbones import CARD, read_backbones
+from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips import ClipSettings
-from pipeline.crop_size import read_crop_size
 from pipeline.devices import pick_device
-from pipeline.failures import one_line
 from pipeline.frame_windows import windows
+from pipeline.head_params.systems import SystemName, read_system
 from pipeline.hog import HogDetector
 from pipeline.network_detector import NetworkDetector
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import read_params
+from pipeline.orchestration.progress import progress
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.whole_file import write_file
 from pipeline.overlay import write_overlay
-from pipeline.params import read_params
 from pipeline.pose_files import write_coco, write_posetrack
-from pipeline.prediction import Reading
-from pipeline.progress import progress
-from pipeline.receipts import hash_file
+from pipeline.prediction.task import Reading
 from pipeline.skeleton import JOINTS, LIMBS
-from pipeline.systems import SystemName, read_system
-from pipeline.tables import read_table
+from pipeline.tables.parquet import read_table
 from pipeline.track_ids import track_ids
 from pipeline.video_boxes import BoxesOfFile, DetectEvery, FindBoxes
 from pipeline.video_poses import POSES, Networks, VideoPoser, write_poses
 from pipeline.video_source import Frame, VideoSource, open_source
 from pipeline.weights import read_weights
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 WINDOW = 16
@@ -135,7 +135,7 @@ def main(
         made.mkdir()
         _write(made, poses, range(first, stop), video.stem, size, facts)
         if overlay:
-            shown = (frame for frame in source.read() if first <= frame.number < stop)
+            shown = _shown(source, range(first, stop))
             write_overlay(made / "overlay.mp4", shown, poses, source.rate, score)
         made.replace(place)
     typer.echo(json.dumps(facts, indent=1) if as_json else f"predict_video: wrote {place}")
@@ -263,6 +263,17 @@ def _whole(source: VideoSource, size: tuple[int, int]) -> Iterator[Frame]:
                 f"(height x width) as before, got {frame.picture.shape[:2]}; cut the video there"
             )
         yield frame
+
+
+def _shown(source: VideoSource, numbers: range) -> Iterator[Frame]:
+    """Yield the frames of the film; drawing 1080p takes as long as finding the poses."""
+    with progress("overlay", len(numbers), "frames") as advance:
+        for frame in source.read():
+            if frame.number >= numbers.stop:
+                break
+            if frame.number in numbers:
+                yield frame
+                advance()
 
 
 def _build(setup: Setup, delta: int, size: tuple[int, int]) -> VideoPoser:

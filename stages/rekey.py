@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.dag import read_dag
-from pipeline.failures import one_line
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.scratch import Scratch, find_scratch
 from pipeline.past_code import past_digests, same_but_code
-from pipeline.rehearsal import rehearse
+from pipeline.publishing.rehearsal import rehearse
 from pipeline.relabel import Renamed, compute_again, relabel, sample_of
-from pipeline.scratch import Scratch, find_scratch
 from pipeline.verify import read_units
 from stages import crop, detect, features, flow, heatmaps, predict, render, tokens
 

@@ -16,15 +16,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.build import build
-from pipeline.failures import one_line
 from pipeline.manifest import write_manifest
-from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
+from pipeline.orchestration.run_time import read_extract
+from pipeline.orchestration.whole_file import write_file
+from pipeline.publishing.build import build
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
 from pipeline.units import Unit, modules_digest, stage_pins, unit_key
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 STAGE = "render"

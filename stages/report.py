@@ -1,14 +1,17 @@
 """One self-contained page: tables beside the papers', gains, curves, kinds of error, pictures.
 
-Reads: annotations, data/index, data/metrics, data/evaluation, data/predictions, data/runs, and
-frames below ``data.root``.
+Reads: annotations, data/index, data/metrics, data/evaluation, data/predictions, data/runs,
+data/ablations, and frames below ``data.root``.
 Writes: data/report/index.html; beside it, for people only, timings.html, which DVC does not track.
+With ``--against REVISION`` only data/report/against.html, which DVC does not track either: what
+became other since an earlier run, whose results are read from git and DVC's cache.
 Params: ``report``; ``data`` says where frames and annotations lie.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,15 +20,26 @@ import typer
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.bootstrap import Gain, paired_gain
+from pipeline.ablation_section import ablation_section
+from pipeline.bootstrap import Gain, draw_ap, paired_gain
+from pipeline.comparison import (
+    clip_section,
+    fact_section,
+    joint_section,
+    mean_section,
+    refuse_other_labels,
+    video_section,
+)
 from pipeline.data_set import DataSet, read_data_set
-from pipeline.failures import one_line
 from pipeline.images import read_frame
+from pipeline.metrics.posetrack_ap import Matches
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import Section, read_params, read_section
+from pipeline.orchestration.scratch import find_scratch
+from pipeline.orchestration.whole_file import write_file
 from pipeline.page import PageSection, picture_of, render_page
-from pipeline.params import Section, read_section
-from pipeline.posetrack import read_annotations, read_predictions
-from pipeline.posetrack_ap import Matches, match
-from pipeline.posetrack_pool import Protocol, VideoPair, pool
+from pipeline.past_run import lay_out
+from pipeline.posetrack.annotations import Annotations
 from pipeline.report import (
     RIVALS,
     curve_section,
@@ -36,22 +50,27 @@ from pipeline.report import (
     tag_section,
     timing_section,
 )
-from pipeline.schemas import FRAMES, VIDEOS
-from pipeline.scratch import find_scratch
-from pipeline.showcase import most_changed, side_by_side
-from pipeline.tables import read_table
+from pipeline.run_results import RunResults, read_facts, read_results, read_truths
+from pipeline.showcase import Kind, ReadImage, describe_person, most_changed, side_by_side
+from pipeline.tables.parquet import read_table
+from pipeline.tables.schemas import FRAMES
 from pipeline.timings import read_timings
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
-SPLITS = ("val", "val_gt")
 SUMMARY = (
     "Seven systems on the same clips and boxes: the single-frame backbones hrnet and vit, the"
     " controls refine, fuse and fuse_vit, and the heads jmpose and vremd of the two papers."
 )
-KINDS = {
+AGAINST = (
+    "What became other since an earlier run on the same labels. Its files are those of its commit,"
+    " and of DVC's cache as the commit's dvc.lock names them."
+)
+PEOPLE_NOTE = (
+    "On val_gt: labels, baseline, head. Orange is the person's left, blue their right; without"
+    " joints: no prediction was assigned to the person."
+)
+KINDS: dict[Kind, str] = {
     "improved": "improved most over",
     "worsened": "made worse most against",
     "worst": "found least, beside",
@@ -69,81 +88,101 @@ class Report(Section):
 @one_line
 def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+    against: Annotated[
+        str, typer.Option(metavar="REVISION", help="Compare with this commit or experiment.")
+    ] = "",
 ) -> None:
-    """Write the report over all systems."""
-    section = read_section(params, "report", Report)
+    """Write the report over all systems, or a comparison with an earlier run."""
+    count = read_section(params, "report", Report).pictures
     data = read_data_set(params)
-    metrics = {name: _read_json(DATA / "metrics" / f"{name}.json") for name in SYSTEMS}
-    facts = {name: _read_json(DATA / "metrics" / f"{name}.provenance.json") for name in SYSTEMS}
-    matches = _match_all(data, facts["hrnet"]["protocol"])
-    sections = [
-        *result_sections(metrics, data.name),
-        gain_section(_gains(matches)),
-        tag_section(metrics),
-        curve_section(_of_val_gt("curves"), _histories()),
-        error_section(_of_val_gt("errors")),
-        *_pictures(matches["val_gt"], section.pictures, _frame_reader(Path(data.root))),
-        provenance_section(facts),
-    ]
-    page = render_page(data.name, SUMMARY, [part for part in sections if part is not None])
-    out = DATA / "report"
-    out.mkdir(parents=True, exist_ok=True)
-    write_file(out / "index.html", page.encode())
+    truths = read_truths(DATA, Path(data.annotations))
+    now = read_results(DATA, truths)
+    read_image = _frame_reader(Path(data.root))
+    if against:
+        sections = _compare(now, truths, against, count, read_image, params)
+        _write(f"{data.name}, against {against}", AGAINST, sections, "against.html")
+        return
+    _write(data.name, SUMMARY, _sections(now, data, count, read_image), "index.html")
     timings = timing_section(read_timings(find_scratch(Path()).timings))
-    write_file(out / "timings.html", render_page("timings", "", [timings]).encode())
-    typer.echo(f"report: wrote {out / 'index.html'} ({len(page) / 1e6:.1f} MB)")
+    _write("timings", "", [timings], "timings.html")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return values
+def _compare(
+    now: RunResults,
+    truths: dict[str, Annotations],
+    revision: str,
+    count: int,
+    read_image: ReadImage,
+    params: Path,
+) -> list[PageSection]:
+    """Return the sections of the comparison with an earlier run."""
+    scratch = find_scratch(Path())
+    with TemporaryDirectory() as folder:
+        past = Path(folder)
+        lay_out(scratch.project, scratch.cache, revision, past)
+        systems = [name for name in now.systems if (past / f"data/metrics/{name}.json").is_file()]
+        refuse_other_labels(now.facts, read_facts(past / DATA, systems), revision)
+        then = read_results(past / DATA, truths, systems)
+        return [
+            fact_section(now, then, (read_params(params), read_params(past / "params.yaml"))),
+            mean_section(now, then),
+            joint_section(now, then),
+            video_section(now, then),
+            clip_section(now, then, count, read_image),
+        ]
 
 
-def _match_all(data: DataSet, protocol: Protocol) -> dict[str, dict[str, Matches]]:
-    """Return the matches of every system by split."""
-    videos = read_table(DATA / "index" / "videos.parquet", VIDEOS)
-    videos = videos[videos["split"] == "val"]
-    truths = {
-        str(video): read_annotations(Path(data.annotations) / annotation)
-        for video, annotation in zip(videos["video"], videos["annotation"], strict=True)
-    }
-    return {
-        split: {system: _match(truths, system, split, protocol) for system in SYSTEMS}
-        for split in SPLITS
-    }
-
-
-def _match(truths: dict[str, Any], system: str, split: str, protocol: Protocol) -> Matches:
-    folder = DATA / "predictions" / system / split
-    pairs = [
-        VideoPair(video, truth, read_predictions(folder / f"{video}.json"))
-        for video, truth in truths.items()
+def _sections(
+    now: RunResults, data: DataSet, count: int, read_image: ReadImage
+) -> list[PageSection]:
+    """Return the sections of the report, without those that this data set has no values for."""
+    curves, errors = now.evaluation("curves"), now.evaluation("errors")
+    sections = [
+        *result_sections(now.metrics, data.name),
+        gain_section(_gains(now.matches)),
+        tag_section(now.metrics),
+        curve_section(curves[curves["split"] == "val_gt"], _histories(now.systems)),
+        error_section(errors[errors["split"] == "val_gt"]),
+        *_pictures(now.matches["val_gt"], count, read_image),
+        ablation_section(_ablations()),
+        provenance_section(now.facts),
     ]
-    return match(pool(pairs, protocol))
+    return [section for section in sections if section is not None]
 
 
-def _gains(matches: dict[str, dict[str, Matches]]) -> dict[tuple[str, str, str], Gain | None]:
+def _ablations() -> list[dict[str, Any]]:
+    """Return the ablation tables that were run."""
+    files = sorted((DATA / "ablations").glob("*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def _write(title: str, summary: str, sections: list[PageSection], name: str) -> None:
+    page = render_page(title, summary, sections)
+    out = DATA / "report" / name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, page.encode())
+    typer.echo(f"report: wrote {out} ({len(page) / 1e6:.1f} MB)")
+
+
+def _gains(
+    matches: Mapping[str, Mapping[str, Matches]],
+) -> dict[tuple[str, str, str], Gain | None]:
+    drawn = {
+        split: {system: draw_ap(found) for system, found in of_split.items()}
+        for split, of_split in matches.items()
+    }
     return {
         (split, system, rival): paired_gain(of_split[system], of_split[rival])
-        for split, of_split in matches.items()
+        for split, of_split in drawn.items()
         for system, rivals in RIVALS.items()
         for rival in rivals
     }
 
 
-def _of_val_gt(name: str) -> pd.DataFrame:
-    parts = [
-        pd.read_parquet(DATA / "evaluation" / system / f"{name}.parquet").assign(system=system)
-        for system in SYSTEMS
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    return table[table["split"] == "val_gt"]
-
-
-def _histories() -> pd.DataFrame:
+def _histories(systems: Sequence[str]) -> pd.DataFrame:
     """Return the heatmap loss of every system that was trained here."""
     parts = []
-    for system in SYSTEMS:
+    for system in systems:
         file = DATA / "runs" / system / "history.csv"
         if file.is_file():
             history = pd.read_csv(file)
@@ -153,7 +192,7 @@ def _histories() -> pd.DataFrame:
     return pd.concat(parts) if parts else pd.DataFrame(columns=["system", "step", "loss"])
 
 
-def _frame_reader(root: Path) -> Callable[[str, int], NDArray[np.uint8]]:
+def _frame_reader(root: Path) -> ReadImage:
     frames = read_table(DATA / "index" / "frames.parquet", FRAMES)
     val = frames[frames["split"] == "val"]
     columns = (val[name].tolist() for name in ("video", "entry", "file", "sha256"))
@@ -170,23 +209,20 @@ def _frame_reader(root: Path) -> Callable[[str, int], NDArray[np.uint8]]:
 
 
 def _pictures(
-    matches: dict[str, Matches], count: int, read_image: Callable[[str, int], NDArray[np.uint8]]
+    matches: Mapping[str, Matches], count: int, read_image: ReadImage
 ) -> list[PageSection]:
     """Return one section per head with the people it changed most against its baseline."""
     sections = []
     for head, (baseline, *_) in RIVALS.items():
         shown = {baseline: matches[baseline], head: matches[head]}
-        pool_ = matches[head].pool
         pictures = []
         for kind, people in most_changed(matches[head], matches[baseline], count).items():
             for person in people.tolist():
-                frame = int(pool_.truth.frame[person])
-                where = f"{pool_.names[pool_.video[frame]]}, frame {pool_.entry[frame]}"
+                where = describe_person(matches[head].pool, person)
                 caption = f"{KINDS[kind]} {baseline}: {where}"
                 pictures.append(picture_of(side_by_side(shown, person, read_image), caption))
         title = f"People that {head} changed"
-        note = "On val_gt: labels, baseline, head. Orange is the person's left, blue their right."
-        sections.append(PageSection(f"people-{head}", title, note, pictures=tuple(pictures)))
+        sections.append(PageSection(f"people-{head}", title, PEOPLE_NOTE, pictures=tuple(pictures)))
     return sections
 
 

@@ -22,7 +22,7 @@ from models.raft import build_raft
 from models.vit import build_vit
 from models.weights import load_weights
 from pipeline.devices import pick_device
-from pipeline.failures import one_line
+from pipeline.orchestration.failures import one_line
 from pipeline.skeleton import JOINTS
 from pipeline.weights import read_weights
 
@@ -61,8 +61,9 @@ def main(
             run(network, torch.from_numpy(crops[start : start + batch]).to(chosen)).cpu()
             for start in range(0, len(crops), batch)
         ]
-    _write(out, torch.cat(parts).float().numpy())
-    typer.echo(f"run_network: wrote {tuple(torch.cat(parts).shape)} of {name} to {out}")
+    values = torch.cat(parts).float().numpy()
+    _write(out, values)
+    typer.echo(f"run_network: wrote {values.shape} of {name} to {out}")
 
 
 def _build(published: Published, crop_size: tuple[int, int], updates: int) -> Network:

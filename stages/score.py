@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.failures import one_line
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.whole_file import write_file
 from pipeline.scoring import score_folders
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.failures import one_line
-from pipeline.receipts import hash_file
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.receipts import hash_file
+from pipeline.orchestration.whole_file import write_file
 from pipeline.weights import read_weights, write_weights
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 HEADS = ("refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")

@@ -9,16 +9,15 @@ ignored regions.
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from pipeline.drawing import contact_sheet, draw_box, draw_pose, enlarge
-from pipeline.failures import one_line
+from pipeline.orchestration.failures import one_line
+from pipeline.png_file import write_png
 from pipeline.synthetic.dataset import VideoSpec, video_specs
 from pipeline.synthetic.rendering import SyntheticVideo, render_video
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 
@@ -69,10 +68,7 @@ def main(
     tiles = [tile for pictures, _ in rows for tile in pictures]
     captions = [caption for _, lines in rows for caption in lines]
     sheet = contact_sheet(tiles, frames, captions)
-    done, code = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise OSError(f"{out}: expected OpenCV to encode a PNG, it refused")
-    write_file(out, code.tobytes())
+    write_png(out, sheet)
     typer.echo(f"show_clips: {len(specs)} videos, {len(tiles)} frames in {out}")
 
 

@@ -9,20 +9,21 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.control_heads import build_control
 from models.cost import Part, cost
 from models.detector import build_detector
+from models.heads.controls.head import build_control
+from models.heads.jmpose.head import build_jmpose
+from models.heads.vremd.head import build_vremd
 from models.hrnet import build_hrnet, feature_channels
-from models.jmpose_head import build_jmpose
 from models.raft import build_raft
-from models.vit import PATCH, build_vit, embed_dim
-from models.vremd_head import build_vremd
-from pipeline.crop_size import read_crop_size
-from pipeline.failures import one_line
+from models.vit import build_vit
+from models.vit_sizes import PATCH, embed_dim
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.systems import SystemName, read_system
 from pipeline.heatmap import STRIDE
-from pipeline.params import read_params
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import read_params
 from pipeline.skeleton import JOINTS
-from pipeline.systems import SystemName, read_system
 
 app = typer.Typer(add_completion=False)
 

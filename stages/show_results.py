@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.failures import one_line
+from pipeline.orchestration.failures import one_line
 from pipeline.skeleton import GROUPS
 
 app = typer.Typer(add_completion=False)

@@ -14,12 +14,12 @@ from typing import Annotated
 import typer
 
 from pipeline.dag import read_dag
-from pipeline.failures import one_line
 from pipeline.git_state import advise
-from pipeline.scratch import Scratch, find_scratch
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.scratch import Scratch, find_scratch
+from pipeline.orchestration.whole_file import write_file
 from pipeline.standing import Disk, Standing, disk_use, open_runs, stand
 from pipeline.timings import StageTiming, read_timings
-from pipeline.whole_file import write_file
 
 app = typer.Typer(add_completion=False)
 

@@ -5,20 +5,23 @@ Writes: float16 ``(T, N, D)`` per clip, N = H / 16 * W / 16 tokens row by row.
 Params: ``tokens``.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import Field
 
-from models.clip_tokens import build_clip_tokens
-from models.vit import PATCH, embed_dim
-from pipeline.devices import pick_device
+from models.vit_sizes import PATCH, embed_dim
+from pipeline.devices import device_type
 from pipeline.extraction import extract, plan_extraction, plan_units
-from pipeline.failures import one_line
-from pipeline.params import OUT_OF_KEY, Section, read_section
-from pipeline.run_time import read_extract
+from pipeline.orchestration.failures import one_line
+from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
+from pipeline.orchestration.run_time import read_extract
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 app = typer.Typer(add_completion=False)
 STAGE = "tokens"
@@ -40,6 +43,15 @@ def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
     return frames, (height // PATCH) * (width // PATCH), channels
 
 
+def _build_network(
+    weights: Mapping[str, "Tensor"], source: str, crop_size: tuple[int, int], *, variant: str
+) -> "nn.Module":
+    """See ``models.clip_tokens.build_clip_tokens``."""
+    from models.clip_tokens import build_clip_tokens  # noqa: PLC0415  brings torch; plans need none
+
+    return build_clip_tokens(weights, source, crop_size, variant=variant)
+
+
 @app.command()
 @one_line
 def main(
@@ -55,10 +67,10 @@ def main(
         stage=STAGE,
         crops=data / "crops" / "vit" / split,
         weights_of=lambda _: Path(section.weights),
-        build_network=partial(build_clip_tokens, variant=section.variant),
+        build_network=partial(_build_network, variant=section.variant),
         row_shape=partial(_row_shape, channels=embed_dim(section.variant)),
         batch=section.batch,
-        device=pick_device(engine.device).type,
+        device=device_type(engine.device),
     )
     planned = plan_units(extraction, section.key_params(), section.batch)
     typer.echo(extract(extraction, planned, split, data, run))

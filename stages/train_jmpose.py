@@ -16,12 +16,12 @@ from typing import Annotated
 
 import typer
 
-from models.jmpose_head import build_jmpose_training, head_of, jmpose_loss
+from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.weights import load_weights
-from pipeline.crop_size import read_crop_size
-from pipeline.failures import one_line
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.jmpose import jmpose_system, read_jmpose
 from pipeline.head_run import HeadRun, run_head
-from pipeline.jmpose_params import jmpose_system, read_jmpose
+from pipeline.orchestration.failures import one_line
 from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)

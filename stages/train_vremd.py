@@ -15,13 +15,13 @@ from typing import Annotated
 
 import typer
 
-from models.vremd_head import build_vremd, token_loss
+from models.heads.vremd.head import build_vremd, token_loss
 from models.weights import load_weights
-from pipeline.crop_size import read_crop_size
-from pipeline.failures import one_line
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.vremd import read_vremd, vremd_system
 from pipeline.head_run import HeadRun, run_head
+from pipeline.orchestration.failures import one_line
 from pipeline.skeleton import JOINTS
-from pipeline.vremd_params import read_vremd, vremd_system
 
 app = typer.Typer(add_completion=False)
 

@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.failures import one_line
 from pipeline.layout import Source, find_frames, find_source
 from pipeline.manifest import write_manifest
-from pipeline.taking_in import gather_annotations, refuse_other_release
+from pipeline.orchestration.failures import one_line
+from pipeline.presets import find_preset
+from pipeline.taking_in import gather_annotations, refuse_conversions
 from pipeline.tracking import track
 
 app = typer.Typer(add_completion=False)
@@ -33,10 +34,7 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file to write.")] = Path("params.yaml"),
 ) -> None:
     """Write params.yaml from presets/NAME.yaml and take in the data set below ROOT."""
-    preset = Path("presets") / f"{name}.yaml"
-    if not preset.is_file():
-        known = sorted(file.stem for file in Path("presets").glob("*.yaml"))
-        raise ValueError(f"{name}: expected a preset, one of {known}")
+    preset = find_preset(name)
     yaml = YAML()
     yaml.width = 4096
     values = yaml.load(preset.read_text(encoding="utf-8"))
@@ -62,7 +60,7 @@ def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
     with TemporaryDirectory(prefix=".taking-in-", dir=folder.parent) as scratch:
         made = Path(scratch) / folder.name
         files = gather_annotations(source, made / "annotations")
-        refuse_other_release(folder.name, made / "annotations")
+        refuse_conversions(folder.name, made / "annotations")
         frames = find_frames(source.root, files)
         write_manifest(made / "frames.manifest", source.root, frames)
         boxes = detections.read_bytes() if detections else b"[]\n"

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.dvc_objects import LockedStage, read_added, read_lock
-from pipeline.failures import leave, one_line
 from pipeline.heal import heal, in_order
-from pipeline.progress import progress
-from pipeline.scratch import find_scratch
+from pipeline.orchestration.failures import leave, one_line
+from pipeline.orchestration.progress import progress
+from pipeline.orchestration.scratch import find_scratch
+from pipeline.publishing.dvc_objects import LockedStage, read_added, read_lock
 from pipeline.verify import Hashes, OutReport, check_stage
 
 app = typer.Typer(add_completion=False)

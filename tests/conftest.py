@@ -1,6 +1,7 @@
-"""Settings of every test: one thread, and where the shared reference material lies.
+"""Settings of every test: one thread, a browser, and where the shared reference material lies.
 
-In CI a test that this material is for may be skipped only if the material is absent as a whole.
+In CI a test that this material is for may be skipped only if the material is absent as a whole, and
+a test that needs the browser never.
 """
 
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.chromium import Chromium, find_chromium, started
 from tests.warm_python import warm_python
 
 torch.set_num_threads(1)
@@ -31,6 +33,33 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder with a command ``python`` whose libraries are loaded already."""
     with warm_python(tmp_path_factory.mktemp("python")) as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A headless browser."""
+    command = find_chromium()
+    if command is None:
+        words = "no Chromium is installed (Debian: apt-get install chromium)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
+    with started(command, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=2,
+        help="SIGKILLs per target of test_kills.py; `make test-kill`",
+    )
+
+
+@pytest.fixture
+def kills(pytestconfig: pytest.Config) -> int:
+    """How often every target is killed."""
+    count: int = pytestconfig.getoption("kills")
+    return count
 
 
 def pytest_report_header() -> str:

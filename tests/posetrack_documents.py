@@ -1,11 +1,14 @@
 """PoseTrack files as plain dicts, for tests: by hand, at random, and in the 2017 form."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.metrics.posetrack_pool import VideoPair
+from pipeline.posetrack import posetrack17, posetrack18
 from tests.oracle_poseval import NAMES, USED
 
 Document = dict[str, Any]
@@ -16,6 +19,17 @@ POINT_IDS = [
     "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
     "head_bottom", "nose", "head_top",
 ]  # fmt: skip
+
+
+def pair(truth: Document, predicted: Document, video: str = "a") -> VideoPair:
+    """Return what the product reads of a video's two files, each in whatever form it has."""
+    parsed = [
+        (posetrack17 if "annolist" in file else posetrack18).parse(
+            copy.deepcopy(file), Path(f"{video}.json"), truth=file is truth
+        )
+        for file in (truth, predicted)
+    ]
+    return VideoPair(video, *parsed)
 
 
 def keypoints(points: dict[str, tuple[float, float]], flag: int = 1) -> list[float]:

@@ -4,14 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.closure import import_closure
-from pipeline.params import read_params
+from pipeline.orchestration.closure import files_below, import_closure, is_code
+from pipeline.orchestration.params import read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("models", "pipeline", "stages", "pretrain")
@@ -62,9 +63,11 @@ def test_a_module_says_what_it_is_and_has_an_honest_name(file: Path) -> None:
 
 def test_every_stage_lists_exactly_the_import_closure_of_its_module() -> None:
     for name, stage in dag().items():
-        listed = {dep for dep in stage["deps"] if str(dep).endswith(".py")}
+        deps = [ROOT / dep for dep in stage["deps"] if is_code(dep)]
+        files = [file for dep in deps for file in (files_below(dep) if dep.is_dir() else [dep])]
+        listed = Counter(file.relative_to(ROOT).as_posix() for file in files)
         closure = {path.as_posix() for path in import_closure(f"stages.{name}", ROOT)}
-        assert listed == closure, f"{name}: run `python -m stages.list_deps`"
+        assert listed == Counter(closure), f"{name}: run `python -m stages.list_deps`"
         assert "numerics.lock" in stage["deps"]
 
 

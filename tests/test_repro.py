@@ -2,12 +2,18 @@
 
 import json
 import re
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.orchestration.closure import is_code
+from pipeline.orchestration.entry_log import read_entries
+from pipeline.papers import COLUMNS
+from tests.chromium import Chromium
 from tests.toy_clone import ROOT, TOY, Clone
 
 SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
@@ -28,10 +34,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+TABLES = """[...document.querySelectorAll('#{} table')].map(table => ({{
+    title: table.caption ? table.caption.textContent : '',
+    rows: [...table.rows].map(row => [...row.cells].map(cell => cell.textContent)),
+}}))"""
+
+
+def tables_of(browser: Chromium, section: str) -> list[dict[str, Any]]:
+    """Return title and cells of every table in a section of the page that is open."""
+    found: list[dict[str, Any]] = browser.run(TABLES.format(section))
+    return found
+
+
 def code_of(stage: str) -> list[str]:
-    """Return the files of code that the project's dvc.yaml lists for a stage."""
+    """Return files and folders of code that the project's dvc.yaml lists for a stage."""
     entry = read_yaml(ROOT / "dvc.yaml")["stages"][stage]
-    return [dep for dep in entry.get("do", entry)["deps"] if dep.endswith(".py")]
+    return [dep for dep in entry.get("do", entry)["deps"] if is_code(dep)]
 
 
 @pytest.mark.slow
@@ -42,7 +60,35 @@ def test_every_stage_runs_and_the_table_and_the_report_come_out(toy: Clone) -> N
     assert "report: data/report/index.html" in table
     page = (toy.folder / "data/report/index.html").read_text()
     assert page.count("<svg") == 3
-    assert "http" not in re.sub(r"http://www\.w3\.org/[a-z0-9/]*", "", page)
+    assert not re.search(r"(src|href)=[\"']?http", page)
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_metric_files_numbers_and_asks_for_nothing(
+    toy: Clone, chromium: Chromium
+) -> None:
+    chromium.open(toy.folder / "data/report/index.html")
+    metrics = {s: json.loads((toy.folder / f"data/metrics/{s}.json").read_text()) for s in SYSTEMS}
+    tables = tables_of(chromium, "results") + tables_of(chromium, "hard")
+    assert [table["title"].partition(":")[0] for table in tables] == [
+        "val", "val_gt", "val_hard", "val_gt_hard",
+    ]  # fmt: skip
+    for table in tables:
+        head, *rows = table["rows"]
+        assert head == ["system", *COLUMNS]
+        shown = {system: dict(zip(COLUMNS, cells, strict=True)) for system, *cells in rows}
+        for system in SYSTEMS:
+            groups = metrics[system][table["title"].partition(":")[0]]["groups"]
+            for name in COLUMNS:
+                cell = None if shown[system][name] == "-" else float(shown[system][name])
+                assert cell == (groups[name] and pytest.approx(groups[name], abs=0.0501)), name
+    (oks,) = tables_of(chromium, "oks")
+    cells = dict(zip(oks["rows"][0], oks["rows"][1], strict=True))
+    assert float(cells["val_gt AR"]) == pytest.approx(
+        metrics["hrnet"]["val_gt"]["oks"]["AR"], abs=0.0501
+    )
+    assert {address.partition(":")[0] for address in chromium.requests.values()} <= {"file", "data"}
+    assert chromium.complaints == []
 
 
 @pytest.mark.slow
@@ -89,8 +135,27 @@ def test_a_stage_opens_only_what_it_declares(toy: Clone) -> None:
 
 
 @pytest.mark.slow
-def test_an_ablation_runs_the_stages_of_its_head_again_and_no_other(toy: Clone) -> None:
-    printed = toy.run("dvc", "exp", "run", "-S", "train_jmpose.layers=2")
+def test_rows_of_an_ablation_share_all_caches(toy: Clone) -> None:
+    shutil.copy(toy.folder / "params.yaml", toy.folder / "presets/toy.yaml")
+    toy.commit()
+    log = toy.folder / ".dvc/cache/scratch/timings.jsonl"
+    before = len(read_entries(log))
+    printed = toy.run("stages.ablate", "jmpose-5", "--preset", "toy")
+    made = Counter(entry["stage"] for entry in read_entries(log)[before:])
+    # JM-Pose* alone wants the backbone's features: of two train videos, and of one val video twice.
+    assert set(made) == {"features", "predict"}
+    assert made["features"] == 4
+    assert len(re.findall(r"Running stage 'train_jmpose'", printed)) == 3
+    result = json.loads((toy.folder / "data/ablations/jmpose-5.json").read_text())
+    assert [row["row"] for row in result["rows"]] == ["JM-Pose", "JM-Pose*", "w/o CJL", "w/o JMML"]
+    assert "Running stage" not in toy.run("stages.ablate", "jmpose-5", "--preset", "toy")
+
+
+@pytest.mark.slow
+def test_an_ablation_runs_the_stages_of_its_head_again_and_is_compared_with_what_was(
+    toy: Clone, chromium: Chromium
+) -> None:
+    printed = toy.run("dvc", "exp", "run", "-S", "train_jmpose.layers=2", "--name", "two-layers")
     ran = set(re.findall(r"Running stage '([^']+)'", printed))
     assert ran == {
         "train_jmpose",
@@ -99,3 +164,28 @@ def test_an_ablation_runs_the_stages_of_its_head_again_and_no_other(toy: Clone) 
         "evaluate@jmpose",
         "report",
     }
+    page = toy.folder / "data/report/against.html"
+    toy.run("stages.report", "--against", "HEAD")
+    chromium.open(page, 360, 700)
+    (facts,) = tables_of(chromium, "facts")
+    assert ["params", "train_jmpose.layers", "1", "2"] in facts["rows"]
+    assert {row[0] for row in facts["rows"][1:]} == {"params", "jmpose"}
+    now = json.loads((toy.folder / "data/metrics/jmpose.json").read_text())
+    then = json.loads("".join(toy.git("show", "HEAD:data/metrics/jmpose.json")))
+    for table in tables_of(chromium, "joints"):
+        split = table["title"].partition(":")[0]
+        shown = {joint: cells for _, joint, *cells in table["rows"][1:]}
+        for joint, value in now[split]["joint_ap"].items():
+            before = then[split]["joint_ap"][joint]
+            assert (joint in shown) == (value != before)
+            if joint in shown:
+                expected = [before, value, value - before]
+                assert [float(cell) for cell in shown[joint]] == pytest.approx(expected, abs=0.0501)
+    assert chromium.run("document.documentElement.scrollWidth") == 360
+    assert {address.partition(":")[0] for address in chromium.requests.values()} <= {"file", "data"}
+    assert chromium.complaints == []
+    assert "Data and pipelines are up to date." in toy.run("dvc", "status", "report")
+
+    toy.run("stages.report", "--against", "two-layers")
+    chromium.open(page)
+    assert [len(table["rows"]) for table in tables_of(chromium, "facts")] == [1]

@@ -11,6 +11,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.orchestration.closure import is_code
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable).parent
 """Folder with the ``python`` that runs the tests."""
@@ -63,7 +65,7 @@ class Clone:
         for name, stage in list(dag["stages"].items()):
             entry = stage.get("do", stage)
             if not stages:
-                entry["deps"] = [dep for dep in entry["deps"] if not dep.endswith(".py")]
+                entry["deps"] = [dep for dep in entry["deps"] if not is_code(dep)]
             elif name not in stages:
                 del dag["stages"][name]
         yaml.dump(dag, self.folder / "dvc.yaml")

@@ -16,7 +16,8 @@ from models.published.raft import convert_raft
 from models.published.rules import Converted, with_counters
 from models.published.vit import convert_vit
 from models.raft import build_raft
-from models.vit import PATCH, build_vit
+from models.vit import build_vit
+from models.vit_sizes import PATCH
 from models.weights import load_weights
 
 Family = Literal["hrnet", "vit", "raft", "detector"]

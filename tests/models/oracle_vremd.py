@@ -1,7 +1,7 @@
 """VREMD's Equations 1 to 4 written as the paper writes them: loops, one number at a time.
 
 Slow on purpose, in plain Python on nested lists: nothing here shares code with the networks.
-The constants that the paper leaves out (see models/human_keypoint_mask.py) are arguments.
+The constants that the paper leaves out (models/heads/vremd/human_keypoint_mask.py) are arguments.
 """
 
 import math

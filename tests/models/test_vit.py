@@ -7,7 +7,8 @@ from torch import Tensor
 from transformers import VitPoseBackbone, VitPoseBackboneConfig
 
 from models.normalisation import MEAN, STD
-from models.vit import ViTBackbone, build_vit, embed_dim
+from models.vit import ViTBackbone, build_vit
+from models.vit_sizes import embed_dim
 
 
 def small(seed: int = 0) -> ViTBackbone:

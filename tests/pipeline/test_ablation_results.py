@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.ablation_results import TableResult, as_json, as_markdown, order_note
+from pipeline.ablation_results import TableResult, as_json, as_markdown
 from pipeline.ablations import AblationRow
 
 FULL = AblationRow("full", (), 86.4)
@@ -40,5 +40,5 @@ def test_rows_tell_drops_against_the_first_row_and_the_paper_s() -> None:
 
 def test_another_order_than_the_paper_s_is_said() -> None:
     table = TableResult("t", "p").with_row(FULL, [60.0])
-    assert "paper's order" in order_note(table.with_row(LESS, [59.0]))
-    assert "differs" in order_note(table.with_row(LESS, [61.0]))
+    assert "stand in the paper's order" in as_markdown(table.with_row(LESS, [59.0]))
+    assert "The order differs. Here: less > full" in as_markdown(table.with_row(LESS, [61.0]))

@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.ablations import SWEEPS, TABLES, AblationRow, AblationTable
-from pipeline.systems import read_system
+from pipeline.head_params.systems import read_system
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED_DROPS = {  # the papers' own columns: JM-Pose tables 5 and 6, "Declines"

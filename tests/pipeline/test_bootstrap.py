@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.bootstrap import draw_videos, mean_ap_of_draws, paired_gain
-from pipeline.posetrack_ap import Matches, match, score
-from pipeline.posetrack_pool import pool, read_pairs
+from pipeline.bootstrap import draw_ap, draw_videos, mean_ap_of_draws, paired_gain
+from pipeline.metrics.posetrack_ap import Matches, match, score
+from pipeline.metrics.posetrack_pool import pool, read_pairs
 from pipeline.skeleton import SLOTS
 
 VIDEOS = 4
@@ -65,8 +65,8 @@ def test_a_draw_scores_as_the_metric_does_on_copies_of_its_videos(
 def test_a_system_gains_nothing_over_itself_and_much_over_a_worse_one(tmp_path: Path) -> None:
     good = matched(tmp_path / "good", 2.0, [1] * VIDEOS)
     bad = matched(tmp_path / "bad", 9.0, [1] * VIDEOS)
-    same = paired_gain(good, good)
-    better = paired_gain(good, bad)
+    same = paired_gain(draw_ap(good), draw_ap(good))
+    better = paired_gain(draw_ap(good), draw_ap(bad))
     assert same is not None
     assert better is not None
     assert (same.mean, same.low, same.high) == (0, 0, 0)

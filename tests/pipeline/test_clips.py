@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pipeline.augment import Augment
 from pipeline.clips import ClipSettings, VideoBoxes, clip_rows, key_positions, neighbours
-from pipeline.schemas import BOXES, CLIPS, PEOPLE
 from pipeline.skeleton import JOINTS, SLOTS
-from pipeline.tables import digest_rows
+from pipeline.tables.parquet import digest_rows
+from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
 from tests.small_data_set import joints
 
 AUGMENT = Augment(

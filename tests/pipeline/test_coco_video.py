@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.coco_video import one_video_each
-from pipeline.posetrack import read_annotations
+from pipeline.posetrack.reader import read_annotations
 from tests.small_data_set import document, write_json
 
 Document = dict[str, Any]

@@ -10,7 +10,7 @@ import pytest
 from pipeline.detection_file import read_boxes
 from pipeline.index import index_data_set
 from pipeline.manifest import read_manifest, write_manifest
-from pipeline.schemas import FRAMES, VIDEOS
+from pipeline.tables.schemas import FRAMES, VIDEOS
 from tests.small_data_set import write_json
 
 VIDEOS_TABLE = pd.DataFrame(

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.detections import PART, DetectTask, box_table, detected_rows, ground_truth_boxes
-from pipeline.schemas import BOXES, PEOPLE, VIDEOS
-from pipeline.tables import read_table
+from pipeline.tables.parquet import read_table
+from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 from pipeline.video_frames import VideoFrames
 
 VIDEO = pd.DataFrame([("v", "val", 9, 60, 90, "posetrack18", "val/v.json")], columns=VIDEOS.names)

@@ -1,33 +1,22 @@
 """One system on one split: subsets, tables and empty sets."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import posetrack18
-from pipeline.error_kinds import KINDS
 from pipeline.evaluation import SplitResult, evaluate_split, hard_frames
-from pipeline.posetrack_ap import match, score
-from pipeline.posetrack_pool import VideoPair, pool
+from pipeline.metrics.error_kinds import KINDS
+from pipeline.metrics.posetrack_ap import match, score
+from pipeline.metrics.posetrack_pool import VideoPair, pool
 from pipeline.skeleton import GROUPS, JOINTS
 from tests.posetrack_documents import (
-    Document,
     add_person,
     add_prediction,
     document,
     everywhere,
+    pair,
     random_pair,
 )
-
-
-def pair(name: str, truth: Document, predicted: Document) -> VideoPair:
-    parsed = [
-        posetrack18.parse(file, Path(f"{name}.json"), truth=file is truth)
-        for file in (truth, predicted)
-    ]
-    return VideoPair(name, *parsed)
 
 
 def evaluate(pairs: list[VideoPair], share: float = 0.5) -> SplitResult:
@@ -43,7 +32,7 @@ def tagged() -> VideoPair:
         add_person(truth, frame, everywhere(100, 100), flag=int(frame > 0))
         shift = 500 if tag == "blurred" else 0
         add_prediction(predicted, frame, everywhere(100, 100 + shift), score=0.9 - 0.1 * frame)
-    return pair("a", truth, predicted)
+    return pair(truth, predicted)
 
 
 def test_frames_of_each_degradation_are_scored_apart() -> None:
@@ -65,7 +54,7 @@ def test_visible_and_occluded_joints_are_scored_apart() -> None:
 
 def test_real_data_have_no_tags() -> None:
     files = random_pair(0)
-    assert not {"tags", "visible", "occluded"} & set(evaluate([pair("a", *files)]).metrics)
+    assert not {"tags", "visible", "occluded"} & set(evaluate([pair(*files)]).metrics)
 
 
 def test_the_hard_subset_is_the_frames_where_people_overlap() -> None:
@@ -74,18 +63,18 @@ def test_the_hard_subset_is_the_frames_where_people_overlap() -> None:
         for number in range(2):
             add_person(truth, frame, everywhere(0, gap * number, step=5))
             truth["annotations"][-1]["bbox"] = [0, gap * number, 100, 50]
-    videos = [pair("a", truth, document(4))]
+    videos = [pair(truth, document(4))]
     pooled = pool(videos, "poseval")
     assert hard_frames(videos, pooled, 0.25).tolist() == [False, True, False, False]
     # Frames of equal index come in their order, frames that are not scored never.
     assert hard_frames(videos, pooled, 0.5).tolist() == [True, True, False, False]
     alone = add_person(document(4), 2, everywhere(0, 0))
-    videos = [pair("a", alone, document(4))]
+    videos = [pair(alone, document(4))]
     assert hard_frames(videos, pool(videos, "poseval"), 1.0).tolist() == [False, False, True, False]
 
 
 def test_the_hard_subset_scores_like_a_set_of_its_frames() -> None:
-    videos = [pair(str(seed), *random_pair(seed)) for seed in range(4)]
+    videos = [pair(*random_pair(seed), str(seed)) for seed in range(4)]
     result = evaluate(videos)
     pooled = pool(videos, "poseval")
     expected = score(match(pooled), hard_frames(videos, pooled, 0.5))
@@ -95,7 +84,7 @@ def test_the_hard_subset_scores_like_a_set_of_its_frames() -> None:
 
 
 def test_curves_end_at_the_counts_and_are_thinned() -> None:
-    videos = [pair(str(seed), *random_pair(seed)) for seed in range(6)]
+    videos = [pair(*random_pair(seed), str(seed)) for seed in range(6)]
     result = evaluate(videos)
     for joint, curve in result.curves.groupby("joint"):
         place = result.metrics["joints"].index(joint)
@@ -108,7 +97,7 @@ def test_curves_end_at_the_counts_and_are_thinned() -> None:
 
 
 def test_every_video_has_a_row() -> None:
-    videos = [pair(str(seed), *random_pair(seed)) for seed in range(4)]
+    videos = [pair(*random_pair(seed), str(seed)) for seed in range(4)]
     rows = evaluate(videos).videos
     for row, video in enumerate(videos):
         alone = score(match(pool([video], "poseval")))
@@ -119,7 +108,7 @@ def test_every_video_has_a_row() -> None:
 
 
 def test_error_shares_of_a_joint_sum_to_1() -> None:
-    videos = [pair(str(seed), *random_pair(seed)) for seed in range(4)]
+    videos = [pair(*random_pair(seed), str(seed)) for seed in range(4)]
     errors = evaluate(videos).errors
     assert list(dict.fromkeys(errors["joint"])) == list(JOINTS)
     assert list(dict.fromkeys(errors["kind"])) == list(KINDS)

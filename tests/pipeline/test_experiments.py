@@ -51,6 +51,22 @@ def test_an_experiment_that_was_run_on_this_commit_is_not_run_again() -> None:
     assert run_experiment(ONE) == head
 
 
+def test_an_experiment_is_run_again_after_a_change_of_the_workspace(repository: Path) -> None:
+    code, metrics = repository / "code.py", repository / "data" / "metrics" / "jmpose.json"
+    metrics.parent.mkdir(parents=True)
+    for file in (code, metrics):
+        file.write_text("before")
+    git("add", ".")
+    git("-c", "user.name=n", "-c", "user.email=e@e", "commit", "-q", "-m", "two")
+    head = git("rev-parse", "HEAD").strip()
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{ONE.name}", head)
+    metrics.write_text("what a run writes makes no other experiment")
+    assert run_experiment(ONE) == head
+    code.write_text("after")
+    with pytest.raises(ValueError, match=rf"experiment {ONE.name}-[0-9a-f]{{8}}: expected"):
+        run_experiment(ONE)
+
+
 @pytest.mark.usefixtures("repository")
 def test_an_experiment_that_fails_says_its_name_and_what_to_do() -> None:
     with pytest.raises(ValueError, match=rf"experiment {ONE.name}: expected .* start again"):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.engines import RunOptions
 from pipeline.extraction import extract, plan_extraction, plan_units
-from pipeline.store import Store
+from pipeline.orchestration.engines import RunOptions
+from pipeline.store.reader import Store
 from pipeline.units import Unit
 from pipeline.weights import write_weights
 from tests.pipeline.tiny_caches import CLIPS_OF, make_project, random_store, values_of

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.expected_clips import SplitCount, counts_of_files, published_counts
 from pipeline.forecast import TRAINED, Line, Speeds, forecast
-from pipeline.params import read_params
-from pipeline.shards import write_array
+from pipeline.orchestration.params import read_params
+from pipeline.store.shards import write_array
 from tests.posetrack_documents import add_person, document, everywhere
 
 ROOT = Path(__file__).resolve().parents[2]

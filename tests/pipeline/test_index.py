@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.index import Index, index_data_set
 from pipeline.manifest import read_manifest, write_manifest
-from pipeline.schemas import FRAMES, PEOPLE, VIDEOS
-from pipeline.tables import digest_rows
+from pipeline.tables.parquet import digest_rows
+from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from tests.small_data_set import (
     HEIGHT,
     WIDTH,

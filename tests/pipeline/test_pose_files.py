@@ -8,7 +8,7 @@ import pandas as pd
 from pycocotools.coco import COCO
 
 from pipeline.pose_files import write_coco, write_posetrack
-from pipeline.posetrack import read_predictions
+from pipeline.posetrack.reader import read_predictions
 from pipeline.skeleton import JOINT_SLOTS, SLOTS
 from pipeline.video_poses import POSES
 

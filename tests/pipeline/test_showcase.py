@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.posetrack_ap import Matches
+from pipeline.metrics.posetrack_ap import Matches
 from pipeline.showcase import HEIGHT, found_share, most_changed, side_by_side
 from tests.pipeline.test_bootstrap import VIDEOS, matched
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.index import Index, index_data_set
 from pipeline.layout import find_frames, find_source
 from pipeline.manifest import read_manifest, write_manifest
-from pipeline.taking_in import gather_annotations, refuse_other_release
+from pipeline.taking_in import gather_annotations, refuse_conversions
 from tests.official_trees import FRAMES, LAYOUTS, VIDEOS, labels, write_tree
 from tests.small_data_set import joints, write_json
 
@@ -54,7 +54,7 @@ def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: P
 
     found = taken_in(tmp_path / "given", tmp_path / "taken")
 
-    refuse_other_release("posetrack17", tmp_path / "taken/annotations")
+    refuse_conversions("posetrack17", tmp_path / "taken/annotations")
     assert dict(zip(found.videos["split"], found.videos["form"], strict=True)) == {
         "train": "posetrack18",
         "val": "posetrack17",
@@ -78,8 +78,8 @@ def test_validation_labels_of_another_form_are_refused(
     gather_annotations(find_source(tmp_path / "given"), tmp_path / "taken")
     form = "posetrack18" if layout == "coco_video" else layout
     with pytest.raises(ValueError, match=f"labels of {release}, .* got those of {form}"):
-        refuse_other_release(release, tmp_path / "taken")
-    refuse_other_release("my_videos", tmp_path / "taken")
+        refuse_conversions(release, tmp_path / "taken")
+    refuse_conversions("my_videos", tmp_path / "taken")
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.processes import Place, join_processes
 from pipeline.schedule import Training
-from pipeline.training import Batch, Plan, train
+from pipeline.training.loop import Batch, Plan, train
+from pipeline.training.processes import Place, join_processes
 from pipeline.weights import write_weights
 
 STEPS = 23

@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.build import BuildSummary, build
-from pipeline.engines import RunOptions
-from pipeline.shards import write_array
+from pipeline.orchestration.engines import RunOptions
+from pipeline.publishing.build import BuildSummary, build
+from pipeline.store.shards import write_array
 from pipeline.units import Unit
 
 ROWS = 12
@@ -53,9 +53,11 @@ def calls(log: Path, event: str = "begin") -> list[str]:
 
 
 class ToyTask:
-    """Writes the array of a unit, in blocks of one row."""
+    """Writes the array of a unit row by row; cannot be made where its log is a folder."""
 
     def __init__(self, log: Path) -> None:
+        if log.is_dir():
+            raise ValueError(f"{log}: expected a file, found a folder; remove it")
         self.log = log
 
     def __call__(self, name: str, folder: Path) -> None:
@@ -106,7 +108,12 @@ def tree(folder: Path) -> dict[str, bytes]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("project", type=Path)
+    parser.add_argument("--engine", default="local")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("names", nargs="+")
     arguments = parser.parse_args()
-    run_stage(arguments.project, arguments.names, options=RunOptions(workers=arguments.workers))
+    run_stage(
+        arguments.project,
+        arguments.names,
+        options=RunOptions(engine=arguments.engine, workers=arguments.workers),
+    )

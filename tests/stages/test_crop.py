@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.clip_table import read_clips
+from pipeline.caches.clip_table import read_clips
 from pipeline.skeleton import JOINTS
-from pipeline.store import Store
+from pipeline.store.reader import Store
 from stages import detect, index
 from stages.crop import app
 from tests.small_data_set import (

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from models.detector import PERSON
-from pipeline.schemas import BOXES
-from pipeline.tables import read_table
+from pipeline.tables.parquet import read_table
+from pipeline.tables.schemas import BOXES
 from pipeline.weights import write_weights
 from stages import index
 from stages.detect import app

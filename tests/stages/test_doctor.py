@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 import stages.doctor
-from pipeline.numerics import read_pins
+from pipeline.orchestration.numerics import read_pins
 from stages.doctor import app
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,12 +11,12 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from pipeline.posetrack import read_annotations
-from pipeline.schemas import BOXES, PEOPLE, VIDEOS
+from pipeline.posetrack.reader import read_annotations
 from pipeline.scoring import score_folders
-from pipeline.tables import read_table, write_table
+from pipeline.tables.parquet import read_table, write_table
+from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 from stages.evaluate import CURVES, ERRORS, VIDEO_SCORES, app
-from tests.posetrack_documents import random_pair, write
+from tests.posetrack_documents import as_2017, random_pair, write
 
 ROOT = Path(__file__).parents[2]
 ANNOTATIONS = Path("data/raw/toy/annotations")
@@ -174,6 +174,39 @@ def test_missing_predictions_and_keys_and_systems_are_one_line(place: Path) -> N
     assert len(error.splitlines()) == 1
     assert "video1.json: expected a JSON file, found nothing" in error
     assert not Path("data/metrics").exists()
+
+
+@pytest.mark.parametrize(
+    ("data_set", "code"),
+    [("posetrack17", 1), ("posetrack18", 0), ("posetrack21", 1), ("my_conversion", 0)],
+)
+def test_numbers_of_a_release_are_measured_on_its_official_files_only(
+    data_set: str, code: int, place: Path
+) -> None:
+    del place
+    make(3)  # in the form of 2018, as conversions of PoseTrack17 have it
+    params = PARAMS | {"data": PARAMS["data"] | {"name": data_set}}
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(params, file)
+    found, error = run()
+    assert found == code
+    if code:
+        assert len(error.splitlines()) == 1
+        assert f"val/video0.json: expected validation labels of {data_set}, " in error
+        assert "got those of posetrack18; give the official files" in error
+        assert not Path("data/metrics").exists()
+
+
+def test_official_files_of_posetrack17_are_measured(place: Path) -> None:
+    del place
+    make(3)
+    params = PARAMS | {"data": PARAMS["data"] | {"name": "posetrack17"}}
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(params, file)
+    for file_ in sorted((ANNOTATIONS / "val").glob("*.json")):
+        write(ANNOTATIONS / "val", {file_.stem: as_2017(json.loads(file_.read_text()), truth=True)})
+    assert run() == (0, "")
+    assert read("jmpose.json")["val"]["n_frames_used"] > 0
 
 
 def test_it_starts_without_torch() -> None:

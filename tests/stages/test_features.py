@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from models.hrnet import build_hrnet, feature_channels
-from pipeline.store import Store
+from pipeline.store.reader import Store
 from pipeline.weights import write_weights
 from stages.features import app
 from tests.pipeline.tiny_caches import random_store, values_of

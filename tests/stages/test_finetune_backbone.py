@@ -10,7 +10,7 @@ from torch import nn
 import stages.finetune_backbone
 from models.backbone_training import backbone_loss
 from models.hrnet import build_hrnet
-from pipeline.targets import make_targets
+from pipeline.training.targets import make_targets
 from pipeline.video_share import share_of
 from pipeline.weights import REINITIALISED_ROWS, read_weights, write_weights
 from stages.finetune_backbone import app

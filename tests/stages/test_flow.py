@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.raft import build_raft, cells_from_pixels
-from pipeline.store import Store
+from pipeline.store.reader import Store
 from pipeline.weights import write_weights
 from stages.flow import app
 from tests.pipeline.tiny_caches import random_store, values_of

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.garbage import DAY, find_removable, remove
-from pipeline.scratch import Scratch, find_scratch
+from pipeline.orchestration.scratch import Scratch, find_scratch
 from stages.gc import app
 from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.hrnet import HRNetPose, build_hrnet
-from pipeline.store import Store
+from pipeline.store.reader import Store
 from pipeline.weights import write_weights
 from stages.heatmaps import app
 from tests.pipeline.tiny_caches import CLIPS_OF, random_store, values_of

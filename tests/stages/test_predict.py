@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from models.heads import build_head
+from models.heads.build import build_head
 from pipeline.heatmap import decode, encode
-from pipeline.predict_units import PREDICTIONS
-from pipeline.schemas import FRAMES, VIDEOS
+from pipeline.prediction.units import PREDICTIONS
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
-from pipeline.tables import read_table, write_table
+from pipeline.tables.parquet import read_table, write_table
+from pipeline.tables.schemas import FRAMES, VIDEOS
 from pipeline.weights import write_weights
 from stages.predict import app
 from tests.pipeline.tiny_caches import (
@@ -181,7 +181,7 @@ def test_a_head_sees_its_frames_and_its_heatmaps_are_decoded(
     torch.manual_seed(0)
     arguments = {"channels": 8, "blocks": 1}
     sizes = {"joints": K, "frames": 3, "crop_size": CROP, "arguments": arguments}
-    from models.heatmap_controls import Fuse  # noqa: PLC0415
+    from models.heads.controls.heatmap_controls import Fuse  # noqa: PLC0415
 
     fuse = Fuse(joints=K, frames=3, **arguments).eval()
     weights = {name: tensor.clone() for name, tensor in fuse.state_dict().items()}

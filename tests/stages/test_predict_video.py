@@ -1,6 +1,8 @@
 """predict_video gives what the DAG gives, keeps what it computed, and writes all or nothing."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,24 @@ import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from models.jmpose_head import build_jmpose
-from pipeline.crop_size import read_crop_size
+from models.heads.jmpose.head import build_jmpose
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.systems import read_system
 from pipeline.skeleton import JOINTS
-from pipeline.systems import read_system
-from pipeline.tables import read_table
+from pipeline.tables.parquet import read_table
 from pipeline.video_poses import POSES, VideoPoser
 from pipeline.weights import write_weights
-from stages import crop, detect, finetune_backbone, flow, heatmaps, index, predict, render
+from stages import (
+    crop,
+    detect,
+    finetune_backbone,
+    flow,
+    heatmaps,
+    index,
+    predict,
+    render,
+    tokens,
+)
 from stages.predict_video import app
 from tests.pipeline.small_videos import numbered, write_video
 from tests.small_data_set import write_json
@@ -72,27 +84,45 @@ def random_head(params: Path, out: Path) -> None:
     write_weights(out, head.state_dict())
 
 
-@pytest.mark.slow
-def test_a_video_of_the_data_set_gets_the_dags_predictions(project: Path) -> None:
-    random_head(project / "params.yaml", project / "data/runs/jmpose/weights.safetensors")
-    stages: list[tuple[typer.Typer, list[str]]] = [
-        (render.app, []),
-        (index.app, []),
-        (detect.app, ["--split", "val"]),
+CACHES: dict[str, list[tuple[typer.Typer, list[str]]]] = {
+    "jmpose": [
         (crop.app, ["--input", "hrnet", "--split", "val"]),
         (finetune_backbone.app, []),
         (heatmaps.app, ["--split", "val"]),
         (flow.app, ["--split", "val"]),
-        (predict.app, ["--system", "jmpose", "--split", "val"]),
+    ],
+    "vremd": [
+        (crop.app, ["--input", "vit", "--split", "val"]),
+        (tokens.app, ["--split", "val"]),
+    ],
+}
+"""The stages that make what each head reads."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", CACHES)
+def test_a_video_of_the_data_set_gets_the_dags_predictions(head: str, project: Path) -> None:
+    weights = project / f"data/runs/{head}/weights.safetensors"
+    if head == "jmpose":
+        random_head(project / "params.yaml", weights)
+    else:
+        weights.parent.mkdir(parents=True)
+        shutil.copy(project / "data/weights/heads/vremd.safetensors", weights)
+    stages: list[tuple[typer.Typer, list[str]]] = [
+        (render.app, []),
+        (index.app, []),
+        (detect.app, ["--split", "val"]),
+        *CACHES[head],
+        (predict.app, ["--system", head, "--split", "val"]),
     ]
     for command, words in stages:
         done = run(command, *words)
         assert done.exit_code == 0, done.output
-    dag = pd.read_parquet("data/predictions/jmpose/val/predictions.parquet")
+    dag = pd.read_parquet(f"data/predictions/{head}/val/predictions.parquet")
     (frames,) = Path("data/raw/synthetic/images/val").iterdir()
 
-    words = ["--weights", "data/runs", "--score", "0.2", "--track", "none", "--out", "out"]
-    done = run(app, str(frames), *words)
+    words = ["--head", head, "--weights", "data/runs", "--score", "0.2", "--out", "out"]
+    done = run(app, str(frames), *words, "--track", "none")
 
     assert done.exit_code == 0, done.output
     ours = read_table(Path("out/predictions.parquet"), POSES)
@@ -209,6 +239,27 @@ def test_what_another_run_computed_is_not_taken_over(
     monkeypatch.chdir(film.parent)
     assert run(app, str(film), *WORDS, "--score", "0.85").exit_code == 0
     assert set(read_table(Path("out/predictions.parquet"), POSES)["track_id"]) == {0}
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Return the most memory that this process has while it works, in bytes (man 5 proc)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    work()
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(line)
+
+
+def test_a_longer_video_takes_no_more_memory(film: Path) -> None:
+    lengths, pictures = (32, 32, 112), numbered(8, (480, 640))
+    peaks = []
+    for turn, length in enumerate(lengths):
+        frames = [pictures[number % len(pictures)] for number in range(length)]
+        write_video(film, frames, [number / 25 for number in range(length)])
+        words = [str(film), *WORDS[:-1], f"out{turn}"]
+        peaks.append(peak_of(lambda words=words: run(app, *words)))
+        assert Path(f"out{turn}/overlay.mp4").exists()
+    # The first run has loaded the libraries. One byte kept of every pixel would show.
+    assert peaks[2] - peaks[1] < (lengths[2] - lengths[1]) * pictures[0].nbytes / 3
 
 
 def _nothing(_: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import Result
 
 import pipeline.cropping
 import stages.crop
-from pipeline.scratch import find_scratch
+from pipeline.orchestration.scratch import find_scratch
 from stages import detect, index
 from stages.rekey import app
 from tests.small_data_set import Workspace, document, make_data_set, take_in, write_json

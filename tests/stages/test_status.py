@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.build import FailedUnitsError
-from pipeline.engines import RunOptions
 from pipeline.git_state import advise
-from pipeline.scratch import find_scratch
+from pipeline.orchestration.engines import RunOptions
+from pipeline.orchestration.scratch import find_scratch
+from pipeline.publishing.build import FailedUnitsError
 from stages.status import app
 from tests.pipeline.toy_stage import make_project, run_stage
 

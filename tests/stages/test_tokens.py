@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.vit import build_vit, embed_dim
-from pipeline.store import Store
+from models.vit import build_vit
+from models.vit_sizes import embed_dim
+from pipeline.store.reader import Store
 from pipeline.weights import write_weights
 from stages.tokens import app
 from tests.pipeline.tiny_caches import CROP, random_store, values_of

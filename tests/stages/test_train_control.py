@@ -1,11 +1,19 @@
 """Training of the controls: all four from caches, and which frames they look at."""
 
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.training.run_folder import CHECKPOINT
 from pipeline.weights import read_weights
 from stages.train_control import app
+from tests.killing import wait_until
 from tests.pipeline.tiny_caches import (
     CLIPS_OF,
     STORED,
@@ -15,6 +23,7 @@ from tests.pipeline.tiny_caches import (
     write_store,
 )
 from tests.stages.tiny_project import TRAINING, Project
+from tests.toy_clone import ROOT
 
 SECTION = {
     "maps": TRAINING | {"delta": 1, "channels": 8, "blocks": 1},
@@ -38,8 +47,8 @@ def make(folder: Path, changed: frozenset[int] = frozenset()) -> Project:
     return project
 
 
-def trained(project: Project, system: str) -> bytes:
-    result = project.run(app, "--system", system, train_control=SECTION)
+def trained(project: Project, system: str, section: dict[str, Any] = SECTION) -> bytes:
+    result = project.run(app, "--system", system, train_control=section)
     assert result.exit_code == 0, result.output
     out = project.data / "runs" / system
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "weights.safetensors"]
@@ -69,6 +78,35 @@ def test_params_of_the_other_input_do_not_make_another_run(tmp_path: Path) -> No
     other = SECTION | {"tokens": SECTION["tokens"] | {"lr": 0.5}}
     project.run(app, "--system", "refine", train_control=other)
     assert {path.name for path in runs.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    steps = TRAINING | {"steps": 400, "milestones": [300]}
+    section = SECTION | {"maps": SECTION["maps"] | steps}
+    whole = trained(make(tmp_path / "whole"), "refine", section)
+    project = make(tmp_path / "killed")
+    # Refused for its system, but the params are written.
+    project.run(app, "--system", "none", train_control=section)
+    command = [sys.executable, "-m", "stages.train_control", "--system", "refine"]
+    command += ["--data", str(project.data), "--params", str(project.params)]
+    runs = project.folder / ".dvc/cache/scratch/train_control"
+
+    def stamps() -> set[int]:
+        return {file.stat().st_mtime_ns for file in runs.glob(f"*/{CHECKPOINT}")}
+
+    generator = random.Random(0)  # noqa: S311
+    for _ in range(2):
+        stage = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        seen = stamps()
+        wait_until(lambda seen=seen: stamps() != seen)
+        time.sleep(generator.uniform(0, 0.3))
+        stage.kill()
+        assert stage.wait() == -signal.SIGKILL
+        assert not (project.data / "runs").exists()
+    assert trained(project, "refine", section) == whole
 
 
 def test_a_system_that_is_no_control_is_refused(tmp_path: Path) -> None:

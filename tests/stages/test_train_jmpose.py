@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.jmpose_head import build_jmpose
+from models.heads.jmpose.head import build_jmpose
 from models.weights import load_weights
 from pipeline.weights import read_weights
 from stages.train_jmpose import app

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import stages.train_vremd
-from models.vremd_head import token_loss
-from pipeline.clip_table import read_clips
+from models.heads.vremd.head import token_loss
+from pipeline.caches.clip_table import read_clips
 from pipeline.video_share import share_of
 from pipeline.weights import read_weights, write_weights
 from stages.train_vremd import app

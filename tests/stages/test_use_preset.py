@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.manifest import read_manifest
-from pipeline.params import read_params
-from pipeline.schemas import BOXES
-from pipeline.tables import read_table
+from pipeline.orchestration.params import read_params
+from pipeline.tables.parquet import read_table
+from pipeline.tables.schemas import BOXES
 from stages import detect, index
 from stages.use_preset import app
 from tests.official_trees import write_tree

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.dvc_objects import (
+from pipeline.heal import in_order
+from pipeline.orchestration.scratch import find_scratch
+from pipeline.publishing.dvc_objects import (
     LockedStage,
     encode_files,
     files_of,
@@ -16,8 +18,6 @@ from pipeline.dvc_objects import (
     object_path,
     read_lock,
 )
-from pipeline.heal import in_order
-from pipeline.scratch import find_scratch
 from stages.verify import app
 from tests.pipeline.toy_stage import calls, key_of, tree
 from tests.stages.toy_repository import (

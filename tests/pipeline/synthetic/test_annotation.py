@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.posetrack import read_annotations
+from pipeline.posetrack.reader import read_annotations
 from pipeline.skeleton import SLOTS
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec

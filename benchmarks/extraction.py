@@ -1,0 +1,167 @@
+"""How fast the frozen networks extract: our stages' core against the same networks in a plain loop.
+
+HRNet, RAFT and ViT of a preset, with random weights, on random crops. The plain loop hands the
+crops, already in memory, to the network in the same batches and keeps the results as float16. Ours
+reads a crop store and writes shards with checksums, as the stages do. Both run in one process and
+take turns.
+
+    python benchmarks/extraction.py [--quick] [--json FILE] [--preset NAME]
+"""
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measurement import (
+    Cost,
+    Figures,
+    JsonFile,
+    Quick,
+    cost_of,
+    describe_machine,
+    median_cost,
+    median_ratio,
+    show,
+    write_figures,
+)
+from benchmarks.stores import write_store
+from models.clip_flow import build_clip_flow
+from models.clip_maps import build_clip_maps
+from models.clip_tokens import build_clip_tokens
+from models.hrnet import build_hrnet
+from models.raft import build_raft
+from models.vit import build_vit
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.devices import pick_device
+from pipeline.extraction import BuildNetwork, plan_extraction
+from pipeline.orchestration.params import read_params
+from pipeline.presets import find_preset
+from pipeline.skeleton import JOINTS
+from pipeline.weights import write_weights
+from stages.show_model import cache_shapes
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT = "000000/v0"
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One of the three extraction stages."""
+
+    stage: str
+    crops: str
+    """Input that its clips are cut for."""
+    fresh: nn.Module
+    """The network with random weights."""
+    build: BuildNetwork
+    batch: int
+
+
+def read_chains(params: Path) -> list[Chain]:
+    """Return the extraction stages of a preset."""
+    values = read_params(params)
+    torch.manual_seed(0)
+    hrnet, flow = values["finetune_backbone"]["variant"], values["flow"]
+    vit = values["tokens"]["variant"]
+    maps = partial(build_clip_maps, variant=hrnet, joints=len(JOINTS), features=False)
+    raft = partial(build_clip_flow, variant=flow["variant"], updates=flow["updates"])
+    tokens = partial(build_clip_tokens, variant=vit)
+    size = read_crop_size(params, "vit")
+    batch = {stage: values[stage]["batch"] for stage in ("heatmaps", "flow", "tokens")}
+    return [
+        Chain("heatmaps", "hrnet", build_hrnet(hrnet, len(JOINTS)), maps, batch["heatmaps"]),
+        Chain("flow", "hrnet", build_raft(flow["variant"], flow["updates"]), raft, batch["flow"]),
+        Chain("tokens", "vit", build_vit(vit, size), tokens, batch["tokens"]),
+    ]
+
+
+def measure(
+    chain: Chain, params: Path, root: Path, clips: int, rounds: int, device: str
+) -> dict[str, Any]:
+    """Run one stage's network both ways and return what they took per clip."""
+    values = read_params(params)
+    crop, frames = read_crop_size(params, chain.crops), 2 * values["crop"][chain.crops]["delta"] + 1
+    crops = np.random.default_rng(0).integers(0, 256, (clips, frames, *crop, 3), np.uint8)
+    write_store(root / "crops", "crops", {UNIT: crops})
+    weights = root / "weights.safetensors"
+    write_weights(weights, chain.fresh.state_dict())
+    shape = cache_shapes(values, crop, frames)[chain.stage]
+    extraction = plan_extraction(
+        stage=chain.stage,
+        crops=root / "crops",
+        weights_of=lambda _: weights,
+        build_network=chain.build,
+        row_shape=lambda _: shape,
+        batch=chain.batch,
+        device=device,
+    )
+    task, step = extraction(), extraction.clips_per_pass
+    network = chain.build(chain.fresh.state_dict(), "random", crop).to(device)
+
+    def plainly() -> None:
+        with torch.inference_mode():
+            for first in range(0, clips, step):
+                part = torch.from_numpy(crops[first : first + step]).to(device)
+                network(part).half().cpu()
+
+    def ours(number: int) -> None:
+        (root / f"out{number}").mkdir()
+        task(UNIT, root / f"out{number}")
+
+    plainly()
+    ours(0)  # both are warm now
+    costs: dict[str, list[Cost]] = {"plain": [], "ours": []}
+    for number in range(1, rounds + 1):
+        costs["plain"].append(cost_of(plainly))
+        costs["ours"].append(cost_of(partial(ours, number)))
+    return _figures(costs, clips)
+
+
+def _figures(costs: dict[str, list[Cost]], clips: int) -> dict[str, Any]:
+    walls = {name: [cost.wall for cost in found] for name, found in costs.items()}
+    return {
+        "plain_clips_per_s": clips / median_cost(costs["plain"]).wall,
+        "our_clips_per_s": clips / median_cost(costs["ours"]).wall,
+        "our_seconds_per_plain": median_ratio(walls["ours"], walls["plain"]),
+    }
+
+
+@app.command()
+def main(
+    quick: Quick = False,
+    json_file: JsonFile = None,
+    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "",
+) -> None:
+    """Extract from random crops both ways."""
+    device = pick_device("auto")
+    torch.set_num_threads(1)
+    preset = preset or ("synthetic" if quick else "posetrack18")
+    small = quick or device.type == "cpu"
+    clips, rounds = (16 if preset == "synthetic" else 2, 3) if small else (256, 3)
+    print(f"extraction: preset {preset} on {device}; {describe_machine()}")
+    figures: Figures = {"preset": preset, "device": str(device), "clips": clips}
+    rows: list[list[str | float]] = [["", "plain clips/s", "ours clips/s", "seconds, ours / plain"]]
+    params = find_preset(preset, ROOT)
+    for chain in read_chains(params):
+        with TemporaryDirectory() as folder:
+            found = measure(chain, params, Path(folder), clips, rounds, device.type)
+        figures[chain.stage] = found
+        rows.append([chain.stage, *found.values()])
+    show(f"extraction of {clips} clips, median of {rounds}", rows)
+    write_figures(json_file, figures)
+
+
+if __name__ == "__main__":
+    app()

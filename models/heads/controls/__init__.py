@@ -1,0 +1,1 @@
+"""What the two heads have to beat on the same caches."""

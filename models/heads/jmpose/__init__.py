@@ -1,0 +1,1 @@
+"""JM-Pose (MM 2024), Joint-Motion Mutual Learning."""

@@ -1,0 +1,1 @@
+"""VREMD, focused human and joint regions."""

@@ -1,0 +1,1 @@
+"""Params of the heads and controls, and every system by its name."""

@@ -1,0 +1,236 @@
+"""The scratch store beside DVC's cache: where units and checkpoints live before they are published.
+
+It lies in ``<DVC cache dir>/scratch``, so that ``dvc exp run --temp``, whose workspace is a
+temporary copy of the repository, finds the same units. Nothing here imports dvc: its settings are
+read from its config files.
+"""
+
+import configparser
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+_PROBE = ".hardlink-probe"
+_LOCKS, _ASSEMBLY, _BEGUN = "locks", "publish", "begun"
+RESERVED = frozenset({_LOCKS, _ASSEMBLY, _BEGUN})
+"""Folders of the scratch store that belong to no stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The scratch store of one DVC repository."""
+
+    project: Path
+    """Folder that holds ``.dvc``, ``dvc.yaml`` and ``dvc.lock``."""
+    cache: Path
+    """DVC's cache dir."""
+    link_type: str
+    """DVC's ``cache.type``; '' where it is not set."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the scratch store."""
+        return self.cache / "scratch"
+
+    @property
+    def timings(self) -> Path:
+        """Log with one JSON line per computed unit; clocks and hosts may stand here only."""
+        return self.folder / "timings.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """Log with one JSON line per unit that was given up."""
+        return self.folder / "failures.jsonl"
+
+    @property
+    def assembly(self) -> Path:
+        """Folder in which outs are put together before they are published."""
+        return self.folder / _ASSEMBLY
+
+    @property
+    def begun(self) -> Path:
+        """Folder with what the last build of every out set out to do."""
+        return self.folder / _BEGUN
+
+    def unit_folder(self, stage: str, key: str) -> Path:
+        """Return the folder of a unit, or of a run's checkpoints, made or not."""
+        return self.folder / stage / key
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock ``name``; waits, and says so, while another process holds it.
+
+        The kernel drops the lock of a process that dies.
+        """
+        path = self.folder / _LOCKS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _acquire(path)
+        try:
+            yield
+        finally:
+            # Removed while still held: whoever waits for it sees that and locks a new file.
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def held_locks(self) -> list[str]:
+        """Return the names of the locks that some process holds now."""
+        folder = self.folder / _LOCKS
+        return sorted(p.name for p in folder.iterdir() if _is_held(p)) if folder.is_dir() else []
+
+    def refuse_running(self) -> None:
+        """Check that no stage is at work.
+
+        Raises:
+            ValueError: If some process holds a lock of units or outs.
+        """
+        if held := self.held_locks():
+            raise ValueError(
+                f"{self.folder}: a stage is running (lock {held[0]!r} is held); wait for its end"
+            )
+
+    def lock_of_out(self, out: Path) -> str:
+        """Return the name of the lock that publishing into ``out`` takes."""
+        return f"out-{hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:24]}"
+
+    def refuse_copies(self, out: Path) -> None:
+        """Check that a file can be one inode in scratch, out and DVC cache.
+
+        Args:
+            out: A path in the workspace; its parent is made.
+
+        Raises:
+            ValueError: If DVC is not set to hardlinks, or one of the links cannot be made.
+        """
+        if self.link_type != "hardlink":
+            raise ValueError(
+                f"{self.project}/.dvc/config: expected cache.type hardlink and nothing else, got "
+                f"{self.link_type or 'DVC default'!r}: every cached byte would be stored twice; "
+                "run: dvc config cache.type hardlink"
+            )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        places = [self.folder / _PROBE, out.parent / _PROBE, self.cache / _PROBE]
+        with self.lock("probe"):
+            _link_through(places)
+
+    def refuse_shortage(self, needed: int) -> None:
+        """Compare the free space with the bytes to come.
+
+        Raises:
+            ValueError: If the file system of the cache has less room.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise ValueError(
+                f"{self.folder}: the units to come need {needed / 1e9:.2f} GB, "
+                f"{free / 1e9:.2f} GB are free; make room (dvc gc --workspace) or move the "
+                "workspace and the DVC cache to a larger disk"
+            )
+
+
+def find_scratch(start: Path) -> Scratch:
+    """Return the scratch store of the DVC repository around ``start``.
+
+    Args:
+        start: A path inside the repository, existing or not.
+
+    Raises:
+        ValueError: If no parent holds a ``.dvc`` folder, or its config cannot be read.
+    """
+    place = start.absolute()
+    for folder in (place, *place.parents):
+        if (folder / ".dvc").is_dir():
+            settings = _read_settings(folder / ".dvc")
+            cache = settings.get("dir", str(folder / ".dvc" / "cache"))
+            return Scratch(folder, Path(cache), settings.get("type", ""))
+    raise ValueError(f"{start}: not inside a DVC repository; run in a clone, or dvc init first")
+
+
+def _read_settings(folder: Path) -> dict[str, str]:
+    """Return DVC's cache section, its later files over its earlier ones (dvc/config.py)."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dvc"
+    everywhere = Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc")
+    mine = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or home)
+    settings: dict[str, str] = {}
+    for file in (
+        everywhere / "config",
+        mine / "config",
+        folder / "config",
+        folder / "config.local",
+    ):
+        parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=("#",))
+        try:
+            parser.read(file, encoding="utf-8")
+        except configparser.Error as error:
+            raise ValueError(f"{file}: no config file of DVC: {error}") from error
+        if parser.has_section("cache"):
+            found = {name: value.strip("\"'") for name, value in parser.items("cache")}
+            if "dir" in found:
+                # A relative path counts from the config file that gives it.
+                place = file.parent / Path(found["dir"]).expanduser()
+                found["dir"] = str(Path(os.path.normpath(place)))
+            settings |= found
+    return settings
+
+
+def _acquire(path: Path) -> int:
+    """Lock the file at ``path`` and return its descriptor, sure that it is still at that path."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"waiting for another process that holds {path.name}\n")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _link_through(places: list[Path]) -> None:
+    _remove_probes(places)
+    try:
+        places[0].touch()
+        for source, target in pairwise(places):
+            try:
+                target.hardlink_to(source)
+            except OSError as error:
+                raise ValueError(
+                    f"cannot hardlink {source.parent} -> {target.parent} ({error.strerror}); keep "
+                    "the workspace and the DVC cache on one writable file system that has "
+                    "hardlinks (dvc cache dir PATH moves the cache)"
+                ) from error
+    finally:
+        _remove_probes(places)
+
+
+def _remove_probes(places: list[Path]) -> None:
+    for place in places:
+        # A read-only file system refuses this even where no probe is: the link says so better.
+        with suppress(OSError):
+            place.unlink(missing_ok=True)

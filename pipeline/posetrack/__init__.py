@@ -1,0 +1,1 @@
+"""Annotations and predictions in PoseTrack's forms, as columns."""

@@ -1,0 +1,172 @@
+"""PoseTrack 2017 files (``annolist``, everything in one-element lists) as columns."""
+
+from array import array
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.posetrack.annotations import (
+    MALFORMED,
+    NO_SCORE,
+    SLOT_OF,
+    Annotations,
+    NumberTable,
+    People,
+    RegionTable,
+)
+from pipeline.skeleton import POSEVAL_JOINTS, SLOTS
+
+POINT_SLOTS = [SLOT_OF[name] for name in POSEVAL_JOINTS]
+"""Slot of every point id 0..14; the ids are poseval's joint ids."""
+
+
+def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
+    """Turn the content of a file into columns.
+
+    Args:
+        values: The file's content.
+        path: The file, for messages.
+        truth: Whether it is ground truth. Of predictions, boxes and ignore regions are not read.
+
+    Raises:
+        ValueError: If a part is missing or has another type, or a number is not finite.
+    """
+    entries = values.get("annolist")
+    if type(entries) is not list or not entries:
+        raise ValueError(
+            f"{path}: annolist: expected a list of at least one frame, got {entries!r:.60}; write "
+            "one entry per frame"
+        )
+    columns = _Columns(path)
+    regions = RegionTable(path)
+    for frame, entry in enumerate(entries):
+        try:
+            columns.add_frame(entry, frame, truth=truth)
+            for region in _list(entry, "ignore_regions") if truth else []:
+                points = region["point"]
+                regions.add(frame, [one(p["x"]) for p in points], [one(p["y"]) for p in points])
+        except MALFORMED as error:
+            raise ValueError(
+                f"{path}: annolist[{frame}]: expected `image` with `name`, and `annorect` with "
+                f"`annopoints` of points with id, x and y, got {error!r}; mend that frame"
+            ) from error
+    people = columns.people()
+    has_people = np.bincount(people.frame, minlength=len(entries)) > 0
+    return Annotations(
+        path=path,
+        form="posetrack17",
+        file_names=tuple(columns.names),
+        image_ids=np.array(columns.numbers, dtype=np.int64),
+        image_sizes=np.zeros((len(entries), 2), dtype=np.int32),
+        labelled=np.array(columns.labelled, dtype=bool) if columns.says_labelled else has_people,
+        says_labelled=columns.says_labelled,
+        tags=("",) * len(entries),
+        regions=regions.table(),
+        people=people,
+    )
+
+
+def one(value: Any) -> Any:  # noqa: ANN401
+    """Return the content of a one-element list, or the value itself if it is no list.
+
+    Raises:
+        IndexError: If the list has no or several elements.
+    """
+    if type(value) is not list:
+        return value
+    if len(value) != 1:
+        raise IndexError(f"a list of {len(value)} values in place of 1")
+    return value[0]
+
+
+def _list(entry: dict[str, Any], key: str) -> list[Any]:
+    found = entry.get(key, [])
+    if type(found) is not list:
+        raise TypeError(f"{key} {found!r:.60} in place of a list")
+    return found
+
+
+class _Columns:
+    """The columns of all frames and people, filled one frame at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.names: list[str] = []
+        self.numbers = array("q")
+        self.labelled = array("b")
+        self.says_labelled = True
+        self._frame = array("i")
+        self._track_id = array("q")
+        self._points = NumberTable(path, "annolist, person {}, annopoints", 4 * len(SLOTS))
+        self._present: list[list[bool]] = []
+        self._heads = NumberTable(path, "annolist, person {}, x1, y1, x2, y2", 4)
+        self._person_score = NumberTable(path, "annolist, person {}, score", 1)
+
+    def add_frame(self, entry: dict[str, Any], frame: int, *, truth: bool) -> None:
+        """Append one frame with its people."""
+        self.names.append(one(entry["image"])["name"] + "")
+        number = entry.get("imgnum")
+        self.numbers.append(-1 if number in (None, []) else one(number))
+        flag = entry.get("is_labeled")
+        self.says_labelled &= flag not in (None, [])
+        self.labelled.append(0 if flag in (None, []) else one(flag))
+        for person in _list(entry, "annorect"):
+            self._add_person(person, frame, truth=truth)
+
+    def _add_person(self, person: dict[str, Any], frame: int, *, truth: bool) -> None:
+        position = len(self._frame)
+        self._frame.append(frame)
+        track = person.get("track_id")
+        self._track_id.append(-1 if track in (None, []) else one(track))
+        self._add_points(person, position)
+        corners = [person.get(key) for key in ("x1", "y1", "x2", "y2")]
+        if not truth or None in corners or [] in corners:
+            self._heads.add_missing()
+        else:
+            self._heads.add([one(corner) for corner in corners], position)
+        score = person.get("score")
+        if score in (None, []):
+            self._person_score.add_missing()
+        else:
+            self._person_score.add([one(score)], position)
+
+    def _add_points(self, person: dict[str, Any], position: int) -> None:
+        row = [0.0, 0.0, 0.0, NO_SCORE] * len(SLOTS)
+        present = [False] * len(SLOTS)
+        holders = _list(person, "annopoints")
+        for point in _list(holders[0], "point") if holders else []:
+            joint = one(point["id"])
+            # poseval looks for ids 0..14 and takes the first point of an id (eval_helpers.py).
+            if type(joint) is not int or not 0 <= joint < len(POINT_SLOTS):
+                continue
+            slot = POINT_SLOTS[joint]
+            if present[slot]:
+                continue
+            present[slot] = True
+            flag, score = point.get("is_visible"), point.get("score")
+            row[4 * slot : 4 * slot + 4] = (
+                one(point["x"]),
+                one(point["y"]),
+                1 if flag in (None, []) else one(flag),
+                NO_SCORE if score in (None, []) else one(score),
+            )
+        self._points.add(row, position)
+        self._present.append(present)
+
+    def people(self) -> People:
+        """Return all people."""
+        count = len(self._frame)
+        points = self._points.table().reshape(count, len(SLOTS), 4)
+        heads = self._heads.table()
+        heads[:, 2:] -= heads[:, :2]
+        return People(
+            frame=np.array(self._frame, dtype=np.int32),
+            annotation_id=np.full(count, -1, dtype=np.int64),
+            track_id=np.array(self._track_id, dtype=np.int64),
+            boxes_xywh=np.full((count, 4), np.nan),
+            heads_xywh=heads,
+            keypoints=np.ascontiguousarray(points[:, :, :3]),
+            present=np.array(self._present, dtype=bool).reshape(count, len(SLOTS)),
+            scores=np.ascontiguousarray(points[:, :, 3]),
+            person_scores=self._person_score.table()[:, 0],
+        )

@@ -1,0 +1,1 @@
+"""From the caches of a split to its people, as units."""

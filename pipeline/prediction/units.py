@@ -1,0 +1,150 @@
+"""The units of the stage predict: which clips of which video, with which key, and their table."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.caches.clip_table import clips_file, read_clips
+from pipeline.orchestration.receipts import hash_file
+from pipeline.posetrack.reader import read_predictions
+from pipeline.prediction.task import Prediction, VideoClips
+from pipeline.skeleton import JOINT_SLOTS
+from pipeline.store.reader import Store
+from pipeline.tables.parquet import digest_rows, read_table, write_table
+from pipeline.tables.schemas import CLIPS, FRAMES, VIDEOS
+from pipeline.units import Unit, modules_digest, stage_pins, unit_key
+
+STAGE = "predict"
+_BYTES_PER_PERSON = 1200
+PREDICTIONS = pa.schema(
+    {
+        "video": pa.string(),
+        "frame": pa.int32(),  # position in the video
+        "row": pa.int32(),  # person within the frame, highest box score first
+        "track_id": pa.int32(),  # -1 for detections
+        "box_x": pa.float64(),
+        "box_y": pa.float64(),
+        "box_w": pa.float64(),
+        "box_h": pa.float64(),
+        "box_score": pa.float64(),
+        "keypoints": pa.list_(pa.float64()),  # 15 xy in image pixels
+        "scores": pa.list_(pa.float64()),  # 15
+    }
+)
+"""predictions.parquet, sorted by video, frame and row."""
+
+
+def read_videos(
+    data: Path, split: str, crops: str, annotations: Path, flip: bool
+) -> dict[str, VideoClips]:
+    """Return the videos of a split, those without a clip included.
+
+    Args:
+        data: Folder of all outs.
+        split: ``val`` or ``val_gt``.
+        crops: Input that the clips are cut for.
+        annotations: Folder of the ground truth, with ``val/*.json``.
+        flip: Whether every clip needs its mirror image as variant 1.
+
+    Raises:
+        ValueError: If mirror images are asked for and missing.
+    """
+    videos = read_table(data / "index" / "videos.parquet", VIDEOS)
+    frames = read_table(data / "index" / "frames.parquet", FRAMES)
+    source = clips_file(data, crops, split)
+    clips = read_clips(source)
+    if flip and len(clips) and not clips.loc[clips["variant"] == 1, "flipped"].any():
+        raise ValueError(
+            f"predict.flip: expected the mirror image of every clip in {source}, found none; set "
+            "crop.mirror to true, or predict.flip to false"
+        )
+    plain = clips[clips["variant"] == 0]
+    named = frames[(frames["split"] == "val") & (frames["entry"] >= 0)]
+    keys = plain.merge(named[["video", "frame", "entry"]], on=["video", "frame"], how="inner")
+    keys = keys.sort_values(["video", "entry", "clip"], kind="stable")
+    found: dict[str, VideoClips] = {}
+    for video, annotation in videos.loc[videos["split"] == "val", ["video", "annotation"]].values:
+        rows = keys[keys["video"] == video]
+        entries = rows["entry"].to_numpy(dtype=np.int64)
+        clip_rows = rows[CLIPS.names].reset_index(drop=True)
+        found[str(video)] = VideoClips(annotations / str(annotation), clip_rows, entries)
+    return found
+
+
+def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Unit]:
+    """Return the units of a prediction, one per video, with their keys.
+
+    Args:
+        prediction: What is predicted.
+        params: Params that change results.
+    """
+    stores = {kind: Store(folder, kind) for kind, folder in prediction.folders.items()}
+    module = f"stages.{STAGE}"
+    modules, pins = modules_digest(module), stage_pins(module)
+    weights = {} if prediction.weights is None else {"head": hash_file(prediction.weights)}
+    variants = (0, 1) if prediction.reading.flip else (0,)
+    units = []
+    for name, video in prediction.videos.items():
+        inputs = {
+            f"{kind}/v{variant}": store.digests[f"{name}/v{variant}"]
+            for kind, store in stores.items()
+            for variant in variants
+            if len(video.clips)
+        }
+        entries = hashlib.sha256(json.dumps(video.entries.tolist()).encode()).hexdigest()
+        key = unit_key(
+            stage=STAGE,
+            params=params,
+            modules=modules,
+            pins=pins,
+            weights=weights,
+            device=prediction.device,
+            dtype="float32",
+            batch=prediction.reading.batch,
+            clips=digest_rows(video.clips, CLIPS),
+            frames={"ground truth": hash_file(video.annotation), "entries": entries},
+            inputs=inputs,
+        )
+        units.append(Unit(name, key, _BYTES_PER_PERSON * len(video.clips), place=""))
+    return units
+
+
+def write_table_of(videos: Mapping[str, VideoClips], folder: Path) -> None:
+    """Write predictions.parquet beside the finished files of all videos.
+
+    Args:
+        videos: The videos.
+        folder: Folder with ``<video>.json`` of each.
+    """
+    rows = [_rows(video, found, folder / f"{video}.json") for video, found in videos.items()]
+    frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=PREDICTIONS.names)
+    order = ["video", "frame", "row"]
+    write_table(
+        folder / "predictions.parquet", frame.sort_values(order, kind="stable"), PREDICTIONS
+    )
+
+
+def _rows(video: str, found: VideoClips, path: Path) -> pd.DataFrame:
+    # The file holds the people in the order of the clips: both are sorted by entry.
+    people = read_predictions(path).people
+    clips = found.clips
+    table = pd.DataFrame(
+        {
+            "video": video,
+            "frame": clips["frame"].to_numpy(dtype=np.int32),
+            "row": clips.groupby("frame").cumcount().to_numpy(dtype=np.int32),
+            "track_id": clips["track_id"].to_numpy(dtype=np.int32),
+            "box_score": clips["score"].to_numpy(dtype=np.float64),
+        }
+    )
+    for name in ("box_x", "box_y", "box_w", "box_h"):
+        table[name] = clips[name].to_numpy(dtype=np.float64)
+    joints = people.keypoints[:, JOINT_SLOTS, :2].reshape(len(clips), 2 * len(JOINT_SLOTS))
+    table["keypoints"] = pd.Series(joints.tolist(), dtype=object)
+    table["scores"] = pd.Series(people.scores[:, JOINT_SLOTS].tolist(), dtype=object)
+    return table

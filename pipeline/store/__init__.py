@@ -1,0 +1,1 @@
+"""Stores: Zarr v3 shards, written byte for byte as zarr-python does, and their reader."""

@@ -1,0 +1,1 @@
+"""Tables that stages hand to each other: their columns, and Parquet files of them."""

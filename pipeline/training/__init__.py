@@ -1,0 +1,1 @@
+"""Training of networks on cached tensors: batches, the loop, checkpoints, published runs."""

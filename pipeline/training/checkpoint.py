@@ -1,0 +1,74 @@
+"""Checkpoints of a training run: one safetensors file, replaced whole, read back exactly."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pipeline.training.history import History
+from pipeline.training.run_folder import CHECKPOINT
+from pipeline.weights import read_notes, read_weights, write_weights
+
+_NETWORK = "network."
+_OPTIMISER = "optimiser."
+_HISTORY = "history"
+
+
+def write_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer, run: History) -> None:
+    """Replace the checkpoint of a run by its present state.
+
+    No state of a random generator is kept: the loop seeds them from the step. The position is the
+    length of the history.
+
+    Args:
+        folder: Scratch folder of the run.
+        network: What is trained.
+        optimiser: Its optimiser.
+        run: The settled history.
+    """
+    tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMISER}{index}.{name}": value for name, value in state.items()}
+    tensors[_HISTORY] = run.to_tensor()
+    write_weights(folder / CHECKPOINT, tensors, {"columns": json.dumps(run.columns)})
+
+
+def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> History:
+    """Put network and optimiser into the state of the folder's checkpoint.
+
+    Args:
+        folder: Scratch folder of the run; without a checkpoint nothing is changed.
+        network: What is trained.
+        optimiser: Its optimiser, fresh.
+
+    Returns:
+        The history up to the checkpoint; an empty one without a checkpoint.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return History()
+    tensors = read_weights(path)
+    network.load_state_dict(_below(_NETWORK, tensors))
+    fresh = optimiser.state_dict()
+    fresh["state"] = _states(_below(_OPTIMISER, tensors))
+    # Moves every moment to its parameter's device and leaves the step counters where they were.
+    optimiser.load_state_dict(fresh)
+    return History(json.loads(read_notes(path)["columns"]), tensors[_HISTORY])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _states(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        states.setdefault(int(index), {})[name] = tensor.to(torch.float32)
+    return states

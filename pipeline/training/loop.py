@@ -1,0 +1,236 @@
+"""The training loop of every network here: AdamW, exact resume, one process or several.
+
+Two runs with the same inputs end in the same bytes, however often one of them was killed: every
+random number is drawn from a seed made of (seed, step, process), the order of the clips is a
+function of (seed, epoch), and a checkpoint holds the network, the optimiser and the history.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.devices import compute_dtype
+from pipeline.orchestration.progress import Advance, progress
+from pipeline.schedule import Training
+from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
+from pipeline.training.history import History
+from pipeline.training.processes import Place, mean_over_processes
+from pipeline.training.run_folder import TIMINGS
+from pipeline.weights import write_weights
+
+BEST = "best.safetensors"
+"""Weights with the lowest loss on the held-out videos, in the scratch folder of the run."""
+
+Batch = Mapping[str, Tensor]
+Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+"""Returns the terms of the loss, scalars, already weighted: their sum is minimised."""
+
+
+class Feed(Protocol):
+    """Where the batches come from."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass over the clips."""
+
+    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+        """Yield this process's part of the batch of steps ``start`` to ``stop - 1``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run is carried out."""
+
+    training: Training
+    section: str
+    """Section of params.yaml that ``training`` comes from, for messages."""
+    folder: Path
+    """Scratch folder of this run alone: checkpoint and timings."""
+    checkpoint_every: int
+    """Steps between checkpoints."""
+    place: Place
+    core: Callable[[nn.Module], nn.Module] = lambda network: network
+    """The part of the network that is wanted; what the loss brought along has its gradient
+    clipped apart, so that it does not shorten the steps of this part."""
+    held_out: Callable[[nn.Module], float] | None = None
+    """Loss on the held-out videos, asked for after every epoch; ``None`` = no such videos."""
+
+
+def train(network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> History:
+    """Train a network in place, from the folder's checkpoint if there is one.
+
+    Args:
+        network: On the device of ``plan.place``, with the same weights in every process.
+        loss: The loss of one batch.
+        feed: The batches.
+        plan: How the run is carried out.
+
+    Returns:
+        The history of all steps, those before the checkpoint included.
+
+    Raises:
+        ValueError: If the memory of the device does not suffice or a loss is not finite.
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with _deterministic():
+        loop = _Loop(network, loss, feed, plan)
+        try:
+            loop.run()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise ValueError(
+                f"step {len(loop.history) + 1}: out of memory on {plan.place.device} with batches "
+                f"of {plan.training.batch} clips over {plan.place.world} process(es); lower "
+                f"{plan.section}.batch"
+            ) from error
+    network.eval()
+    return loop.history
+
+
+class _Objective(nn.Module):
+    """Network and loss as one module, so that DDP sees every parameter that the loss uses."""
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+
+    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self.loss(self.network, batch)
+
+
+class _Loop:
+    def __init__(self, network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> None:
+        self.network = network
+        self.feed = feed
+        self.plan = plan
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=plan.training.lr, weight_decay=plan.training.weight_decay
+        )
+        self.history = read_checkpoint(plan.folder, network, self.optimiser)
+        wanted = list(plan.core(network).parameters())
+        known = {id(parameter) for parameter in wanted}
+        self.clipped = [wanted, [p for p in network.parameters() if id(p) not in known]]
+        self.objective: nn.Module = _Objective(network, loss)
+        if plan.place.world > 1:
+            # Without looking for unused parameters DDP regroups its buckets after the first step,
+            # and a resumed run would add up gradients in another order than an uninterrupted one.
+            self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True)
+        self.seconds: list[tuple[int, float, float]] = []
+
+    def run(self) -> None:
+        total = self.plan.training.total_steps(self.feed.steps_per_epoch)
+        first = len(self.history)
+        self.network.train()
+        before = perf_counter()
+        with self._progress(total - first) as advance:
+            for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
+                got = perf_counter()
+                self._step(step, batch)
+                self._after(step + 1, total)
+                advance()
+                now = perf_counter()
+                self.seconds.append((step + 1, got - before, now - got))
+                before = now
+        self._write_timings()
+
+    def _progress(self, steps: int) -> AbstractContextManager[Advance]:
+        if self.plan.place.rank:
+            return nullcontext(lambda _=1: None)
+        return progress(self.plan.section, steps, "steps")
+
+    def _step(self, step: int, batch: Batch) -> None:
+        training = self.plan.training
+        rate = training.rate(step, self.feed.steps_per_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_step_seed(training.seed, step, self.plan.place.rank))
+        self.optimiser.zero_grad(set_to_none=True)
+        device = self.plan.place.device
+        dtype = compute_dtype(device)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            terms = self.objective(batch)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        if training.clip:
+            for parameters in self.clipped:
+                nn.utils.clip_grad_norm_(parameters, training.clip)
+        self.optimiser.step()
+        self.history.add(step + 1, step // self.feed.steps_per_epoch, rate, terms)
+
+    def _after(self, taken: int, total: int) -> None:
+        """Do what is due after a step: held-out loss, checkpoint."""
+        plan = self.plan
+        epoch_done = taken % self.feed.steps_per_epoch == 0 or taken == total
+        held_out = plan.held_out is not None and epoch_done
+        checkpoint = taken % plan.checkpoint_every == 0 or taken == total
+        if not (held_out or checkpoint):
+            return
+        self.history.settle(mean_over_processes(self.history.take_pending(), plan.place))
+        if plan.place.rank:
+            return
+        if held_out:
+            self._evaluate()
+        if checkpoint:
+            write_checkpoint(plan.folder, self.network, self.optimiser, self.history)
+            self._write_timings()
+
+    def _evaluate(self) -> None:
+        if self.plan.held_out is None:
+            return
+        self.network.eval()
+        with torch.no_grad():
+            value = self.plan.held_out(self.network)
+        self.network.train()
+        if self.history.note_held_out(value):
+            write_weights(self.plan.folder / BEST, self.network.state_dict())
+
+    def _write_timings(self) -> None:
+        lines = [f"{step},{wait:.6f},{work:.6f}\n" for step, wait, work in self.seconds]
+        self.seconds = []
+        if self.plan.place.rank:
+            return
+        path = self.plan.folder / TIMINGS
+        with path.open("a", encoding="utf-8") as file:
+            if file.tell() == 0:
+                file.write("step,wait_s,compute_s\n")
+            file.writelines(lines)
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    words = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell a lack of memory from other errors; on the CPU torch raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Ask torch for deterministic kernels; where there is none it warns and goes on."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs lack it
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # Filling fresh memory costs time and changes nothing where no kernel reads it.
+    memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=enabled, warn_only=warn_only)
+        memory.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

@@ -1,0 +1,70 @@
+"""Target heatmaps and joint weights of a batch of clips, on any device."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.heatmap import STRIDE, Occluded
+from pipeline.orchestration.params import Section
+
+Cells = Annotated[float, Field(gt=0)]
+
+
+class Sigma(Section):
+    """Standard deviation of the target Gaussians by input, heatmap cells."""
+
+    hrnet: Cells
+    """3 on 96 x 72 cells (JM-Pose's public code, as HRNet at 384 x 288)."""
+    vit: Cells
+    """2 on 64 x 48 cells (ViTPose)."""
+
+    def of(self, crops: str) -> float:
+        """Return the value for crops of one input, ``hrnet`` or ``vit``."""
+        return self.hrnet if crops == "hrnet" else self.vit
+
+
+class Target(Section):
+    """Params of the target heatmaps."""
+
+    occluded: Occluded
+    """Whether occluded joints, which have coordinates, are trained or ignored."""
+    sigma: Sigma
+
+
+def make_targets(
+    keypoints: Tensor, visible: Tensor, heatmap_size: tuple[int, int], sigma: float
+) -> Tensor:
+    """Return what ``pipeline.heatmap.encode`` returns, for many people at once.
+
+    The Gaussian is a product of one along the rows and one along the columns. Both are made in
+    float64, their product in float32, which differs from ``encode`` by a rounding.
+
+    Args:
+        keypoints: Joints, ``(B, K, 2)``, crop pixels, float64.
+        visible: 0 no label or outside the crop, 1 occluded, 2 visible, ``(B, K)``.
+        heatmap_size: Rows h and columns w of the grid.
+        sigma: Standard deviation of the Gaussians, cells.
+
+    Returns:
+        Heatmaps ``(B, K, h, w)``, float32, peak about 1; all zero for a joint without label.
+    """
+    cells_xy = keypoints.double() / STRIDE
+    # A joint without label may have any coordinates, NaN among them.
+    cells_xy = torch.where(visible[..., None] > 0, cells_xy, torch.inf)
+    down, across = (
+        torch.exp(-((torch.arange(cells, device=keypoints.device) - centre) ** 2) / (2 * sigma**2))
+        for cells, centre in zip(heatmap_size, (cells_xy[..., 1:], cells_xy[..., :1]), strict=True)
+    )
+    return down.float()[..., :, None] * across.float()[..., None, :]
+
+
+def joint_weights(visible: Tensor, occluded: Occluded) -> Tensor:
+    """Return the weight of every joint in the loss: 1 where it is supervised, else 0.
+
+    Args:
+        visible: 0 no label or outside the crop, 1 occluded, 2 visible, ``(B, K)``.
+        occluded: Whether occluded joints are trained or ignored.
+    """
+    return (visible >= (1 if occluded == "train" else 2)).float()

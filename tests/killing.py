@@ -2,7 +2,7 @@
 
 A kill counts only while a unit is open: its lock is held by a process of the session and its
 receipt is not there. Once one is seen, the whole session is stopped and looked at again; only then
-SIGKILL.
+SIGKILL. The others go on when the target is dead.
 """
 
 import os
@@ -137,6 +137,10 @@ def _kill_now(
             or (target == "dvc" and process.pid == session)
         ]
     _signal(victims, signal.SIGKILL)
+    # A dying process lives for milliseconds on a busy machine: what the others did meanwhile, they
+    # would have done before the kill.
+    dying = {process.pid for process in victims}
+    wait_until(lambda: dying.isdisjoint(process.pid for process in processes(session)))
     _signal([process for process in stopped if process not in victims], signal.SIGCONT)
     return bool(victims)
 

@@ -4,6 +4,7 @@ Worker processes would make batches of this size seven to ten times dearer: each
 twice and its pages are new. A thread costs nothing, because reading leaves Python's lock.
 """
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -46,6 +47,7 @@ def prefetch(
 
 
 def _batches_of(reader: "_Reader[Request, Buffers, Batch]") -> Generator[Batch, None, None]:
+    _keep_number_of_threads()
     thread = threading.Thread(target=reader.run, name="prefetch", daemon=True)
     thread.start()
     try:
@@ -86,6 +88,7 @@ class _Reader(Generic[Request, Buffers, Batch]):
 
     def run(self) -> None:
         """Load batch after batch until the requests end, one fails, or the caller stops."""
+        _stay_one_thread()
         fault: BaseException | None = None
         try:
             for request in self._advised():
@@ -122,3 +125,24 @@ class _Reader(Generic[Request, Buffers, Batch]):
         """Make the thread end before its next batch; it may be waiting for buffers."""
         self._stopped.set()
         self._free.put(self._spare)
+
+
+
+def _keep_number_of_threads() -> None:
+    """Make torch note this thread's number of threads, which else it asks for at its first use.
+
+    By then the reader would have changed what it is told.
+    """
+    # Never imported here: a caller that needs no torch must not pay for it.
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()
+
+
+def _stay_one_thread() -> None:
+    """Keep torch from starting helpers of its own for this thread, idle beside the caller's.
+
+    OpenMP counts them: with more of them than cores, every helper sleeps between two operations
+    instead of waiting for the next, and a head's training step takes a quarter longer.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)

@@ -127,7 +127,6 @@ class _Reader(Generic[Request, Buffers, Batch]):
         self._free.put(self._spare)
 
 
-
 def _keep_number_of_threads() -> None:
     """Make torch note this thread's number of threads, which else it asks for at its first use.
 

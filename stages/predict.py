@@ -19,7 +19,7 @@ from pydantic import Field
 from models.heads.build import build_head
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.data_set import read_data_set
-from pipeline.devices import pick_device
+from pipeline.devices import device_type
 from pipeline.head_params.systems import SystemName, read_system
 from pipeline.heatmap import Decoding
 from pipeline.orchestration.failures import one_line
@@ -90,7 +90,7 @@ def main(
             flip=section.flip,
             batch=section.batch,
         ),
-        device=pick_device(engine.device).type,
+        device=device_type(engine.device),
     )
     planned = plan_units(
         prediction,

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.orchestration.failures import one_line
+from pipeline.run_results import SYSTEMS
 from pipeline.skeleton import GROUPS
 
 app = typer.Typer(add_completion=False)
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 BOXES = {"val": "detected boxes", "val_gt": "ground-truth boxes"}
 
 

@@ -1,7 +1,10 @@
 """The prefetch thread: order, reuse of buffers, advice, errors, and that it always ends."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,3 +97,26 @@ def test_never_starting_starts_no_thread() -> None:
 def test_one_set_of_buffers_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 sets of buffers, got 1"):
         prefetch(range(3), load, ring(1))
+
+
+def test_the_thread_gets_no_helpers_of_torch_and_the_caller_keeps_its_own() -> None:
+    # In a process of its own: torch takes in a thread's number at its first use in that thread.
+    program = """
+import os, torch
+from pipeline.prefetch import prefetch
+
+def load(request, buffer):
+    return buffer.copy_(torch.full((2_000_000,), request, dtype=torch.float16))
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+torch.set_num_threads(3)
+before = threads()
+for batch in prefetch(range(3), load, [torch.empty(2_000_000) for _ in range(2)]):
+    print(threads() - before, torch.get_num_threads())
+"""
+    command = [sys.executable, "-c", program]
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    assert run.stdout == "1 3\n" * 3

@@ -5,7 +5,7 @@ joints within PCKh 0.5 in the key frame's heatmaps of HRNet; in those of at leas
 held to the truth of its own frame, as an oracle would choose that knows truth and motion; and in
 the predictions of every system. No head that picks among these frames finds more than the oracle.
 
-    python benchmarks/ceiling.py [--quick] [--json FILE] [--data DIR]
+    python benchmarks/ceiling.py [--quick] [--json FILE] [--data DIR] [--params FILE]
 """
 
 import sys
@@ -53,10 +53,14 @@ class Truth:
 
     joints: Points
     """``(15, 2)``, pixels of the image."""
-    labelled: NDArray[np.bool_]
-    """``(15,)``."""
     reach: float
     """Farthest a joint may be off, pixels of the image: half of poseval's head size."""
+
+    @property
+    def labelled(self) -> Hits:
+        """Which joints have a place, ``(15,)``."""
+        labelled: Hits = np.any(self.joints != 0, axis=1)
+        return labelled
 
 
 @app.command()
@@ -75,14 +79,18 @@ def main(
     if quick:
         clips = clips[clips["video"].isin(sorted(set(clips["video"]))[:QUICK_VIDEOS])]
     store = Store(data / "heatmaps" / SPLIT, "heatmaps")
-    blur = read_section(params, "predict", Predict).blur
-    systems = {name: read_joints(data, name) for name in SYSTEMS if has_run(data, name)}
+    section = read_section(params, "predict", Predict)
+    systems = {
+        name: read_joints(file)
+        for name in SYSTEMS
+        if (file := data / "predictions" / name / SPLIT / "predictions.parquet").is_file()
+    }
     found = dict.fromkeys(("key frame", "oracle", *systems), 0)
     joints = 0
     for clip, people in labelled_throughout(clips, truths):
         middle = len(people) // 2
         counted = np.logical_and.reduce([person.labelled for person in people])
-        hits = hits_of_frames(store, blur, clip, people)
+        hits = hits_of_frames(store, section, clip, people)
         joints += int(counted.sum())
         found["key frame"] += int((hits[middle] & counted).sum())
         found["oracle"] += int((hits.any(axis=0) & counted).sum())
@@ -105,11 +113,6 @@ def report(found: dict[str, int], joints: int, json_file: Path | None) -> None:
     write_figures(json_file, figures)
 
 
-def has_run(data: Path, system: str) -> bool:
-    """Return whether a system's predictions are there."""
-    return (data / "predictions" / system / SPLIT / "predictions.parquet").is_file()
-
-
 def read_truths(data: Path) -> dict[Person, Truth]:
     """Return all labelled people that have a head box."""
     truths = {}
@@ -117,16 +120,12 @@ def read_truths(data: Path) -> dict[Person, Truth]:
         slots = np.reshape(row["keypoints"], (-1, 3))[JOINT_SLOTS]
         reach = THRESHOLD * 0.6 * float(np.hypot(row["head_w"], row["head_h"]))
         if np.isfinite(reach):
-            labelled = slots[:, :2].any(axis=1)
-            truths[row["video"], row["frame"], row["track_id"]] = Truth(
-                slots[:, :2], labelled, reach
-            )
+            truths[row["video"], row["frame"], row["track_id"]] = Truth(slots[:, :2], reach)
     return truths
 
 
-def read_joints(data: Path, system: str) -> dict[Person, Points]:
+def read_joints(file: Path) -> dict[Person, Points]:
     """Return the joints that a system predicts for everybody, ``(15, 2)``, pixels of the image."""
-    file = data / "predictions" / system / SPLIT / "predictions.parquet"
     return {
         (row["video"], row["frame"], row["track_id"]): np.reshape(row["keypoints"], (-1, 2))
         for row in read_table(file, PREDICTIONS).to_dict("records")
@@ -145,10 +144,10 @@ def labelled_throughout(
             yield clip, present
 
 
-def hits_of_frames(store: Store, blur: float, clip: Clip, people: Sequence[Truth]) -> Hits:
+def hits_of_frames(store: Store, section: Predict, clip: Clip, people: Sequence[Truth]) -> Hits:
     """Return which joints the heatmaps of each frame show near its truth, ``(T, 15)``."""
     maps = store.read(f"{clip['video']}/v0", [clip["clip"]])[0].astype(np.float32)
-    seen, _ = decode(maps, "dark", blur)
+    seen, _ = decode(maps, section.decode, section.blur)
     matrix = np.reshape(clip["to_crop"], (2, 3))
     scale = float(np.sqrt(np.linalg.det(matrix[:, :2])))
     return np.stack(

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import typer
@@ -22,18 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.measurement import Figures, JsonFile, Quick, write_figures
 from pipeline.bootstrap import DrawnAP, draw_ap, paired_gain
 from pipeline.experiments import Experiment, read_metrics, run_experiment
-from pipeline.head_params.systems import SystemName
 from pipeline.orchestration.scratch import find_scratch
 from pipeline.past_run import lay_out
 from pipeline.posetrack.annotations import Annotations
 from pipeline.posetrack.reader import read_annotations
 from pipeline.publishing.dvc_objects import files_of, object_path, read_lock
 from pipeline.report import RIVALS
-from pipeline.run_results import read_results
+from pipeline.run_results import SYSTEMS, read_results
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
 """1 to 3 measured the heads before VREMD and its controls had decoders of 2x2 kernels."""
-SYSTEMS = get_args(SystemName)
 SPLITS = ("val_gt", "val")
 
 app = typer.Typer(add_completion=False)

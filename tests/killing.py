@@ -81,15 +81,27 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def start(clone: Clone, log: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Start ``dvc`` in a session of its own."""
+def staying_shell(file: Path) -> Path:
+    """Make a shell that never gives a command its own place, and outlives who called it."""
+    file.write_text('#!/bin/sh\nsh "$@"\nexit $?\n')
+    file.chmod(0o755)
+    return file
+
+
+def start(
+    clone: Clone, log: Path, *arguments: str, shell: Path | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start ``dvc`` in a session of its own, with a shell for its commands or the user's own."""
+    environment = clone.environment()
+    if shell is not None:
+        environment["SHELL"] = str(shell)
     with log.open("wb") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments],
             cwd=clone.folder,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=clone.environment(),
+            env=environment,
             start_new_session=True,
         )
 

@@ -114,7 +114,9 @@ def subjects(project: Project) -> tuple[Subject, ...]:
 def check_kill(project: Project, subject: Subject, target: Target, seed: int, log: Path) -> None:
     """Kill a target in ``dvc repro`` once and check the run after it."""
     project.reset(subject)
-    running = killing.start(project.clone, log, "repro", subject.name)
+    # Every second kill with a shell between dvc and the stage; both subjects meet both.
+    shell = None if (seed + seed // 2) % 2 else killing.staying_shell(log.with_name("shell"))
+    running = killing.start(project.clone, log, "repro", subject.name, shell=shell)
     killing.kill(running, project.scratch, subject.stage, target, seed)
     whole = project.whole(subject.stage)
     if target == "worker":

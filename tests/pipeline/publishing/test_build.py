@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.orchestration.engines import RunOptions
-from pipeline.orchestration.parent import DvcParent
 from pipeline.orchestration.receipts import check
 from pipeline.orchestration.scratch import find_scratch
 from pipeline.publishing.build import FailedUnitsError, build
@@ -294,28 +293,16 @@ def test_two_builds_at_once_compute_each_unit_once(project: Path, many: dict[str
 
 def test_a_stage_that_dvc_started_dies_with_it(project: Path) -> None:
     program = (
-        "import subprocess, sys\n"
-        "subprocess.run([sys.executable, *sys.argv[1:]], stderr=subprocess.DEVNULL)\n"
+        "import os, subprocess, sys\n"
+        "stage = os.environ | {'DVC_STAGE': 'toy@train'}\n"
+        "subprocess.run([sys.executable, *sys.argv[1:]], stderr=subprocess.DEVNULL, env=stage)\n"
     )
-    command = [sys.executable, "-c", program, toy_stage.__file__, str(project), *MANY]
-    dvc = subprocess.Popen(command, env=os.environ | {"DVC_STAGE": "toy@train"})
+    dvc = subprocess.Popen([sys.executable, "-c", program, toy_stage.__file__, str(project), *MANY])
     wait_until(lambda: len(computed(project)) >= 1)
     dvc.kill()
     dvc.wait()
     wait_until(lambda: not any(alive(process) for process in pids(project)))
     assert not (project / OUT).exists()
-
-
-def test_an_orphan_refuses_to_publish(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_STAGE", "toy@train")
-    monkeypatch.setattr("pipeline.orchestration.parent.die_with_parent", lambda: None)
-    parent = DvcParent()
-    parent.refuse_orphan()
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    with pytest.raises(ValueError, match="toy@train: dvc was killed while this stage ran"):
-        parent.refuse_orphan()
-    monkeypatch.delenv("DVC_STAGE")
-    DvcParent().refuse_orphan()
 
 
 def md5(content: bytes) -> str:

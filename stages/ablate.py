@@ -48,7 +48,7 @@ def main(
         (*shared, *rows[0].settings, f"{SEED[system]}=0"),
         (f"evaluate@{system}",),
     )
-    ground = stand_on(run_experiment(first))
+    ground = stand_on(run_experiment(first), first.targets)
     result = TableResult(table, preset)
     for row in rows:
         scores = [_score(row, row.system or system, seed, table, ground) for seed in range(seeds)]

@@ -1,11 +1,14 @@
 """Experiments: names, settings between params files, and what was run before."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from pipeline.experiments import Experiment, run_experiment, settings_of
+from pipeline.experiments import Experiment, run_experiment, settings_of, stand_on
+from tests.stages.toy_repository import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = Experiment("row", ("train_jmpose.seed=1",), ("evaluate@jmpose",))
@@ -71,3 +74,21 @@ def test_an_experiment_is_run_again_after_a_change_of_the_workspace(repository: 
 def test_an_experiment_that_fails_says_its_name_and_what_to_do() -> None:
     with pytest.raises(ValueError, match=rf"experiment {ONE.name}: expected .* start again"):
         run_experiment(ONE)
+
+
+@pytest.mark.parametrize("target", ["evaluate@jmpose", "evaluate@vremd", "crop@vit-val"])
+def test_rows_stand_on_the_stages_that_dvc_counts_to_their_target(
+    target: str, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    git("clone", "-q", "--shared", str(ROOT), str(project))
+    head = git("-C", str(project), "rev-parse", "HEAD").strip()
+    ground = stand_on(head, (target,), project)
+    locks = [YAML(typ="safe").load((at / "dvc.lock").read_text()) for at in (project, ground)]
+    names = set(re.findall(r'"(\S+)"', dvc(project, "dag", "--dot", target)))
+    before = locks[0]["stages"]
+    assert 0 < len(names) < len(before)
+    assert locks[1] == locks[0] | {"stages": {name: before[name] for name in names}}
+    assert git("-C", str(ground), "rev-parse", "HEAD~1").strip() == head
+    assert not git("-C", str(ground), "status", "--short")
+    assert stand_on(head, (target,), project) == ground

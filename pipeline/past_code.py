@@ -1,12 +1,10 @@
 """Which committed code made a unit: its key, told again with the modules of older commits."""
 
-import io
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline.git_answers import ask_git
+from pipeline.git_answers import ask_git, unpack
 from pipeline.units import key_of, modules_digest
 
 PACKAGES = ("models", "pipeline", "stages")
@@ -28,9 +26,7 @@ def past_digests(module: str, project: Path) -> Iterator[str]:
     seen: set[str] = set()
     for commit in commits.decode().split():
         with tempfile.TemporaryDirectory() as folder:
-            with tarfile.open(fileobj=io.BytesIO(ask_git(project, "archive", commit))) as archive:
-                members = [m for m in archive if m.name.partition("/")[0] in PACKAGES]
-                archive.extractall(folder, members, filter="data")
+            unpack(project, commit, PACKAGES, Path(folder))
             try:
                 digest = modules_digest(module, Path(folder))
             except (ValueError, SyntaxError):

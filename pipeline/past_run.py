@@ -4,12 +4,10 @@ A commit holds params.yaml, data/metrics and dvc.lock, which names the objects o
 keeps an experiment as a commit too, under ``refs/exps/<2 digits>/<38 digits>/<name>``.
 """
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.git_answers import ask_git
+from pipeline.git_answers import ask_git, unpack
 from pipeline.publishing.dvc_objects import files_of, object_path, read_lock
 
 IN_GIT = ("params.yaml", "dvc.lock", "data/metrics")
@@ -58,8 +56,7 @@ def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
             f"{revision}: expected a commit of a finished run, with {', '.join(IN_GIT)}, found "
             f"{held or 'none of them'}; name a later one"
         )
-    with tarfile.open(fileobj=io.BytesIO(ask_git(project, "archive", commit, *IN_GIT))) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(project, commit, IN_GIT, folder)
     files = list(_files(cache, folder))
     missing = sorted({path.rpartition("/")[0] for path, stored in files if not stored.is_file()})
     if missing or not files:

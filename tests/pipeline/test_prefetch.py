@@ -113,8 +113,11 @@ def threads():
 
 torch.set_num_threads(3)
 before = threads()
-for batch in prefetch(range(3), load, [torch.empty(2_000_000) for _ in range(2)]):
+batches = prefetch(range(10**9), load, [torch.empty(2_000_000) for _ in range(2)])
+for _ in range(3):  # There is always one more to load: the thread lives.
+    next(batches)
     print(threads() - before, torch.get_num_threads())
+batches.close()
 """
     command = [sys.executable, "-c", program]
     root = Path(__file__).resolve().parents[2]

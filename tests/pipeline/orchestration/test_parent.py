@@ -25,7 +25,7 @@ import os, subprocess, sys
 subprocess.run(["sh", "-c", sys.argv[1]], env=os.environ | {"DVC_STAGE": "toy@train"})
 """
 STAGE = """
-import sys, time
+import sys
 from pipeline.orchestration import parent
 if "lives on" in sys.argv:
     parent.die_with_parent = lambda: None

@@ -20,12 +20,12 @@ $(SETUP_DONE): requirements.lock
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements.lock
-	$(VENV)/bin/python -m compileall -q models pipeline stages pretrain benchmarks
+	$(VENV)/bin/python -m compileall -q models pipeline posereel stages pretrain benchmarks
 	touch $@
 
 repro: setup
 	dvc repro
-	@python -m stages.show_results
+	@posereel results
 
 test: setup
 	python -m pytest $(TWO_CORES)

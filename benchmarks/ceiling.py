@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from pipeline.affine import transform
+from pipeline.base.params import read_section
 from pipeline.caches.clip_table import clips_file, read_clips
+from pipeline.evaluation.metrics.posetrack_ap import THRESHOLD
+from pipeline.geometry.affine import transform
 from pipeline.heatmap import decode
-from pipeline.metrics.posetrack_ap import THRESHOLD
-from pipeline.orchestration.params import read_section
 from pipeline.prediction.units import PREDICTIONS
-from pipeline.run_results import SYSTEMS
+from pipeline.report.run_results import SYSTEMS
 from pipeline.skeleton import JOINT_SLOTS
 from pipeline.store.reader import Store
 from pipeline.tables.parquet import read_table

@@ -52,15 +52,15 @@ from models.clip_maps import ClipMaps
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.hrnet import build_hrnet
 from models.raft import build_raft
-from pipeline.augment import Augment
+from pipeline.base.params import read_params
 from pipeline.caches.clip_table import table_of
 from pipeline.caches.reader import Caches
-from pipeline.clips import ClipSettings
-from pipeline.devices import pick_device
+from pipeline.clips.augment import Augment
+from pipeline.clips.clips import ClipSettings
 from pipeline.head_params.jmpose import TrainJMPose, jmpose_system, read_jmpose
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.params import read_params
-from pipeline.presets import find_preset
+from pipeline.importing.presets import find_preset
+from pipeline.networks.devices import pick_device
 from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource
 from pipeline.training.loop import Feed, Plan, train

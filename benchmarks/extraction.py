@@ -41,14 +41,14 @@ from models.clip_tokens import build_clip_tokens
 from models.hrnet import build_hrnet
 from models.raft import build_raft
 from models.vit import build_vit
+from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
-from pipeline.devices import pick_device
-from pipeline.extraction import BuildNetwork, plan_extraction
-from pipeline.orchestration.params import read_params
-from pipeline.presets import find_preset
+from pipeline.extraction.plan import BuildNetwork, plan_extraction
+from pipeline.importing.presets import find_preset
+from pipeline.networks.devices import pick_device
+from pipeline.networks.weights import write_weights
 from pipeline.skeleton import JOINTS
-from pipeline.weights import write_weights
-from stages.show_model import cache_shapes
+from posereel.commands.show_model import cache_shapes
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "000000/v0"

@@ -20,15 +20,15 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, write_figures
-from pipeline.bootstrap import DrawnAP, draw_ap, paired_gain
-from pipeline.experiments import Experiment, read_metrics, run_experiment
-from pipeline.orchestration.scratch import find_scratch
-from pipeline.past_run import lay_out
+from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
 from pipeline.posetrack.annotations import Annotations
 from pipeline.posetrack.reader import read_annotations
-from pipeline.publishing.dvc_objects import files_of, object_path, read_lock
-from pipeline.report import RIVALS
-from pipeline.run_results import SYSTEMS, read_results
+from pipeline.publishing.dvc_cache import files_of, object_path, read_lock
+from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
+from pipeline.report.past_run import lay_out
+from pipeline.report.run_results import SYSTEMS, read_results
+from pipeline.report.sections import RIVALS
+from pipeline.units.scratch import find_scratch
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
 """1 to 3 measured the heads before VREMD and its controls had decoders of 2x2 kernels."""

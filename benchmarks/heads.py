@@ -40,17 +40,17 @@ from benchmarks.stores import write_store
 from models.cost import cost
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.heads.vremd.head import build_vremd, token_loss
+from pipeline.base.params import read_params
 from pipeline.caches.clip_table import ClipTable
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.caches.reader import Caches
-from pipeline.devices import compute_dtype, pick_device
 from pipeline.head_params.jmpose import read_jmpose
 from pipeline.head_params.network import System
 from pipeline.head_params.systems import read_system
 from pipeline.head_params.vremd import read_vremd
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.params import read_params
-from pipeline.presets import find_preset
+from pipeline.importing.presets import find_preset
+from pipeline.networks.devices import compute_dtype, pick_device
 from pipeline.schedule import Training
 from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
@@ -58,7 +58,7 @@ from pipeline.training.loop import Loss, Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import TIMINGS
 from pipeline.training.targets import Sigma, Target
-from stages.show_model import cache_shapes, example
+from posereel.commands.show_model import cache_shapes, example
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEO = "000000"

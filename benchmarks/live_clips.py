@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.frames.images import crop, decode_picture
 from pipeline.heatmap import STRIDE, encode
-from pipeline.images import crop, decode_picture
 from pipeline.skeleton import SLOTS
 from pipeline.training.processes import Place
 

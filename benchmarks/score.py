@@ -30,8 +30,8 @@ from benchmarks.measurement import (
     show,
     write_figures,
 )
-from pipeline.metrics.posetrack_pool import Protocol
-from pipeline.scoring import score_folders
+from pipeline.evaluation.metrics.posetrack_pool import Protocol
+from pipeline.maintenance.score import score_folders
 from pipeline.skeleton import JOINTS, SLOTS
 
 FRAMES_PER_VIDEO = 100

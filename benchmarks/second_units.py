@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.orchestration.compute import Task
-from pipeline.orchestration.engines import RunOptions, parse_part
 from pipeline.publishing.build import BuildSummary, build
 from pipeline.store.shards import write_array
-from pipeline.units import Unit
+from pipeline.units.compute import Task
+from pipeline.units.engines import RunOptions, parse_part
+from pipeline.units.key import Unit
 
 SECONDS = 1.0
 SHAPE = (16, 64, 64)

@@ -19,10 +19,10 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from pipeline.experiments import Experiment, read_metrics, run_experiment, settings_of
-from pipeline.orchestration.entry_log import read_entries
-from pipeline.orchestration.scratch import find_scratch
-from pipeline.presets import find_preset
+from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment, settings_of
+from pipeline.importing.presets import find_preset
+from pipeline.units.entry_log import read_entries
+from pipeline.units.scratch import find_scratch
 
 VARIANTS = (1, 4, 8)
 HEADS = ("jmpose", "vremd")

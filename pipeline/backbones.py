@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.orchestration.whole_file import write_file
-from pipeline.video_share import share_of
+from pipeline.base.atomic_file import write_file
+from pipeline.splits import share_of
 
 WHOLE = "hrnet.safetensors"
 FOLDS = "folds.json"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.orchestration.params import Section, read_section
+from pipeline.base.params import Section, read_section
 
 
 class DataSet(Section):

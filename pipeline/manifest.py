@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.orchestration.whole_file import write_file
+from pipeline.base.atomic_file import write_file
 from pipeline.posetrack.annotations import refuse_bad_names
 
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
@@ -83,7 +83,7 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
         ValueError: If the file is missing or not UTF-8, a line has another form, or the paths are
             not sorted, come twice or lead out of the data set's folder.
     """
-    cure = "write it again: python -m stages.use_preset"
+    cure = "write it again: posereel use-preset"
     if not path.is_file():
         raise ValueError(f"{path}: expected the manifest of the frames, found nothing; {cure}")
     try:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.affine import crop_matrix, mirror, transform
-from pipeline.augment import Augment, augmented_region, draw
-from pipeline.boxes import crop_region
+from pipeline.base.params import Section
+from pipeline.clips.augment import Augment, augmented_region, draw
+from pipeline.geometry.affine import crop_matrix, mirror, transform
+from pipeline.geometry.boxes import crop_region
 from pipeline.heatmap import STRIDE, encode
-from pipeline.orchestration.params import Section
 from pipeline.skeleton import FLIP
 from pretrain.scenes import Scenes
 

@@ -9,7 +9,7 @@ import typer
 from torch import Tensor, nn
 
 from models.hrnet import build_hrnet
-from pipeline.orchestration.params import Section, read_section
+from pipeline.base.params import Section, read_section
 from pipeline.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.affine import inverse
+from pipeline.geometry.affine import inverse
 from pretrain.crops import Crops, augmented_matrix, passes, plain_matrix, warp
 from pretrain.scenes import Scenes, read_scenes
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.raft import build_raft
-from pipeline.orchestration.params import Section, read_section
+from pipeline.base.params import Section, read_section
 from pretrain.crops import Crops
 from pretrain.fitting import Fitting, fit
 from pretrain.pairs import Pairs, read_moving_scenes, training_pairs

@@ -21,10 +21,10 @@ from models.hrnet import build_hrnet
 from models.raft import build_raft
 from models.vit import build_vit
 from models.weights import load_weights
-from pipeline.orchestration.params import read_section
+from pipeline.base.params import read_section
+from pipeline.networks.weights import read_weights, write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.synthetic.dataset import SEED_RANGES
-from pipeline.weights import read_weights, write_weights
 from pretrain.detector import SCORE_MIN, Detector
 from pretrain.hrnet import HRNet
 from pretrain.measure import detection, flow_error, pose_ap

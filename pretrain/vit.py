@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from models.vit import ViTBackbone, build_vit
 from models.vit_sizes import PATCH
+from pipeline.base.params import Section, read_section
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.params import Section, read_section
 from pipeline.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit

@@ -20,19 +20,19 @@ import pyarrow as pa
 import typer
 from pydantic import Field
 
-from pipeline.augment import Augment
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.caches.clip_table import clips_file
-from pipeline.clips import ClipSettings, KeyFrames, VideoBoxes, clip_rows, key_positions
-from pipeline.cropping import CropTask
+from pipeline.clips.augment import Augment
+from pipeline.clips.clips import ClipSettings, KeyFrames, VideoBoxes, clip_rows, key_positions
+from pipeline.clips.cropping import CropTask
 from pipeline.data_set import read_data_set
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.run_time import read_extract
+from pipeline.frames.video_frames import VideoFrames, videos_of_split
 from pipeline.publishing.build import build
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS
-from pipeline.units import Unit, modules_digest, stage_pins, unit_key
-from pipeline.video_frames import VideoFrames, videos_of_split
+from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 PIXELS = pa.schema([CLIPS.field(name) for name in ("frames", "to_crop", "flipped")])

@@ -18,20 +18,20 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ConfigDict, Field
 
-from pipeline.clips import KeyFrames, key_positions
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
+from pipeline.clips.clips import KeyFrames, key_positions
 from pipeline.data_set import read_data_set
-from pipeline.detect_units import STAGE, detect, plan_units
-from pipeline.detection_file import read_boxes
-from pipeline.detections import Detector, DetectTask, ground_truth_boxes
-from pipeline.devices import device_type
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.receipts import hash_file
-from pipeline.orchestration.run_time import read_extract
+from pipeline.detection.detections import Detector, DetectTask, ground_truth_boxes
+from pipeline.detection.file import read_boxes
+from pipeline.detection.units import STAGE, detect, plan_units
+from pipeline.frames.video_frames import VideoFrames, videos_of_split
+from pipeline.networks.devices import device_type
 from pipeline.publishing.publish import write_listing
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
-from pipeline.video_frames import VideoFrames, videos_of_split
+from pipeline.units.receipts import hash_file
+from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 Kind = Literal["ground_truth", "file", "torchvision", "transformers", "hog"]
@@ -166,16 +166,16 @@ def _weights_digests(section: Detect) -> dict[str, str]:
 
 def _load_detector(section: Detect, device: str) -> Detector:
     if section.kind == "hog":
-        from pipeline.hog import HogDetector  # noqa: PLC0415
+        from pipeline.detection.hog import HogDetector  # noqa: PLC0415
 
         return HogDetector()
     from models.people import TorchvisionPeople, TransformersPeople  # noqa: PLC0415
-    from pipeline.network_detector import NetworkDetector  # noqa: PLC0415
+    from pipeline.detection.network import NetworkDetector  # noqa: PLC0415
 
     if section.kind == "torchvision":
         from models.detector import build_detector  # noqa: PLC0415
         from models.weights import load_weights  # noqa: PLC0415
-        from pipeline.weights import read_weights  # noqa: PLC0415
+        from pipeline.networks.weights import read_weights  # noqa: PLC0415
 
         network = build_detector(section.variant)
         load_weights(network, read_weights(Path(section.weights)), section.weights)

@@ -16,16 +16,16 @@ import pyarrow as pa
 import typer
 from pydantic import Field
 
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.base.params import Section, read_params, read_section
 from pipeline.data_set import DataSet, read_data_set
-from pipeline.evaluation import SplitResult, evaluate_split
-from pipeline.metrics.box_recall import box_recall
-from pipeline.metrics.posetrack_pool import VideoPair
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import Section, read_params, read_section
-from pipeline.orchestration.whole_file import write_file
+from pipeline.evaluation.evaluation import SplitResult, evaluate_split
+from pipeline.evaluation.metrics.box_recall import box_recall
+from pipeline.evaluation.metrics.posetrack_pool import VideoPair
+from pipeline.evaluation.provenance import label_version, lookup, weight_digests
+from pipeline.evaluation.releases import refuse_other_release
 from pipeline.posetrack.reader import read_annotations, read_predictions
-from pipeline.provenance import label_version, lookup, weight_digests
-from pipeline.releases import refuse_other_release
 from pipeline.skeleton import GROUPS
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS

@@ -13,13 +13,13 @@ import typer
 from pydantic import Field
 
 from pipeline.backbones import read_backbones
-from pipeline.devices import device_type
-from pipeline.extraction import extract, plan_extraction, plan_units, publish_empty
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
+from pipeline.extraction.plan import extract, plan_extraction, plan_units, publish_empty
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.run_time import read_extract
+from pipeline.networks.devices import device_type
 from pipeline.skeleton import JOINTS
+from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "features"

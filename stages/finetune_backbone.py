@@ -14,10 +14,10 @@ import typer
 from pydantic import Field
 
 from models.backbone_training import backbone_loss, build_backbone
-from pipeline.backbone_run import BackboneRun, finetune, publish_untouched
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, read_section
 from pipeline.caches.crop_size import read_crop_size
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, read_section
+from pipeline.runs.backbone import BackboneRun, finetune, publish_untouched
 from pipeline.schedule import Training
 from pipeline.skeleton import JOINTS
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import Field
 
-from pipeline.devices import device_type
-from pipeline.extraction import extract, plan_extraction, plan_units
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
+from pipeline.extraction.plan import extract, plan_extraction, plan_units
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.run_time import read_extract
+from pipeline.networks.devices import device_type
+from pipeline.units.run_time import read_extract
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.errors import one_line
+from pipeline.base.params import Section, read_section
 from pipeline.data_set import read_data_set
-from pipeline.index import index_data_set
+from pipeline.dataset.index import index_data_set
 from pipeline.manifest import read_manifest
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import Section, read_section
 from pipeline.tables.parquet import write_table
 from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 

@@ -17,18 +17,18 @@ import typer
 from pydantic import Field
 
 from models.heads.build import build_head
+from pipeline.base.errors import one_line
+from pipeline.base.params import Section, read_section
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.data_set import read_data_set
-from pipeline.devices import device_type
 from pipeline.head_params.systems import SystemName, read_system
 from pipeline.heatmap import Decoding
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import Section, read_section
-from pipeline.orchestration.run_time import read_extract
+from pipeline.networks.devices import device_type
 from pipeline.prediction.task import Prediction, Reading, ScoreRule
 from pipeline.prediction.units import plan_units, read_videos, write_table_of
 from pipeline.publishing.build import build
 from pipeline.skeleton import JOINTS
+from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "predict"

@@ -16,15 +16,15 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.manifest import write_manifest
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.run_time import read_extract
-from pipeline.orchestration.whole_file import write_file
 from pipeline.publishing.build import build
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
-from pipeline.units import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "render"

@@ -20,9 +20,16 @@ import typer
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.ablation_section import ablation_section
-from pipeline.bootstrap import Gain, draw_ap, paired_gain
-from pipeline.comparison import (
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.base.params import Section, read_params, read_section
+from pipeline.data_set import DataSet, read_data_set
+from pipeline.evaluation.metrics.posetrack_ap import Matches
+from pipeline.frames.images import read_frame
+from pipeline.posetrack.annotations import Annotations
+from pipeline.report.ablations import ablation_section
+from pipeline.report.bootstrap import Gain, draw_ap, paired_gain
+from pipeline.report.comparison import (
     clip_section,
     fact_section,
     joint_section,
@@ -30,17 +37,10 @@ from pipeline.comparison import (
     refuse_other_labels,
     video_section,
 )
-from pipeline.data_set import DataSet, read_data_set
-from pipeline.images import read_frame
-from pipeline.metrics.posetrack_ap import Matches
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import Section, read_params, read_section
-from pipeline.orchestration.scratch import find_scratch
-from pipeline.orchestration.whole_file import write_file
-from pipeline.page import PageSection, picture_of, render_page
-from pipeline.past_run import lay_out
-from pipeline.posetrack.annotations import Annotations
-from pipeline.report import (
+from pipeline.report.page import PageSection, picture_of, render_page
+from pipeline.report.past_run import lay_out
+from pipeline.report.run_results import RunResults, read_facts, read_results, read_truths
+from pipeline.report.sections import (
     RIVALS,
     curve_section,
     error_section,
@@ -50,11 +50,11 @@ from pipeline.report import (
     tag_section,
     timing_section,
 )
-from pipeline.run_results import RunResults, read_facts, read_results, read_truths
-from pipeline.showcase import Kind, ReadImage, describe_person, most_changed, side_by_side
+from pipeline.report.showcase import Kind, ReadImage, describe_person, most_changed, side_by_side
+from pipeline.report.timings import read_timings
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import FRAMES
-from pipeline.timings import read_timings
+from pipeline.units.scratch import find_scratch
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")

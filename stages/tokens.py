@@ -14,11 +14,11 @@ import typer
 from pydantic import Field
 
 from models.vit_sizes import PATCH, embed_dim
-from pipeline.devices import device_type
-from pipeline.extraction import extract, plan_extraction, plan_units
-from pipeline.orchestration.failures import one_line
-from pipeline.orchestration.params import OUT_OF_KEY, Section, read_section
-from pipeline.orchestration.run_time import read_extract
+from pipeline.base.errors import one_line
+from pipeline.base.params import OUT_OF_KEY, Section, read_section
+from pipeline.extraction.plan import extract, plan_extraction, plan_units
+from pipeline.networks.devices import device_type
+from pipeline.units.run_time import read_extract
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

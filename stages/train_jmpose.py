@@ -18,10 +18,10 @@ import typer
 
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.weights import load_weights
+from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.head_params.jmpose import jmpose_system, read_jmpose
-from pipeline.head_run import HeadRun, run_head
-from pipeline.orchestration.failures import one_line
+from pipeline.runs.head import HeadRun, run_head
 from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)

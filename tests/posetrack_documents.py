@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.metrics.posetrack_pool import VideoPair
+from pipeline.evaluation.metrics.posetrack_pool import VideoPair
 from pipeline.posetrack import posetrack17, posetrack18
 from tests.oracle_poseval import NAMES, USED
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.manifest import write_manifest
 from pipeline.skeleton import SLOTS
-from pipeline.units import modules_digest, stage_pins
+from pipeline.units.key import modules_digest, stage_pins
 
 HEIGHT, WIDTH = 60, 90
 PARAMS: dict[str, Any] = {
@@ -173,7 +173,7 @@ class Workspace:
         (folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
         monkeypatch.chdir(folder)
         # The code does not change while tests run: parse it once.
-        for module in ("stages.crop", "pipeline.detect_units"):
+        for module in ("stages.crop", "pipeline.detection.units"):
             monkeypatch.setattr(f"{module}.modules_digest", _MODULES)
             monkeypatch.setattr(f"{module}.stage_pins", _PINS)
         self.set_params()

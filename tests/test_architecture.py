@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.orchestration.closure import files_below, import_closure, is_code
-from pipeline.orchestration.params import read_params
+from pipeline.base.params import read_params
+from pipeline.units.closure import files_below, import_closure, is_code
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("models", "pipeline", "stages", "pretrain")
+PACKAGES = ("models", "pipeline", "stages", "posereel", "pretrain")
 NETWORKS = {"torchvision", "timm", "transformers"}
 FILES = {"pandas", "pyarrow", "cv2", "zarr", "json", "pathlib", "os", "ruamel", "pydantic"}
 FORBIDDEN = {
-    "models": {"pipeline", "stages", "pretrain", "typer", "dvc"} | FILES,
-    "pipeline": {"models", "stages", "pretrain", "typer", "dvc"} | NETWORKS,
-    "stages": {"pretrain", "dvc"},
+    "models": {"pipeline", "stages", "posereel", "pretrain", "typer", "dvc"} | FILES,
+    "pipeline": {"models", "stages", "posereel", "pretrain", "typer", "dvc"} | NETWORKS,
+    "stages": {"posereel", "pretrain", "dvc"},
+    "posereel": {"pretrain", "dvc"},
     "pretrain": {"stages", "dvc"},
 }
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -67,7 +68,7 @@ def test_every_stage_lists_exactly_the_import_closure_of_its_module() -> None:
         files = [file for dep in deps for file in (files_below(dep) if dep.is_dir() else [dep])]
         listed = Counter(file.relative_to(ROOT).as_posix() for file in files)
         closure = {path.as_posix() for path in import_closure(f"stages.{name}", ROOT)}
-        assert listed == Counter(closure), f"{name}: run `python -m stages.list_deps`"
+        assert listed == Counter(closure), f"{name}: run `posereel list-deps`"
         assert "numerics.lock" in stage["deps"]
 
 

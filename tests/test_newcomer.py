@@ -132,9 +132,9 @@ def test_every_command_of_the_list_runs_on_miniatures(tmp_path: Path, python: Pa
             )
             assert done.returncode == 0, f"{words}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
             printed[words[-1]] = done.stdout
-        if "stages.use_preset" in words:
+        if "posereel.commands.use_preset" in words:
             clone.edit_params(MINIATURE)
-    assert "jmpose" in printed["stages.show_results"]
+    assert "jmpose" in printed["posereel.commands.results"]
     facts = json.loads((clone.folder / "data/metrics/jmpose.provenance.json").read_text())
     assert facts["data_set"] == "posetrack18"
     assert facts["box_source"]["val"] == "file"

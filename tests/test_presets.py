@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.params import Section, read_params, read_section
 from pipeline.data_set import read_data_set
 from pipeline.head_params.control import read_control
 from pipeline.head_params.jmpose import read_jmpose
 from pipeline.head_params.vremd import read_vremd
-from pipeline.orchestration.params import Section, read_params, read_section
-from pipeline.orchestration.run_time import Train, read_extract
 from pipeline.training.targets import Target
+from pipeline.units.run_time import Train, read_extract
 from stages.crop import Crop
 from stages.detect import Detect
 from stages.evaluate import Evaluate

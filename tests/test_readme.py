@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.orchestration.params import read_params
+from pipeline.base.params import read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "data/README.md", "CHANGELOG.md")

@@ -19,8 +19,8 @@ from models.raft import build_raft, cells_from_pixels
 from models.vit import build_vit
 from models.weights import load_weights
 from pipeline.heatmap import decode
+from pipeline.networks.weights import read_weights
 from pipeline.synthetic.dataset import SEED_RANGES
-from pipeline.weights import read_weights
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data/weights/synthetic"
 NETWORKS: dict[str, Callable[[], nn.Module]] = {

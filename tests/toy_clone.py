@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.orchestration.closure import is_code
+from pipeline.units.closure import is_code
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable).parent

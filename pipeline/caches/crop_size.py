@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.orchestration.params import read_params
+from pipeline.base.params import read_params
 
 
 def read_crop_size(params: Path, crops: str) -> tuple[int, int]:

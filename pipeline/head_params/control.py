@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from pipeline.base.params import Section, read_section
 from pipeline.head_params.network import Layers, Network, Positive, System, Weights, arguments_of
-from pipeline.orchestration.params import Section, read_section
 from pipeline.schedule import Training
 
 ControlName = Literal["refine", "fuse", "vit", "fuse_vit"]

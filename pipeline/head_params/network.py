@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from pipeline.orchestration.params import OUT_OF_KEY, Section
+from pipeline.base.params import OUT_OF_KEY, Section
 
 Positive = Annotated[int, Field(ge=1)]
 Layers = Annotated[list[Positive], Field(min_length=1)]

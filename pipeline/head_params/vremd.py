@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.base.params import read_section
 from pipeline.head_params.network import Layers, Network, Positive, System, Weights, arguments_of
-from pipeline.orchestration.params import read_section
 from pipeline.schedule import Training
 
 

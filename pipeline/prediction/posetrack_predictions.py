@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.orchestration.whole_file import write_file
+from pipeline.base.atomic_file import write_file
 from pipeline.posetrack.annotations import Annotations
 from pipeline.skeleton import JOINT_SLOTS, JOINTS, POSEVAL_JOINTS, SLOTS
 

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.affine import inverse, transform
 from pipeline.caches.reader import Caches
+from pipeline.geometry.affine import inverse, transform
 from pipeline.heatmap import Decoding, decode, unmirror_heatmaps
+from pipeline.networks.weights import read_weights
 from pipeline.posetrack.reader import read_annotations
 from pipeline.prediction.posetrack_predictions import Poses, write_predictions
-from pipeline.weights import read_weights
 
 ScoreRule = Literal["product", "joint"]
 BuildHead = Callable[[Mapping[str, Tensor], str, Mapping[str, tuple[int, ...]]], nn.Module]

@@ -10,14 +10,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.caches.clip_table import clips_file, read_clips
-from pipeline.orchestration.receipts import hash_file
 from pipeline.posetrack.reader import read_predictions
 from pipeline.prediction.task import Prediction, VideoClips
 from pipeline.skeleton import JOINT_SLOTS
 from pipeline.store.reader import Store
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import CLIPS, FRAMES, VIDEOS
-from pipeline.units import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.receipts import hash_file
 
 STAGE = "predict"
 _BYTES_PER_PERSON = 1200

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.orchestration.compute import Job, Outcome
-from pipeline.orchestration.engines import MakeTask, RunOptions, run_jobs
-from pipeline.orchestration.entry_log import append_entry
-from pipeline.orchestration.parent import DvcParent
-from pipeline.orchestration.progress import progress
-from pipeline.orchestration.receipts import Receipt, check, read_receipt
-from pipeline.orchestration.scratch import Scratch, find_scratch
-from pipeline.publishing.begun import note_begun
+from pipeline.publishing.last_build import note_begun
 from pipeline.publishing.publish import Finish, publish, refuse_bad_names
 from pipeline.publishing.rehearsal import Plan, offer
 from pipeline.publishing.restore import drop_damaged_objects, restore_units
-from pipeline.units import Unit
+from pipeline.units.compute import Job, Outcome
+from pipeline.units.engines import MakeTask, RunOptions, run_jobs
+from pipeline.units.entry_log import append_entry
+from pipeline.units.key import Unit
+from pipeline.units.parent import DvcParent
+from pipeline.units.progress import progress
+from pipeline.units.receipts import Receipt, check, read_receipt
+from pipeline.units.scratch import Scratch, find_scratch
 
 _ROUNDS = 3
 """How often units that were changed behind our back are computed again before we give up."""

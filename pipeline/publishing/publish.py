@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.orchestration.parent import DvcParent
-from pipeline.orchestration.receipts import FILES, Receipt, mark_used
-from pipeline.orchestration.scratch import Scratch
-from pipeline.orchestration.whole_file import write_file
+from pipeline.base.atomic_file import write_file
 from pipeline.store.reader import DIGESTS, group_attributes
 from pipeline.store.shards import encode_json, group_metadata
-from pipeline.units import Unit
+from pipeline.units.key import Unit
+from pipeline.units.parent import DvcParent
+from pipeline.units.receipts import FILES, Receipt, mark_used
+from pipeline.units.scratch import Scratch
 
 Finish = Callable[[Path], None]
 """Adds a stage's own files to the assembled out; may not write into files that are there."""

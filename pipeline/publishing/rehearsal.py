@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.orchestration.engines import MakeTask, RunOptions
-from pipeline.units import Unit, record_parts
+from pipeline.units.engines import MakeTask, RunOptions
+from pipeline.units.key import Unit, record_parts
 
 
 @dataclass(frozen=True, slots=True)

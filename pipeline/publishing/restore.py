@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.orchestration.receipts import FILES, Receipt, read_receipt, seal
-from pipeline.orchestration.scratch import Scratch
-from pipeline.publishing.dvc_objects import (
+from pipeline.publishing.dvc_cache import (
     FOLDER,
     files_of,
     md5,
@@ -20,7 +18,9 @@ from pipeline.publishing.dvc_objects import (
     read_lock,
     read_object,
 )
-from pipeline.units import Unit
+from pipeline.units.key import Unit
+from pipeline.units.receipts import FILES, Receipt, read_receipt, seal
+from pipeline.units.scratch import Scratch
 
 
 def restore_units(

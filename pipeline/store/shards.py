@@ -17,7 +17,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from pipeline.orchestration.whole_file import WholeFile, write_file
+from pipeline.base.atomic_file import WholeFile, write_file
 
 SHARD_ROWS = 256
 SHARD_BYTES = 128 * 2**20

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from pipeline.orchestration.whole_file import write_file
+from pipeline.base.atomic_file import write_file
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:

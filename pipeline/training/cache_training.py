@@ -11,11 +11,10 @@ from torch import nn
 
 from pipeline.caches.clip_table import ClipTable, clips_file, read_clips, table_of
 from pipeline.caches.reader import Caches
-from pipeline.devices import compute_dtype
 from pipeline.heatmap import STRIDE
-from pipeline.orchestration.run_time import Train
-from pipeline.orchestration.scratch import Scratch, find_scratch
+from pipeline.networks.devices import compute_dtype
 from pipeline.schedule import Training
+from pipeline.splits import share_of
 from pipeline.tables.parquet import digest_rows
 from pipeline.tables.schemas import CLIPS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
@@ -23,8 +22,9 @@ from pipeline.training.history import History
 from pipeline.training.loop import Loss, Plan, train
 from pipeline.training.processes import Place, wait_for_all
 from pipeline.training.targets import Target
-from pipeline.units import modules_digest, stage_pins, unit_key
-from pipeline.video_share import share_of
+from pipeline.units.key import modules_digest, stage_pins, unit_key
+from pipeline.units.run_time import Train
+from pipeline.units.scratch import Scratch, find_scratch
 
 
 class BuildNetwork(Protocol):

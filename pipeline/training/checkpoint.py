@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pipeline.networks.weights import read_notes, read_weights, write_weights
 from pipeline.training.history import History
 from pipeline.training.run_folder import CHECKPOINT
-from pipeline.weights import read_notes, read_weights, write_weights
 
 _NETWORK = "network."
 _OPTIMISER = "optimiser."

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.devices import compute_dtype
-from pipeline.orchestration.progress import Advance, progress
+from pipeline.networks.devices import compute_dtype
+from pipeline.networks.weights import write_weights
 from pipeline.schedule import Training
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.history import History
 from pipeline.training.processes import Place, mean_over_processes
 from pipeline.training.run_folder import TIMINGS
-from pipeline.weights import write_weights
+from pipeline.units.progress import Advance, progress
 
 BEST = "best.safetensors"
 """Weights with the lowest loss on the held-out videos, in the scratch folder of the run."""

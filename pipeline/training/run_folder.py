@@ -10,5 +10,5 @@ TIMINGS = "timings.csv"
 
 
 def mark_finished(folder: Path) -> None:
-    """Note that the results of a run were published; ``stages.gc`` may remove its folder then."""
+    """Note that the results of a run were published; ``posereel gc`` may then remove its folder."""
     (folder / FINISHED).touch()

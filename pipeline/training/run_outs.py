@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.orchestration.parent import DvcParent
-from pipeline.orchestration.scratch import find_scratch
+from pipeline.units.parent import DvcParent
+from pipeline.units.scratch import find_scratch
 
 
 def publish_files(out: Path, fill: Callable[[Path], None], parent: DvcParent) -> None:

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pipeline.base.params import Section
 from pipeline.heatmap import STRIDE, Occluded
-from pipeline.orchestration.params import Section
 
 Cells = Annotated[float, Field(gt=0)]
 

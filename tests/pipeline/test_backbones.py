@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.backbones import assign_folds, read_backbones, write_description
-from pipeline.video_share import share_of
+from pipeline.splits import share_of
 
 VIDEOS = [f"video{i:03d}" for i in range(200)]
 

@@ -18,10 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.orchestration.engines import RunOptions
 from pipeline.publishing.build import BuildSummary, build
 from pipeline.store.shards import write_array
-from pipeline.units import Unit
+from pipeline.units.engines import RunOptions
+from pipeline.units.key import Unit
 
 ROWS = 12
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.augment import Augment
+from pipeline.clips.augment import Augment
 from pipeline.synthetic.dataset import video_specs
 from pretrain.crops import Crops
 from pretrain.scenes import write_scenes

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.weights import read_weights
+from pipeline.networks.weights import read_weights
 from pretrain.fitting import Fitting, fit
 
 RUN = Fitting(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.affine import crop_matrix, mirror, transform
-from pipeline.boxes import Region
+from pipeline.geometry.affine import crop_matrix, mirror, transform
+from pipeline.geometry.boxes import Region
 from pretrain.crops import Crops
 from pretrain.pairs import crop_flow, held_out_pairs, read_moving_scenes, training_pairs
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from models.detector import PERSON
+from pipeline.networks.weights import write_weights
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import BOXES
-from pipeline.weights import write_weights
 from stages import index
 from stages.detect import app
 from tests.small_data_set import Workspace, make_data_set, picture, take_in, write_json, write_video

@@ -11,8 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from pipeline.maintenance.score import score_folders
 from pipeline.posetrack.reader import read_annotations
-from pipeline.scoring import score_folders
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 from stages.evaluate import CURVES, ERRORS, VIDEO_SCORES, app
@@ -210,5 +210,5 @@ def test_official_files_of_posetrack17_are_measured(place: Path) -> None:
 
 
 def test_it_starts_without_torch() -> None:
-    code = "import sys, stages.evaluate, stages.score; sys.exit('torch' in sys.modules)"
+    code = "import sys, stages.evaluate, posereel.commands.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from models.hrnet import build_hrnet, feature_channels
+from pipeline.networks.weights import write_weights
 from pipeline.store.reader import Store
-from pipeline.weights import write_weights
 from stages.features import app
 from tests.pipeline.tiny_caches import random_store, values_of
 from tests.stages.tiny_project import Project

@@ -10,9 +10,9 @@ from torch import nn
 import stages.finetune_backbone
 from models.backbone_training import backbone_loss
 from models.hrnet import build_hrnet
+from pipeline.networks.weights import REINITIALISED_ROWS, read_weights, write_weights
+from pipeline.splits import share_of
 from pipeline.training.targets import make_targets
-from pipeline.video_share import share_of
-from pipeline.weights import REINITIALISED_ROWS, read_weights, write_weights
 from stages.finetune_backbone import app
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAIN, TRAINING, Project

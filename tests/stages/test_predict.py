@@ -12,11 +12,11 @@ import torch
 
 from models.heads.build import build_head
 from pipeline.heatmap import decode, encode
+from pipeline.networks.weights import write_weights
 from pipeline.prediction.units import PREDICTIONS
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import FRAMES, VIDEOS
-from pipeline.weights import write_weights
 from stages.predict import app
 from tests.pipeline.tiny_caches import (
     CROP,

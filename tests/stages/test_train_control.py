@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.networks.weights import read_weights
 from pipeline.training.run_folder import CHECKPOINT
-from pipeline.weights import read_weights
 from stages.train_control import app
 from tests.killing import wait_until
 from tests.pipeline.tiny_caches import (

@@ -9,8 +9,8 @@ import torch
 import stages.train_vremd
 from models.heads.vremd.head import token_loss
 from pipeline.caches.clip_table import read_clips
-from pipeline.video_share import share_of
-from pipeline.weights import read_weights, write_weights
+from pipeline.networks.weights import read_weights, write_weights
+from pipeline.splits import share_of
 from stages.train_vremd import app
 from tests.pipeline.tiny_caches import CLIPS_OF, clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAIN, TRAINING, Project

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.metrics.posetrack_ap import match, score
-from pipeline.metrics.posetrack_pool import VideoPair, pool
+from pipeline.evaluation.metrics.posetrack_ap import match, score
+from pipeline.evaluation.metrics.posetrack_pool import VideoPair, pool
 from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.prediction.posetrack_predictions import Poses, write_predictions
 from pipeline.skeleton import JOINT_SLOTS

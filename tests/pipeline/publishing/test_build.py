@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.orchestration.engines import RunOptions
-from pipeline.orchestration.receipts import check
-from pipeline.orchestration.scratch import find_scratch
 from pipeline.publishing.build import FailedUnitsError, build
 from pipeline.store.reader import Store
 from pipeline.store.shards import shard_name
-from pipeline.units import Unit
+from pipeline.units.engines import RunOptions
+from pipeline.units.key import Unit
+from pipeline.units.receipts import check
+from pipeline.units.scratch import find_scratch
 from tests.pipeline import toy_stage
 from tests.pipeline.toy_stage import (
     ROWS,

@@ -1,0 +1,1 @@
+"""Ablation tables: rows, experiments and results."""

@@ -1,0 +1,1 @@
+"""What every room builds on: params, errors and atomic files."""

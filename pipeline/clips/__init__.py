@@ -1,0 +1,1 @@
+"""Clips: a person in a key frame and its neighbouring frames."""

@@ -1,0 +1,1 @@
+"""The index of a data set and the layout of its files."""

@@ -1,0 +1,1 @@
+"""Person boxes of every frame."""

@@ -1,0 +1,149 @@
+"""Person boxes as rows of ``schemas.BOXES``: from the annotations, or as a detector found them.
+
+No suppression of overlapping boxes is applied beyond the detector's own: the public code of this
+line reads thresholds for one and never uses them (DCPose, PoseTrack.py, ``evaluate``).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.frames.video_frames import VideoFrames
+from pipeline.geometry.boxes import clip_boxes, xyxy_to_xywh
+from pipeline.tables.parquet import write_table
+from pipeline.tables.schemas import BOXES
+
+PART = "boxes.parquet"
+"""File of a unit of the stage ``detect``: the boxes of one video."""
+
+Row = tuple[str, int, int, float, float, float, float, float, int, str]
+"""The columns of ``schemas.BOXES`` in order."""
+Found = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Boxes xyxy ``(n, 4)``, pixels of the frame, and their scores ``(n,)`` within [0, 1]."""
+
+
+class Detector(Protocol):
+    """Finds people."""
+
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Found]:
+        """Return what is found in each of the frames ``(H, W, 3)``, RGB, of one size."""
+
+
+def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+    """Return the annotated boxes, clipped to the image, with score 1.
+
+    As in the public code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``), people
+    without a labelled joint, or without a part of their box inside the image, are left out.
+
+    Args:
+        people: Rows of ``schemas.PEOPLE`` of one split.
+        videos: Rows of ``schemas.VIDEOS`` of the same split.
+    """
+    sizes = {row["video"]: (row["height"], row["width"]) for row in videos.to_dict("records")}
+    rows: list[Row] = []
+    for person in people.to_dict("records"):
+        video, frame = str(person["video"]), int(person["frame"])
+        box = np.array([person[f"box_{side}"] for side in "xywh"])
+        if np.any(person["keypoints"]) and np.isfinite(box).all():
+            box = clip_boxes(box, sizes[video])
+            if box[2:].min() > 0:
+                again = len(rows) > 0 and rows[-1][:2] == (video, frame)
+                row = rows[-1][2] + 1 if again else 0
+                x, y, w, h = (float(value) for value in box)
+                rows.append((video, frame, row, x, y, w, h, 1.0, person["person"], "ground_truth"))
+    return box_table(rows)
+
+
+def detected_rows(
+    video: str,
+    frame: int,
+    found: Found,
+    *,
+    image_size: tuple[int, int],
+    score_min: float,
+    source: str,
+) -> list[Row]:
+    """Return the detections of one frame that count, highest score first.
+
+    Args:
+        video: The video.
+        frame: Position of the frame.
+        found: What the detector found.
+        image_size: Height and width of the frame; boxes that miss it altogether are left out.
+        score_min: Boxes with a lower score are left out.
+        source: Name of the detector.
+
+    Raises:
+        ValueError: If a box or a score is not finite, or a score is outside [0, 1].
+    """
+    boxes, scores = xyxy_to_xywh(found[0].reshape(-1, 4)), np.asarray(found[1], dtype=np.float64)
+    if not np.isfinite(boxes).all() or not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(
+            f"video {video!r}, frame {frame}: expected finite boxes with scores within [0, 1] from "
+            f"the detector {source!r}, got scores {scores.tolist()!r:.80}; check its weights"
+        )
+    seen = (clip_boxes(boxes, image_size)[:, 2:] > 0).all(axis=1) & (scores >= score_min)
+    order = np.flatnonzero(seen)[np.argsort(-scores[seen], kind="stable")]
+    rows: list[Row] = []
+    for row, i in enumerate(order):
+        x, y, w, h = (float(value) for value in boxes[i])
+        rows.append((video, frame, row, x, y, w, h, float(scores[i]), -1, source))
+    return rows
+
+
+def box_table(rows: list[Row]) -> pd.DataFrame:
+    """Return rows as a table, sorted by video, frame and row."""
+    table = pd.DataFrame(rows, columns=BOXES.names)
+    return table.sort_values(["video", "frame", "row"], kind="stable", ignore_index=True)
+
+
+class DetectTask:
+    """Finds the people of one video.
+
+    Args:
+        detector: Finds people in frames.
+        frames: Frames of every video.
+        positions: Frames of every video that are looked at.
+        batch: Frames that the detector gets at once.
+        score_min: Boxes with a lower score are left out.
+        source: Name of the detector.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        frames: Mapping[str, VideoFrames],
+        positions: Mapping[str, list[int]],
+        *,
+        batch: int,
+        score_min: float,
+        source: str,
+    ) -> None:
+        self._detector = detector
+        self._frames = frames
+        self._positions = positions
+        self._batch = batch
+        self._score_min = score_min
+        self._source = source
+
+    def __call__(self, name: str, folder: Path) -> None:
+        """Write the boxes of the video ``name`` into ``folder``."""
+        frames, positions = self._frames[name], self._positions[name]
+        rows: list[Row] = []
+        for start in range(0, len(positions), self._batch):
+            group = positions[start : start + self._batch]
+            results = self._detector([frames.read(position) for position in group])
+            for position, found in zip(group, results, strict=True):
+                rows += detected_rows(
+                    name,
+                    position,
+                    found,
+                    image_size=frames.image_size,
+                    score_min=self._score_min,
+                    source=self._source,
+                )
+        write_table(folder / PART, box_table(rows), BOXES)

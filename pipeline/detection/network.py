@@ -1,0 +1,33 @@
+"""A neural person detector as a function of frames."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.detection.detections import Found
+
+
+class NetworkDetector:
+    """Runs a network that maps frames uint8 ``(B, H, W, 3)`` to boxes and scores of people.
+
+    Computes in float32 without TF32, so that a GPU of another generation finds the same boxes as
+    far as it can.
+
+    Args:
+        network: The network, with its weights.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        self._network = network.to(device).eval()
+        self._device = device
+
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Found]:
+        """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` of every frame."""
+        exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            found = self._network(torch.from_numpy(np.stack(frames)).to(self._device))
+        return [
+            (boxes.double().cpu().numpy(), scores.double().cpu().numpy()) for boxes, scores in found
+        ]

@@ -1,0 +1,1 @@
+"""Frozen networks over the crops of every clip."""

@@ -1,0 +1,175 @@
+"""The stages that run a frozen network over crops: one core, from crop units to cached units.
+
+A batch never crosses a unit, so that the bytes of a unit do not depend on what else is computed,
+where, or by how many processes. Planning needs no torch, which takes seconds to load: workers do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.publishing.build import build
+from pipeline.store.reader import Store
+from pipeline.units.compute import Task
+from pipeline.units.engines import MakeTask, RunOptions
+from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.receipts import hash_file
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipeline.extraction.task import ExtractionTask
+
+BuildNetwork = Callable[[Mapping[str, "Tensor"], str, tuple[int, int]], "nn.Module"]
+"""Builds, from weights, their name and (height, width) of the crops, a network that maps uint8
+crops ``(B, T, H, W, 3)`` to float32 rows ``(B, *row shape)``; picklable, for workers call it."""
+RowShape = Callable[[tuple[int, ...]], tuple[int, ...]]
+"""Shape of a row by that of a clip's crops, ``(T, H, W, 3)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What an extraction stage does to one split; called in a worker, it makes the task."""
+
+    stage: str
+    """Name of the stage and of the kind of store that it writes."""
+    crops: Path
+    """Crop store that it reads."""
+    weights: Mapping[str, Path]
+    """Weights file of every unit."""
+    row_shapes: Mapping[str, tuple[int, ...]]
+    """Shape of the rows of every unit."""
+    build_network: BuildNetwork
+    clips_per_pass: int
+    """Clips per forward pass."""
+    device: str
+    """``cpu`` or ``cuda``."""
+
+    def __call__(self) -> "ExtractionTask":
+        """Make the task of a worker."""
+        from pipeline.extraction.task import ExtractionTask  # noqa: PLC0415  brings torch
+
+        return ExtractionTask(self)
+
+
+def plan_extraction(
+    *,
+    stage: str,
+    crops: Path,
+    weights_of: Callable[[str], Path],
+    build_network: BuildNetwork,
+    row_shape: RowShape,
+    batch: int,
+    device: str,
+) -> Extraction:
+    """Return what a stage does to all units of a crop store.
+
+    Args:
+        stage: Name of the stage.
+        crops: The crop store.
+        weights_of: Weights file of a video.
+        build_network: Builds the network; picklable.
+        row_shape: Shape of a row by that of a clip's crops.
+        batch: Network inputs, frames or pairs of frames, per forward pass; a pass takes whole
+            clips, at least one.
+        device: ``cpu`` or ``cuda``.
+    """
+    store = Store(crops, "crops")
+    shapes = {name: row_shape(store.row_shape(name)) for name in store.digests}
+    inputs = max((shape[0] for shape in shapes.values()), default=1)
+    return Extraction(
+        stage=stage,
+        crops=crops,
+        weights={name: weights_of(name.partition("/")[0]) for name in store.digests},
+        row_shapes=shapes,
+        build_network=build_network,
+        clips_per_pass=max(1, batch // max(1, inputs)),
+        device=device,
+    )
+
+
+def plan_units(extraction: Extraction, params: Mapping[str, object], batch: int) -> list[Unit]:
+    """Return the units of an extraction with their keys.
+
+    Args:
+        extraction: What the stage does.
+        params: ``Section.key_params`` of the stage's section.
+        batch: Network inputs per forward pass.
+    """
+    store = Store(extraction.crops, "crops")
+    module = f"stages.{extraction.stage}"
+    digests = {path: hash_file(path) for path in set(extraction.weights.values())}
+    modules, pins = modules_digest(module), stage_pins(module)
+    return [
+        Unit(
+            name=name,
+            key=unit_key(
+                stage=extraction.stage,
+                params=params,
+                modules=modules,
+                pins=pins,
+                weights={"network": digests[extraction.weights[name]]},
+                device=extraction.device,
+                dtype="float32",
+                batch=batch,
+                clips="",  # rows of the clip table shape the pixels and nothing else here
+                frames={},
+                inputs={"crops": digest},
+            ),
+            estimate=2 * store.rows(name) * int(np.prod(extraction.row_shapes[name])),
+        )
+        for name, digest in store.digests.items()
+    ]
+
+
+def extract(
+    extraction: Extraction, units: list[Unit], split: str, data: Path, run: RunOptions
+) -> str:
+    """Compute and publish the units of an extraction stage.
+
+    Args:
+        extraction: What the stage does.
+        units: From ``plan_units``.
+        split: The split.
+        data: Folder of all outs.
+        run: Engine, workers, threads, slice.
+
+    Returns:
+        The line that the stage ends with.
+
+    Raises:
+        ValueError: As ``pipeline.publishing.build.build``.
+    """
+    return _publish(extraction.stage, extraction, units, split, data, run)
+
+
+def publish_empty(stage: str, split: str, data: Path, run: RunOptions) -> str:
+    """Publish a store without units, for a stage that is switched off; see ``extract``."""
+    return _publish(stage, _no_task, [], split, data, run)
+
+
+def _no_task() -> Task:
+    raise RuntimeError("a store without units needs no task")
+
+
+def _publish(
+    stage: str, make_task: MakeTask, units: list[Unit], split: str, data: Path, run: RunOptions
+) -> str:
+    out = data / stage / split
+    summary = build(
+        stage=stage,
+        out=out,
+        listing=data / "units" / stage / f"{split}.json",
+        kind=stage,
+        units=units,
+        make_task=make_task,
+        run=run,
+    )
+    what = f"wrote {out}" if summary.published else "computed a slice, published nothing"
+    return (
+        f"{stage}: {what}: {summary.computed} units computed, {summary.reused} reused, "
+        f"{summary.bytes / 1e6:.1f} MB"
+    )

@@ -1,0 +1,1 @@
+"""Reading frames of pictures and videos."""

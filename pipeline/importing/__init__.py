@@ -1,0 +1,1 @@
+"""Weights, data sets and presets of other projects and users."""

@@ -1,1 +1,0 @@
-"""Who computes units, when and how often: engines, locks, attempts, receipts, logs. No number."""

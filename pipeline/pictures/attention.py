@@ -1,0 +1,127 @@
+"""Pictures of what a head looks at: maps over a crop, places on it, attention as a matrix.
+
+Crops and pictures are RGB uint8 ``(H, W, 3)``; a picture is ``FACTOR`` times as large as its crop.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.heatmap import STRIDE
+from pipeline.report.drawing import Picture, draw_caption, enlarge
+
+FACTOR = 2
+"""Pixels of a picture per pixel of the crop, along each side."""
+_OPACITY = 0.6
+_ENTRY_SIDE = 240
+"""Side of a matrix's picture at most, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the entries of a map lie on the crop: entry i at pixel ``start + step * i``."""
+
+    step: float
+    start: float = 0.0
+
+    def on_picture(self, places: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return places given in entries, (x, y), in pixels of the picture."""
+        pixels = self.start + self.step * np.asarray(places, np.float64)
+        # Pixel centres at integers: enlarging moves the first one by half the factor less 1.
+        return pixels * FACTOR + (FACTOR - 1) / 2
+
+
+HEATMAP = Grid(float(STRIDE))
+"""Heatmap cell i lies on pixel 4i."""
+TOKENS = Grid(16.0, 7.5)
+"""Token i covers pixels 16i to 16i + 15."""
+
+
+def map_over(crop: Picture, values: NDArray[np.float32], grid: Grid, caption: str) -> Picture:
+    """Lay a map over a crop, dark at its least and bright at its largest value.
+
+    Args:
+        crop: The crop.
+        values: The map, ``(rows, columns)``.
+        grid: Where its entries lie.
+        caption: What it shows; the range of the values is added.
+    """
+    scaled, extent = _scaled(values)
+    picture = enlarge(crop, FACTOR)
+    step = FACTOR * grid.step
+    start = float(grid.on_picture(np.zeros(1, np.float32))[0])
+    matrix = np.array([[step, 0, start], [0, step, start]])
+    size = (picture.shape[1], picture.shape[0])
+    spread = cv2.warpAffine(
+        scaled,
+        matrix,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    blended = cv2.addWeighted(_coloured(spread), _OPACITY, picture, 1 - _OPACITY, 0)
+    return draw_caption(np.asarray(blended, np.uint8), f"{caption} {extent}")
+
+
+def places_on(
+    crop: Picture,
+    places: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    grid: Grid,
+    caption: str,
+) -> Picture:
+    """Mark places on a crop, in one colour per group, larger where the weight is larger.
+
+    Args:
+        crop: The crop.
+        places: (x, y) in entries of the map, ``(groups, points, 2)``.
+        weights: Of every place, at least 0, ``(groups, points)``.
+        centre: The entry that reads there, (x, y), ``(2,)``; it is marked by a cross.
+        grid: Where the entries lie.
+        caption: What it shows.
+    """
+    picture = enlarge(crop, FACTOR)
+    largest = max(float(weights.max()), 1e-12)
+    for group, (points, shares) in enumerate(zip(places, weights, strict=True)):
+        hue = np.array([[[180 * group // len(places), 255, 255]]], np.uint8)
+        colour = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+        for point, share in zip(grid.on_picture(points), shares.tolist(), strict=True):
+            radius = max(1, round(4 * share / largest))
+            x, y = np.rint(point).astype(int).tolist()
+            cv2.circle(picture, (x, y), radius, colour, 1, cv2.LINE_AA)
+    x, y = np.rint(grid.on_picture(centre)).astype(int).tolist()
+    cv2.drawMarker(picture, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 11, 1)
+    return draw_caption(picture, caption)
+
+
+def matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: str) -> Picture:
+    """Draw the attention matrices of all heads side by side, on black.
+
+    Args:
+        values: Rows that sum to 1, ``(heads, n, n)``.
+        shape: (height, width) of the crop that the picture shall match.
+        caption: What it shows; the range of the values is added.
+    """
+    scaled, extent = _scaled(np.concatenate(list(values), axis=1))
+    height, width = shape[0] * FACTOR, shape[1] * FACTOR
+    tall = min(height - 24, max(1, width * scaled.shape[0] // scaled.shape[1]), _ENTRY_SIDE)
+    drawn = cv2.resize(scaled, (width, tall), interpolation=cv2.INTER_NEAREST)
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[-tall:] = _coloured(drawn)
+    return draw_caption(picture, f"{caption} {extent}")
+
+
+def _scaled(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
+    """Return values spread over 0..255, and the range that they had, for a caption."""
+    low, high = float(values.min()), float(values.max())
+    spread = ((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
+    return spread, f"{low:.2f}..{high:.2f}"
+
+
+def _coloured(grey: NDArray[np.uint8]) -> Picture:
+    """Return a picture of ``grey``, ``(H, W)``, from dark blue to yellow."""
+    colours = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return np.asarray(colours, np.uint8)

@@ -1,0 +1,52 @@
+"""What every build set out to do, kept in scratch: how much is left can be told while it runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.atomic_file import write_file
+from pipeline.units.key import Unit
+from pipeline.units.scratch import Scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The last build of one out."""
+
+    stage: str
+    out: str
+    """Path relative to the project."""
+    units: dict[str, str]
+    """Key of every unit of the out, by name."""
+
+
+def note_begun(scratch: Scratch, stage: str, out: Path, units: Sequence[Unit]) -> None:
+    """Write down the units that an out will consist of."""
+    place = out.absolute()
+    below = place.relative_to(scratch.project) if scratch.project in place.parents else place
+    content = {
+        "project": str(scratch.project),
+        "stage": stage,
+        "out": below.as_posix(),
+        "units": {unit.name: unit.key for unit in units},
+    }
+    scratch.begun.mkdir(parents=True, exist_ok=True)
+    name = scratch.lock_of_out(out)
+    # Slices of one out begin at the same time, and would write the same partial file.
+    with scratch.lock(f"begun-{name}"):
+        write_file(scratch.begun / f"{name}.json", json.dumps(content).encode())
+
+
+def read_begun(scratch: Scratch) -> dict[str, Begun]:
+    """Return the last build of every out of this workspace, by the out's path."""
+    found = {}
+    for file in sorted(scratch.begun.glob("*.json")):
+        try:
+            content = json.loads(file.read_bytes())
+            if content["project"] == str(scratch.project):
+                begun = Begun(content["stage"], content["out"], dict(content["units"]))
+                found[begun.out] = begun
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found

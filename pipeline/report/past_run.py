@@ -1,0 +1,92 @@
+"""The results of an earlier run, from git and DVC's cache: nothing is checked out, nothing pulled.
+
+A commit holds params.yaml, data/metrics and dvc.lock, which names the objects of the rest. DVC
+keeps an experiment as a commit too, under ``refs/exps/<2 digits>/<38 digits>/<name>``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.publishing.dvc_cache import files_of, object_path, read_lock
+from pipeline.report.git import ask_git, unpack
+
+IN_GIT = ("params.yaml", "dvc.lock", "data/metrics")
+IN_CACHE = ("data/evaluation/", "data/predictions/")
+
+
+def find_commit(project: Path, revision: str) -> str:
+    """Return the commit that a revision names.
+
+    Args:
+        project: A git repository.
+        revision: What git takes for a commit, or the name of an experiment of DVC.
+
+    Raises:
+        ValueError: If there is no such commit, or several experiments have this name.
+    """
+    try:
+        words = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return ask_git(project, "rev-parse", *words).decode().strip()
+    except ValueError:
+        found = _experiments(project, revision)
+    if len(found) != 1:
+        raise ValueError(
+            f"{revision}: expected a commit, branch, tag or experiment, found "
+            f"{len(found) or 'none'}; git log and dvc exp list --all-commits show what there is"
+        )
+    return found.pop()
+
+
+def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
+    """Lay a run's params, metrics, evaluation and predictions out as they lie in a project.
+
+    Args:
+        project: A git repository.
+        cache: DVC's cache dir; files of outs become links to its objects, to be read only.
+        revision: As in ``find_commit``.
+        folder: An empty folder.
+
+    Raises:
+        ValueError: If there is no such commit, it holds no run, or the cache lacks an object.
+    """
+    commit = find_commit(project, revision)
+    held = ask_git(project, "ls-tree", "--name-only", commit, *IN_GIT).decode().split()
+    if len(held) < len(IN_GIT):
+        raise ValueError(
+            f"{revision}: expected a commit of a finished run, with {', '.join(IN_GIT)}, found "
+            f"{held or 'none of them'}; name a later one"
+        )
+    unpack(project, commit, IN_GIT, folder)
+    files = list(_files(cache, folder))
+    missing = sorted({path.rpartition("/")[0] for path, stored in files if not stored.is_file()})
+    if missing or not files:
+        raise ValueError(
+            f"{revision}: expected its predictions and evaluation in {cache}, not all are there "
+            f"({len(missing)} folders, first {missing[:1]}); fetch them: dvc fetch --all-commits "
+            "evaluate predict, or of an experiment dvc exp pull REMOTE NAME"
+        )
+    for path, stored in files:
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(stored)
+
+
+def _experiments(project: Path, name: str) -> set[str]:
+    """Return the commits of the experiments of this name, whatever they started from."""
+    lines = ask_git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    refs = (line.split(" ", 1) for line in lines.decode().splitlines())
+    return {commit for commit, ref in refs if ref.split("/", 4)[4:] == [name]}
+
+
+def _files(cache: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield path and object of every file of the outs that dvc.lock names in the cache."""
+    for stage in read_lock(folder):
+        for out, digest in stage.outs.items():
+            if out.startswith(IN_CACHE):
+                files = files_of(cache, digest)
+                if files is None:
+                    # The list of the folder's files is what is missing.
+                    yield f"{out}/", object_path(cache, digest)
+                    continue
+                for name, hashed in files.items():
+                    yield f"{out}/{name}".rstrip("/"), object_path(cache, hashed)

@@ -1,0 +1,1 @@
+"""Training runs of heads and backbones."""

@@ -1,0 +1,102 @@
+"""One unit, computed in whatever process: locked, counted, written whole, sealed, timed."""
+
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.units.attempts import Attempts
+from pipeline.units.entry_log import append_entry
+from pipeline.units.receipts import FILES, check, seal
+from pipeline.units.scratch import Scratch
+
+
+class Task(Protocol):
+    """Computes units of a stage; made once per process, for it holds the networks."""
+
+    def __call__(self, name: str, folder: Path) -> None:
+        """Write all files of the unit ``name`` into ``folder``, which is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a process needs to know to compute a unit."""
+
+    scratch: Scratch
+    stage: str
+    name: str
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """The unit's folder in scratch."""
+        return self.scratch.unit_folder(self.stage, self.key)
+
+    @property
+    def attempts(self) -> Attempts:
+        """The attempts at it so far."""
+        return Attempts(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended."""
+
+    job: Job
+    bytes: int = 0
+    failure: str | None = None
+    """Why it failed; None if the unit is whole."""
+
+
+def compute(job: Job, task: Task) -> Outcome:
+    """Make one attempt at a unit, unless another process has just finished it.
+
+    Args:
+        job: The unit.
+        task: What computes it.
+
+    Returns:
+        The outcome; an exception of the task is a failure, counted on disk.
+    """
+    with job.scratch.lock(f"{job.stage}-{job.key}"):
+        receipt = check(job.folder)
+        if receipt is not None:
+            return Outcome(job, receipt.bytes)
+        job.attempts.start()
+        begin = time.perf_counter()
+        try:
+            files = _emptied(job.folder)
+            task(job.name, files)
+            receipt = seal(job.folder, job.name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            job.attempts.fail(reason)
+            return Outcome(job, failure=reason)
+        _log(job, time.perf_counter() - begin, receipt.bytes)
+        job.attempts.clear()
+        return Outcome(job, receipt.bytes)
+
+
+def _emptied(folder: Path) -> Path:
+    """Return the unit's empty folder of files; what an interrupted attempt left goes."""
+    (folder / "receipt.json").unlink(missing_ok=True)
+    files = folder / FILES
+    if files.exists():
+        shutil.rmtree(files)
+    files.mkdir(parents=True)
+    return files
+
+
+def _log(job: Job, seconds: float, size: int) -> None:
+    entry = {
+        "stage": job.stage,
+        "unit": job.name,
+        "key": job.key,
+        "seconds": round(seconds, 3),
+        "bytes": size,
+        "host": socket.gethostname(),
+        "finished": round(time.time(), 3),
+    }
+    append_entry(job.scratch.timings, entry)

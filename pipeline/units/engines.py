@@ -1,0 +1,261 @@
+"""Engines: which processes compute the units of a stage, and what happens when one dies.
+
+A worker is a slot that computes one unit at a time. Each local slot has a ProcessPoolExecutor of
+its own with a single process, so that the death of a process is the fault of one known unit.
+multiprocessing.Pool is not used anywhere: it loses the task of a killed worker and hangs.
+"""
+
+import multiprocessing
+import os
+import pickle
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, Protocol
+
+from pipeline.base.errors import end_fast
+from pipeline.units.attempts import LIMIT
+from pipeline.units.compute import Job, Outcome, Task, compute
+from pipeline.units.parent import die_with_parent
+
+MakeTask = Callable[[], Task]
+"""Makes a stage's task in the process that will use it; must be picklable."""
+
+_DEATHS = 3
+"""Workers that may die in a row before any of them has begun a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a stage computes; nothing of it changes a byte, so no key holds it."""
+
+    engine: Literal["local", "ray"] = "local"
+    workers: int = 1
+    threads: int = 1
+    """Threads per worker, the same for every engine."""
+    part: tuple[int, int] | None = None
+    """Slice (i, n): compute every n-th unit from unit i on, and publish nothing."""
+    devices: tuple[str, ...] = ()
+    """CUDA_VISIBLE_DEVICES of the workers, dealt out in turn; empty leaves it as it is."""
+
+    def with_a_worker_per(self, share: int, units: int) -> "RunOptions":
+        """Return options with no more workers than have units enough to be worth their start.
+
+        Args:
+            share: Units that take about as long as a worker that loads its libraries.
+            units: Number of units.
+        """
+        return replace(self, workers=max(1, min(self.workers, units // share)))
+
+
+class Slot(Protocol):
+    """One worker."""
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        """Begin an attempt at a unit."""
+
+    def restart(self) -> None:
+        """Replace a worker that died."""
+
+    def close(self) -> None:
+        """Let the worker go."""
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Return the slice that ``--units i/n`` names.
+
+    Args:
+        text: ``i/n`` with 0 <= i < n.
+
+    Raises:
+        ValueError: If it is not of that form.
+    """
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise ValueError(f"--units: expected i/n with 0 <= i < n, such as 0/4, got {text!r}")
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    make_task: MakeTask,
+    options: RunOptions,
+    report: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Compute units, each up to three times; the failure of one does not stop the others.
+
+    Units whose attempts keep being interrupted come last and in a process of their own: if it is
+    they that kill their process, this one survives to say so.
+
+    Args:
+        jobs: The units.
+        make_task: Makes the task.
+        options: Engine, workers, threads.
+        report: Called for every unit that is finished or given up.
+
+    Returns:
+        The last outcome of every unit that was given up.
+
+    Raises:
+        RuntimeError: If workers die before they begin a unit.
+    """
+    shaky = [job for job in jobs if job.attempts.interrupted >= LIMIT]
+    steady = [job for job in jobs if job not in shaky]
+    failed: list[Outcome] = []
+    for group, count in ((steady, options.workers), (shaky, 1)):
+        if group:
+            slots = _slots(make_task, options, min(count, len(group)), alone=group is shaky)
+            try:
+                failed += _drain(group, slots, report)
+            finally:
+                for slot in slots:
+                    slot.close()
+    return failed
+
+
+def limit_threads(threads: int) -> None:
+    """Fix the number of threads of the numeric libraries in this process, loaded or to come."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    # Never imported here: a stage that needs neither must not pay for them.
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+    if cv2 := sys.modules.get("cv2"):
+        cv2.setNumThreads(threads)
+
+
+def _slots(make_task: MakeTask, options: RunOptions, count: int, *, alone: bool) -> list[Slot]:
+    if options.engine == "ray":
+        from pipeline.units.ray_engine import make_ray_slots  # noqa: PLC0415  ray is an extra
+
+        return list(make_ray_slots(make_task, options, count))
+    if options.workers == 1 and not alone:
+        return [_InProcess(make_task, options)]
+    return [_ProcessSlot(make_task, options, index) for index in range(count)]
+
+
+def _drain(
+    jobs: Sequence[Job], slots: Sequence[Slot], report: Callable[[Outcome], None]
+) -> list[Outcome]:
+    waiting, free = deque(jobs), list(slots)
+    running: dict[Future[Outcome], tuple[Slot, Job, int]] = {}
+    failed: list[Outcome] = []
+    deaths = 0
+    while waiting or running:
+        while waiting and free:
+            slot, job = free.pop(), waiting.popleft()
+            before = job.attempts.interrupted
+            running[slot.submit(job)] = (slot, job, before)
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            slot, job, before = running.pop(future)
+            free.append(slot)
+            outcome = _outcome(future, slot, job, before)
+            deaths = deaths + 1 if outcome is None else 0
+            if deaths >= _DEATHS:
+                raise RuntimeError(f"{job.stage}: worker processes die before they begin a unit")
+            if outcome is None or not _settled(outcome):
+                waiting.append(job)
+                continue
+            report(outcome)
+            if outcome.failure is not None:
+                failed.append(outcome)
+    return failed
+
+
+def _outcome(future: "Future[Outcome]", slot: Slot, job: Job, before: int) -> Outcome | None:
+    """Return how an attempt ended; nothing if its worker died without having begun it."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        slot.restart()
+    if job.attempts.interrupted == before:
+        return None
+    reason = "its worker process was killed, by the system's lack of memory or by someone"
+    job.attempts.fail(reason)
+    return Outcome(job, failure=reason)
+
+
+def _settled(outcome: Outcome) -> bool:
+    return outcome.failure is None or len(outcome.job.attempts.failures) >= LIMIT
+
+
+class _InProcess:
+    """This process itself."""
+
+    def __init__(self, make_task: MakeTask, options: RunOptions) -> None:
+        limit_threads(options.threads)
+        self._task = make_task()
+        limit_threads(options.threads)
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+        future.set_result(compute(job, self._task))
+        return future
+
+    def restart(self) -> None:
+        """Do nothing: this process is alive."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _ProcessSlot:
+    """A process of this machine, spawned; dies with this one."""
+
+    def __init__(self, make_task: MakeTask, options: RunOptions, index: int) -> None:
+        self._recipe = pickle.dumps(make_task)
+        self._threads = options.threads
+        devices = options.devices
+        self._device = devices[index % len(devices)] if devices else None
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+            initargs=(os.getpid(), self._threads, self._device),
+        )
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        try:
+            return self._pool.submit(_compute_in_worker, job, self._recipe, self._threads)
+        except BrokenProcessPool:
+            # It died while it had nothing to do.
+            self.restart()
+            return self._pool.submit(_compute_in_worker, job, self._recipe, self._threads)
+
+    def restart(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._start()
+
+    def close(self) -> None:
+        # It ends beside what follows: it has nothing to do and holds no lock.
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare_worker(driver: int, threads: int, device: str | None) -> None:
+    die_with_parent()
+    if os.getppid() != driver:
+        os._exit(1)
+    end_fast()
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    limit_threads(threads)
+
+
+@cache
+def _task(recipe: bytes, threads: int) -> Task:
+    """Make this worker's task, once."""
+    make_task: MakeTask = pickle.loads(recipe)  # noqa: S301
+    task = make_task()
+    limit_threads(threads)
+    return task
+
+
+def _compute_in_worker(job: Job, recipe: bytes, threads: int) -> Outcome:
+    return compute(job, _task(recipe, threads))

@@ -1,0 +1,1 @@
+"""Poses of people in a video file."""

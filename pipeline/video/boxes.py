@@ -1,0 +1,85 @@
+"""Boxes of people in the key frames of a window: from a detector, or from a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.detection.detections import Detector, Row, detected_rows
+from pipeline.detection.file import read_boxes
+from pipeline.strict_json import read_json
+from pipeline.tables.schemas import FRAMES, VIDEOS
+from pipeline.video.windows import FrameWindow
+
+FindBoxes = Callable[[FrameWindow], list[Row]]
+"""Returns the boxes of a window's key frames, rows of ``schemas.BOXES``."""
+VIDEO = "video"
+"""Name of the one video in tables that have a column for it."""
+
+
+class DetectEvery:
+    """Boxes from a detector that looks at every n-th frame; the others take those before.
+
+    Args:
+        detector: Finds people.
+        every: Distance of the frames that it looks at.
+        batch: Frames that it gets at once.
+        score_min: Boxes with a lower score are left out.
+        source: Name of the detector.
+    """
+
+    def __init__(
+        self, detector: Detector, every: int, batch: int, score_min: float, source: str
+    ) -> None:
+        self._detector = detector
+        self._every = every
+        self._batch = batch
+        self._score_min = score_min
+        self._source = source
+
+    def __call__(self, window: FrameWindow) -> list[Row]:
+        """Return the boxes of the window's key frames."""
+        looked_at = list(range(window.start, window.stop, self._every))
+        rows: list[Row] = []
+        for first in range(0, len(looked_at), self._batch):
+            group = looked_at[first : first + self._batch]
+            results = self._detector([window.picture(number) for number in group])
+            for number, found in zip(group, results, strict=True):
+                own = detected_rows(
+                    VIDEO,
+                    number,
+                    found,
+                    image_size=window.picture(number).shape[:2],
+                    score_min=self._score_min,
+                    source=self._source,
+                )
+                shown = range(number, min(number + self._every, window.stop))
+                rows += [(VIDEO, frame, *row[2:]) for frame in shown for row in own]
+        return rows
+
+
+class BoxesOfFile:
+    """Boxes of a COCO-result file whose ``image_id`` is the number of the frame, from 0 on.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the frames.
+        score_min: Boxes with a lower score are left out.
+
+    Raises:
+        ValueError: As ``detection_file.read_boxes``.
+    """
+
+    def __init__(self, path: Path, image_size: tuple[int, int], score_min: float) -> None:
+        records = read_json(path)
+        ids = [r.get("image_id", 0) for r in records if isinstance(r, dict)]
+        count = 1 + max((i for i in ids if isinstance(i, int)), default=0)
+        frames = pd.DataFrame({"frame": range(count), "image_id": range(count)})
+        frames = frames.assign(video=VIDEO, file="").reindex(columns=FRAMES.names)
+        videos = pd.DataFrame([{"video": VIDEO, "height": image_size[0], "width": image_size[1]}])
+        table = read_boxes(path, frames, videos.reindex(columns=VIDEOS.names), score_min)
+        self._rows: list[Row] = list(table.itertuples(index=False, name=None))
+
+    def __call__(self, window: FrameWindow) -> list[Row]:
+        """Return the boxes of the window's key frames."""
+        return [row for row in self._rows if window.start <= row[1] < window.stop]

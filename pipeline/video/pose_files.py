@@ -1,0 +1,110 @@
+"""Poses of a video in the files that other tools read: COCO's and PoseTrack's JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.atomic_file import write_file
+from pipeline.posetrack.annotations import Annotations, People, Regions
+from pipeline.prediction.posetrack_predictions import Poses, prediction_document
+from pipeline.skeleton import JOINTS, LIMBS, SLOTS
+
+Document = dict[str, Any]
+
+
+def write_posetrack(path: Path, poses: pd.DataFrame, frames: Sequence[int], video: str) -> None:
+    """Write poses as a PoseTrack18 file, one entry per frame, those without people included.
+
+    Args:
+        path: The file.
+        poses: Rows of ``video_poses.POSES``.
+        frames: Numbers of all frames that were looked at; they are the images' ids.
+        video: Name of the video, the folder of its frames' names.
+    """
+    _write(path, _posetrack(poses, frames, video))
+
+
+def write_coco(
+    path: Path,
+    poses: pd.DataFrame,
+    frames: Sequence[int],
+    video: str,
+    image_size: tuple[int, int],
+) -> None:
+    """Write poses as a COCO keypoint file: the same people, with sizes and areas.
+
+    Args:
+        path: The file.
+        poses: Rows of ``video_poses.POSES``.
+        frames: Numbers of all frames that were looked at; they are the images' ids.
+        video: Name of the video.
+        image_size: Height and width of its frames.
+    """
+    document = _posetrack(poses, frames, video)
+    for image in document["images"]:
+        image["height"], image["width"] = image_size
+    for person in document["annotations"]:
+        person |= {
+            "area": person["bbox"][2] * person["bbox"][3],
+            "iscrowd": 0,
+            "num_keypoints": len(JOINTS),
+        }
+    limbs = [[SLOTS.index(start) + 1, SLOTS.index(end) + 1] for start, end in LIMBS]
+    document["categories"][0]["skeleton"] = limbs
+    _write(path, document)
+
+
+def _write(path: Path, document: Document) -> None:
+    text = json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n"
+    write_file(path, text.encode())
+
+
+def _posetrack(poses: pd.DataFrame, frames: Sequence[int], video: str) -> Document:
+    position = {number: i for i, number in enumerate(frames)}
+    people = len(poses)
+    scores = np.array(poses["scores"].tolist(), np.float64).reshape(people, len(JOINTS))
+    return prediction_document(
+        _frames_alone(frames, video),
+        Poses(
+            frame=np.array([position[number] for number in poses["frame"]], np.int64),
+            keypoints=np.array(poses["keypoints"].tolist(), np.float64).reshape(people, -1, 2)
+            if people
+            else np.zeros((0, len(JOINTS), 2)),
+            scores=scores,
+            person_scores=scores.mean(axis=1) if people else np.zeros(0),
+            boxes_xywh=poses[["box_x", "box_y", "box_w", "box_h"]].to_numpy(dtype=np.float64),
+            track_ids=poses["track_id"].to_numpy(dtype=np.int64),
+        ),
+    )
+
+
+def _frames_alone(frames: Sequence[int], video: str) -> Annotations:
+    """Return annotations with frames and without people, for their form."""
+    count, nowhere = len(frames), Path(video)
+    none = np.zeros(0, np.int64)
+    return Annotations(
+        path=nowhere,
+        form="posetrack18",
+        file_names=tuple(f"{video}/{number:06d}.jpg" for number in frames),
+        image_ids=np.array(frames, np.int64),
+        image_sizes=np.zeros((count, 2), np.int32),
+        labelled=np.ones(count, bool),
+        says_labelled=True,
+        tags=("",) * count,
+        regions=Regions(none.astype(np.int32), np.zeros(1, np.int64), np.zeros((0, 2))),
+        people=People(
+            frame=none.astype(np.int32),
+            annotation_id=none,
+            track_id=none,
+            boxes_xywh=np.zeros((0, 4)),
+            heads_xywh=np.zeros((0, 4)),
+            keypoints=np.zeros((0, len(SLOTS), 3)),
+            present=np.zeros((0, len(SLOTS)), bool),
+            scores=np.zeros((0, len(SLOTS))),
+            person_scores=np.zeros(0),
+        ),
+    )

@@ -1,0 +1,133 @@
+"""Poses in one window of a video: boxes, crops, networks, joints, as the stages of the DAG do it.
+
+What lies in caches there stays in memory here, rounded to float16 as in a store, so that a video
+gets the numbers that the DAG would give it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.detection.detections import box_table
+from pipeline.frames.images import crop
+from pipeline.heatmap import unmirror_heatmaps
+from pipeline.prediction.task import Reading, VideoClips, poses_of
+from pipeline.prediction.units import PREDICTIONS
+from pipeline.tables.parquet import write_table
+from pipeline.tables.schemas import PEOPLE
+from pipeline.video.boxes import VIDEO, FindBoxes
+from pipeline.video.windows import FrameWindow
+
+Head = Callable[[Mapping[str, Tensor]], Tensor]
+"""Maps a batch of caches by kind to heatmaps ``(B, K, h, w)``."""
+
+POSES = pa.schema(
+    [
+        PREDICTIONS.field("frame"),
+        pa.field("seconds", pa.float64()),  # when the frame is shown
+        *(PREDICTIONS.field(name) for name in PREDICTIONS.names if name not in {"video", "frame"}),
+    ]
+)
+"""predictions.parquet of a video, sorted by frame and row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What turns crops into heatmaps of the key frame."""
+
+    caches: Mapping[str, nn.Module]
+    """Networks from crops uint8 ``(B, T, H, W, 3)`` to a cache, by its kind."""
+    head: Head
+    device: str
+
+
+class VideoPoser:
+    """Finds the poses of a window.
+
+    Args:
+        boxes: Finds the boxes of key frames.
+        networks: Networks and head.
+        settings: How clips are cut.
+        reading: How heatmaps are read.
+    """
+
+    def __init__(
+        self, boxes: FindBoxes, networks: Networks, settings: ClipSettings, reading: Reading
+    ) -> None:
+        self._boxes = boxes
+        self._networks = networks
+        self._settings = settings
+        self._reading = reading
+
+    def __call__(self, window: FrameWindow) -> pd.DataFrame:
+        """Return the people of the window's key frames, rows of ``POSES`` without track."""
+        boxes = box_table(self._boxes(window))
+        nobody = pd.DataFrame(columns=PEOPLE.names)
+        source = VideoBoxes(VIDEO, window.end, boxes, nobody)
+        clips = clip_rows(source, 0, self._settings)
+        if clips.empty:
+            return pd.DataFrame(columns=POSES.names)
+        heatmaps = self._heatmaps(clips, window)
+        if self._reading.flip:
+            mirrored = self._heatmaps(clip_rows(source, 1, self._settings), window)
+            heatmaps = np.asarray((heatmaps + unmirror_heatmaps(mirrored)) / 2, np.float32)
+        entries = clips["frame"].to_numpy(dtype=np.int64)
+        poses = poses_of(heatmaps, VideoClips(Path(), clips, entries), self._reading)
+        return pd.DataFrame(
+            {
+                "frame": entries,
+                "seconds": [window.frames[number].seconds for number in entries],
+                "row": clips.groupby("frame").cumcount(),
+                "track_id": -1,
+                **{name: clips[name] for name in ("box_x", "box_y", "box_w", "box_h")},
+                "box_score": clips["score"],
+                "keypoints": list(poses.keypoints.reshape(len(clips), -1)),
+                "scores": list(poses.scores),
+            }
+        )
+
+    def _heatmaps(self, clips: pd.DataFrame, window: FrameWindow) -> NDArray[np.float32]:
+        """Return the heatmaps of clips, ``(N, K, h, w)``, a batch at a time."""
+        networks, parts = self._networks, []
+        for first in range(0, len(clips), self._reading.batch):
+            part = clips.iloc[first : first + self._reading.batch]
+            crops = torch.from_numpy(self._crops(part, window)).to(networks.device)
+            exact = torch.backends.cudnn.flags(
+                deterministic=True, benchmark=False, allow_tf32=False
+            )
+            with torch.inference_mode(), exact:
+                caches = {kind: net(crops).half().float() for kind, net in networks.caches.items()}
+                parts.append(networks.head(caches).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def _crops(self, clips: pd.DataFrame, window: FrameWindow) -> NDArray[np.uint8]:
+        """Return the crops of clips, ``(B, T, H, W, 3)``."""
+        return np.stack(
+            [
+                np.stack(
+                    [
+                        crop(
+                            window.picture(int(number)),
+                            np.asarray(row["to_crop"]).reshape(2, 3),
+                            self._settings.crop_size,
+                            flipped=bool(row["flipped"]),
+                        )
+                        for number in row["frames"]
+                    ]
+                )
+                for row in clips.to_dict("records")
+            ]
+        )
+
+
+def write_poses(path: Path, poses: pd.DataFrame) -> None:
+    """Write poses as Parquet, whole or not at all."""
+    write_table(path, poses[POSES.names], POSES)

@@ -1,0 +1,113 @@
+"""The frames of a video file, or of a folder of pictures, one after the other.
+
+A file is decoded from its beginning without seeking: every frame comes once, in the order in which
+it is shown, whatever the frame rate does. Frames are turned as the file's rotation flag says.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset.layout import PICTURES
+from pipeline.frames.images import decode_picture
+
+_FOLDER_RATE = 25.0
+"""Frames per second that a folder of pictures is shown at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame."""
+
+    number: int
+    """Its position, from 0 on."""
+    seconds: float
+    """When it is shown."""
+    picture: NDArray[np.uint8]
+    """RGB ``(H, W, 3)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """A video that can be read any number of times."""
+
+    path: Path
+    frames: int
+    """Number of frames; of a file what its header says, which may be 0 or wrong."""
+    rate: float
+    """Frames per second, on average."""
+
+    def read(self) -> Iterator[Frame]:
+        """Yield every frame in order.
+
+        Raises:
+            ValueError: If a frame cannot be decoded, or a picture has another size than the first.
+        """
+        return _read_folder(self.path) if self.path.is_dir() else _read_file(self.path)
+
+    def digest(self) -> str:
+        """Return sha256 of the file, or of all pictures of the folder one after the other."""
+        whole = hashlib.sha256()
+        for file in _pictures(self.path) if self.path.is_dir() else [self.path]:
+            with file.open("rb") as stream:
+                whole.update(hashlib.file_digest(stream, "sha256").digest())
+        return whole.hexdigest()
+
+
+def open_source(path: Path) -> VideoSource:
+    """Return a video file or a folder of pictures as a source of frames.
+
+    Raises:
+        ValueError: If there is neither, the file holds no video, or the folder no picture.
+    """
+    if path.is_dir():
+        count = len(_pictures(path))
+        if not count:
+            raise ValueError(f"{path}: expected pictures ({', '.join(PICTURES)}), found none")
+        return VideoSource(path, count, _FOLDER_RATE)
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a video or a folder of pictures, found nothing")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate or _FOLDER_RATE
+            seconds = float(container.duration or 0) / av.time_base
+            return VideoSource(path, stream.frames or round(seconds * float(rate)), float(rate))
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(
+            f"{path}: expected a video, but it cannot be opened ({error}); is the file whole?"
+        ) from error
+
+
+def _read_file(path: Path) -> Iterator[Frame]:
+    try:
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                picture = frame.to_ndarray(format="rgb24")
+                # The flag counts degrees against the clock, as numpy's quarter turns do.
+                turned = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+                yield Frame(number, float(frame.time or 0.0), turned)
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{path}: decoding failed ({error}); is the file whole? --frames leaves a part out"
+        ) from error
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, in the order of the numbers in their names."""
+    found = (file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    return sorted(found, key=lambda file: ([int(n) for n in re.findall(r"\d+", file.name)], file))
+
+
+def _read_folder(folder: Path) -> Iterator[Frame]:
+    size: tuple[int, int] | None = None
+    for number, file in enumerate(_pictures(folder)):
+        picture = decode_picture(file, file.read_bytes(), size)
+        size = picture.shape[0], picture.shape[1]
+        yield Frame(number, number / _FOLDER_RATE, picture)

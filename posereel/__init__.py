@@ -1,0 +1,1 @@
+"""What a person types and imports: the command line and the Python interface."""

@@ -1,0 +1,80 @@
+"""Run an ablation table of the papers as experiments, and write it beside their numbers."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.ablation.experiments import (
+    Experiment,
+    read_metrics,
+    run_experiment,
+    settings_of,
+    stand_on,
+)
+from pipeline.ablation.results import TableResult, as_json, as_markdown
+from pipeline.ablation.tables import SWEEPS, TABLES, AblationRow
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.head_params.systems import SystemName
+from pipeline.importing.presets import find_preset
+
+app = typer.Typer(add_completion=False)
+SEED = {
+    "jmpose": "train_jmpose.seed",
+    "vremd": "train_vremd.seed",
+    "vit": "train_control.tokens.seed",
+}
+
+
+@app.command()
+@one_line
+def main(
+    table: Annotated[str, typer.Argument(help="jmpose-5, ..., vremd-6, or sweep-...")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
+    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "ablation",
+    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("data/ablations"),
+) -> None:
+    """Train every row of TABLE with every seed and write its mean AP on val_gt."""
+    known = TABLES | SWEEPS
+    if table not in known:
+        raise ValueError(f"{table}: expected one of {sorted(known)}")
+    rows, system = known[table].rows, known[table].system
+    shared = settings_of(params, find_preset(preset))
+    first = Experiment(
+        f"full-{system}",
+        (*shared, *rows[0].settings, f"{SEED[system]}=0"),
+        (f"evaluate@{system}",),
+    )
+    ground = stand_on(run_experiment(first), first.targets)
+    result = TableResult(table, preset)
+    for row in rows:
+        scores = [_score(row, row.system or system, seed, table, ground) for seed in range(seeds)]
+        result = result.with_row(row, scores)
+        _write(result, out)
+        typer.echo(as_markdown(result))
+    typer.echo(f"ablate: wrote {out / table}.json and .md")
+
+
+def _score(row: AblationRow, system: SystemName, seed: int, table: str, ground: Path) -> float:
+    """Return the mean AP of a row with a seed, percent.
+
+    The experiment starts from the full method with seed 0: what it shares with that is not even
+    looked up again.
+    """
+    settings = (*row.settings, f"{SEED[system]}={seed}")
+    commit = run_experiment(Experiment(table, settings, (f"evaluate@{system}",)), ground)
+    return float(read_metrics(commit, system, ground)["val_gt"]["ap_total"])
+
+
+def _write(result: TableResult, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(as_json(result), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_file(out / f"{result.table}.json", text.encode())
+    write_file(out / f"{result.table}.md", as_markdown(result).encode())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,96 @@
+"""Say what a real data set holds and whether the pipeline can run on it, before anything starts.
+
+All labels and all pictures are read once. Writes frames.manifest into the data set's folder, or
+where --manifest says, if nothing is wrong.
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.base.errors import leave, one_line
+from pipeline.dataset.layout import find_source
+from pipeline.importing.annotations import gather_annotations
+from pipeline.importing.survey import Survey, survey
+from pipeline.manifest import write_entries
+
+app = typer.Typer(add_completion=False)
+ROWS = {
+    "videos": "videos",
+    "frames": "frames on disk",
+    "missing": "frames missing",
+    "unreadable": "unreadable pictures",
+    "labelled": "labelled frames",
+    "people": "people",
+    "boxes_beyond": "boxes that reach out of the image",
+}
+_SHOWN = 20
+"""Faults that the table lists; --json has all."""
+
+
+@app.command()
+@one_line
+def main(
+    root: Annotated[Path, typer.Argument(help="Folder that the archives were unpacked into.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest to write; else ROOT/frames.manifest.")
+    ] = None,
+) -> None:
+    """Check the data set below ROOT; exit code 1 if the pipeline could not run on it."""
+    source = find_source(root)
+    with TemporaryDirectory(prefix="check-data-") as scratch:
+        gather_annotations(source, Path(scratch))
+        found = survey(Path(scratch), source.root)
+    out = manifest or source.root / "frames.manifest"
+    if not found.faults:
+        write_entries(out, found.manifest)
+    if as_json:
+        facts = found.facts | {"manifest": None if found.faults else out.as_posix()}
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        _show(found, Console(width=110))
+    if found.faults:
+        leave("check_data", f"{root}: {len(found.faults)} faults keep the pipeline from it")
+    if not as_json:
+        typer.echo(f"check_data: wrote {out}; next: posereel use-preset NAME --root {root}")
+
+
+def _show(found: Survey, console: Console) -> None:
+    facts = found.facts
+    console.print(
+        f"{facts['data_set']}, labels {facts['labels']}, sha256 {facts['sha256'][:12]}",
+        highlight=False,
+    )
+    splits: dict[str, Any] = facts["splits"]
+    counts = _table("found", *splits)
+    for key, name in ROWS.items():
+        counts.add_row(name, *(str(split[key]) for split in splits.values()))
+    for joint in next(iter(splits.values()))["joints"]:
+        counts.add_row(joint, *(str(split["joints"][joint]) for split in splits.values()))
+    console.print(counts)
+    if facts["skipped"]:
+        skipped = _table("skipped", "split", "count", "why")
+        for row in facts["skipped"]:
+            skipped.add_row(row["what"], row["split"], str(row["count"]), row["why"])
+        console.print(skipped)
+    for fault in found.faults[:_SHOWN]:
+        console.print(f"fault: {fault}", markup=False, highlight=False)
+    if len(found.faults) > _SHOWN:
+        console.print(f"and {len(found.faults) - _SHOWN} more faults: see --json")
+
+
+def _table(*columns: str) -> Table:
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+if __name__ == "__main__":
+    app()

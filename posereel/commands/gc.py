@@ -1,0 +1,65 @@
+"""Remove old units that nothing links to and the checkpoints of finished runs from scratch.
+
+Reads: the scratch store beside DVC's cache. Units that are published stay: they share their inodes
+with the workspace and the cache, and take no space. DVC's own objects are for ``dvc gc``.
+"""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.base.errors import one_line
+from pipeline.maintenance.gc import DAY, Removable, find_removable, remove
+from pipeline.units.scratch import find_scratch
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@one_line
+def main(
+    older_than: Annotated[float, typer.Option(min=0, help="Days without use.")] = 14,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are listed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List, and with --yes remove, what scratch no longer needs."""
+    scratch = find_scratch(Path())
+    scratch.refuse_running()
+    found = find_removable(scratch, older_than * DAY, time.time())
+    gone = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
+    if as_json:
+        typer.echo(json.dumps(_summary(gone if yes else found, removed=yes), indent=1))
+        return
+    shown = gone if yes else found
+    for (stage, kind), members in sorted(_grouped(shown).items()):
+        typer.echo(f"{stage}: {len(members)} {kind}s, {_size(members) / 1e6:.1f} MB")
+    verb = "removed" if yes else "would remove (--yes does)"
+    typer.echo(f"gc: {verb} {len(shown)} folders, {_size(shown) / 1e6:.1f} MB in {scratch.folder}")
+
+
+def _grouped(found: Sequence[Removable]) -> dict[tuple[str, str], list[Removable]]:
+    groups: dict[tuple[str, str], list[Removable]] = defaultdict(list)
+    for one in found:
+        groups[one.stage, one.kind].append(one)
+    return groups
+
+
+def _size(found: Sequence[Removable]) -> int:
+    return sum(one.bytes for one in found)
+
+
+def _summary(found: Sequence[Removable], *, removed: bool) -> dict[str, object]:
+    rows = [
+        {"stage": one.stage, "name": one.name, "kind": one.kind, "bytes": one.bytes}
+        for one in found
+    ]
+    return {"removed": removed, "bytes": _size(found), "folders": rows}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,46 @@
+"""Score predictions against ground truth as poseval or PoseTrack21's tool does, with OKS AP."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.maintenance.score import score_folders
+
+app = typer.Typer(add_completion=False)
+
+
+class ProtocolName(StrEnum):
+    """The two official tools whose rules are known."""
+
+    POSEVAL = "poseval"
+    POSETRACK21 = "posetrack21"
+
+
+@app.command()
+@one_line
+def main(
+    gt_dir: Annotated[Path, typer.Argument(help="Ground-truth files, one per video.")],
+    pred_dir: Annotated[Path, typer.Argument(help="Prediction files of the same names.")],
+    protocol: Annotated[ProtocolName, typer.Option(help="Whose rules hold.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    no_oks: Annotated[bool, typer.Option("--no-oks", help="Leave OKS AP out.")] = False,
+) -> None:
+    """Write AP per joint and group in percent, counts and OKS AP to OUT."""
+    values = score_folders(gt_dir, pred_dir, protocol.value, oks=not no_oks)
+    text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, text.encode())
+    total = values["ap_total"]
+    typer.echo(
+        f"score: {protocol.value} AP {'-' if total is None else f'{total:.2f}'} over "
+        f"{values['n_frames_used']} frames; wrote {out}"
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,58 @@
+"""Copy the heads of the last run to data/weights/heads, for `train_<head>.weights: heads`.
+
+Each comes in float16 with a card: what it was trained on and what it reached there.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.base.atomic_file import write_file
+from pipeline.base.errors import one_line
+from pipeline.networks.weights import read_weights, write_weights
+from pipeline.units.receipts import hash_file
+
+app = typer.Typer(add_completion=False)
+HEADS = ("refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
+
+
+@app.command()
+@one_line
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
+) -> None:
+    """Write data/weights/NAME/<system>.safetensors and its card for every trained system."""
+    for system in HEADS:
+        source = data / "runs" / system / "weights.safetensors"
+        tensors = read_weights(source)
+        half = {
+            key: tensor.half() if tensor.is_floating_point() else tensor
+            for key, tensor in tensors.items()
+        }
+        out = data / "weights" / name / f"{system}.safetensors"
+        write_weights(out, half)
+        card = json.dumps(_card(data, system, out), indent=1, sort_keys=True) + "\n"
+        write_file(out.with_suffix(".json"), card.encode())
+    typer.echo(f"ship_heads: wrote {len(HEADS)} heads to {data / 'weights' / name}")
+
+
+def _card(data: Path, system: str, out: Path) -> dict[str, Any]:
+    metrics = json.loads((data / "metrics" / f"{system}.json").read_text(encoding="utf-8"))
+    facts = data / "metrics" / f"{system}.provenance.json"
+    provenance = json.loads(facts.read_text(encoding="utf-8"))
+    return {
+        "command": "dvc repro; posereel ship-heads",
+        "data_set": provenance["data_set"],
+        "labels": provenance["labels"],
+        "reached": {split: metrics[split]["ap_total"] for split in ("val", "val_gt")},
+        "seed": provenance["seed"],
+        "sha256": hash_file(out),
+        "trained_weights_sha256": provenance["weights_sha256"],
+    }
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,131 @@
+"""Show a network's parts with their parameters and operations, at the sizes of params.yaml."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import torch
+import typer
+from torch import Tensor, nn
+
+from models.cost import Part, cost
+from models.detector import build_detector
+from models.heads.controls.head import build_control
+from models.heads.jmpose.head import build_jmpose
+from models.heads.vremd.head import build_vremd
+from models.hrnet import build_hrnet, feature_channels
+from models.raft import build_raft
+from models.vit import build_vit
+from models.vit_sizes import PATCH, embed_dim
+from pipeline.base.errors import one_line
+from pipeline.base.params import read_params
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.systems import SystemName, read_system
+from pipeline.heatmap import STRIDE
+from pipeline.skeleton import JOINTS
+
+app = typer.Typer(add_completion=False)
+
+Size = tuple[int, int]
+Example = tuple[nn.Module, dict[str, object]]
+"""A network and the arguments of one forward pass."""
+
+
+def _hrnet(values: dict[str, Any], params: Path) -> Example:
+    network = build_hrnet(values["finetune_backbone"]["variant"], len(JOINTS))
+    return network, {"images": torch.empty(1, 3, *read_crop_size(params, "hrnet"))}
+
+
+def _vit_backbone(values: dict[str, Any], params: Path) -> Example:
+    size = read_crop_size(params, "vit")
+    return build_vit(values["tokens"]["variant"], size), {"images": torch.empty(1, 3, *size)}
+
+
+def _raft(values: dict[str, Any], params: Path) -> Example:
+    size = read_crop_size(params, "hrnet")
+    image = torch.empty(1, 3, *size, dtype=torch.uint8)
+    network = build_raft(values["flow"]["variant"], values["flow"]["updates"])
+    return network, {"first": image, "second": image}
+
+
+def _detector(values: dict[str, Any], _params: Path) -> Example:
+    size = values["render"]["height"], values["render"]["width"]
+    # What is found decides what is computed last: no shape is known without the values.
+    with torch.device("cpu"):
+        return build_detector(values["detect"]["variant"]), {"images": [torch.zeros(3, *size)]}
+
+
+def cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a clip's row in every cache."""
+    height, width = crop
+    grid = height // STRIDE, width // STRIDE
+    tokens = (height // PATCH) * (width // PATCH)
+    return {
+        "heatmaps": (frames, len(JOINTS), *grid),
+        "flow": (frames - 1, 2, *grid),
+        "features": (frames, feature_channels(values["finetune_backbone"]["variant"]), *grid),
+        "tokens": (frames, tokens, embed_dim(values["tokens"]["variant"])),
+    }
+
+
+def _head(values: dict[str, Any], params: Path, *, name: SystemName) -> Example:
+    system = read_system(params, name)
+    crop = read_crop_size(params, system.crops)
+    every = cache_shapes(values, crop, system.frames)
+    shapes = {kind: every[kind] for kind in system.kinds}
+    builders: dict[str, Callable[..., nn.Module]] = {"jmpose": build_jmpose, "vremd": build_vremd}
+    build = builders.get(name, partial(build_control, name))
+    head = build(
+        system.arguments, joints=len(JOINTS), frames=system.frames, shapes=shapes, crop_size=crop
+    )
+    inputs: dict[str, Tensor] = {kind: torch.empty(1, *shapes[kind]) for kind in system.kinds}
+    return head.eval(), {**inputs}
+
+
+_BACKBONES: dict[str, Callable[[dict[str, Any], Path], Example]] = {
+    "hrnet": _hrnet,
+    "vit_backbone": _vit_backbone,
+    "raft": _raft,
+    "detector": _detector,
+}
+NAMES = (*_BACKBONES, *(name for name in get_args(SystemName) if name != "hrnet"))
+
+
+def example(name: str, params: Path) -> Example:
+    """Return a network at the sizes of a params file, untrained, with inputs for one pass.
+
+    Args:
+        name: One of ``NAMES``.
+        params: The params file.
+    """
+    build = _BACKBONES.get(name, partial(_head, name=cast("SystemName", name)))
+    return build(read_params(params), params)
+
+
+def _lines(parts: list[Part]) -> list[str]:
+    width = max(len(part.name) for part in parts)
+    head = f"{'part':{width}}  {'parameters':>12}  {'MFLOP':>12}"
+    rows = [
+        f"{part.name:{width}}  {part.parameters:>12,}  {part.flops / 1e6:>12,.1f}" for part in parts
+    ]
+    return [head, *rows]
+
+
+@app.command()
+@one_line
+def main(
+    name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Print the parts of NAME with what one forward pass over one clip, crop or frame costs."""
+    if name not in NAMES:
+        raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
+    with torch.device("meta"):
+        network, inputs = example(name, params)
+    for line in _lines(cost(network, inputs)):
+        typer.echo(line)
+
+
+if __name__ == "__main__":
+    app()

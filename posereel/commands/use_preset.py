@@ -1,0 +1,76 @@
+"""Make a preset the current params.yaml and take in the data set it needs.
+
+A preset of a real data set writes one annotation file per video to data/raw/<name>/annotations and
+frames.manifest over every frame on disk, puts the detections beside them and tracks the folder with
+`dvc add`. The frames stay where they are: stages read them below `data.root`.
+"""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from ruamel.yaml import YAML
+
+from pipeline.base.errors import one_line
+from pipeline.dataset.layout import Source, find_frames, find_source
+from pipeline.importing.annotations import gather_annotations, refuse_conversions
+from pipeline.importing.dvc_add import track
+from pipeline.importing.presets import find_preset
+from pipeline.manifest import write_manifest
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@one_line
+def main(
+    name: Annotated[str, typer.Argument(help="A file of presets/, without .yaml.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the real data set.")] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="COCO-result boxes, used in place of a detector.")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Params file to write.")] = Path("params.yaml"),
+) -> None:
+    """Write params.yaml from presets/NAME.yaml and take in the data set below ROOT."""
+    preset = find_preset(name)
+    yaml = YAML()
+    yaml.width = 4096
+    values = yaml.load(preset.read_text(encoding="utf-8"))
+    synthetic = values["data"]["name"] == "synthetic"
+    if synthetic != (root is None):
+        wants = "takes no --root: its data set is rendered" if synthetic else "needs --root DIR"
+        raise ValueError(f"{name}: this preset {wants}")
+    if root is not None:
+        source = find_source(root)
+        values["data"]["root"] = source.root.resolve().as_posix()
+        if detections is not None:
+            values["detect"]["kind"] = "file"
+        _take_in(Path(values["data"]["annotations"]).parent, source, detections)
+    yaml.dump(values, params)
+    typer.echo(f"use_preset: {params} is now {preset}; next: dvc repro")
+
+
+def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
+    """Fill data/raw/<name>, whole or not at all, and track it with DVC."""
+    if detections is not None and not detections.is_file():
+        raise ValueError(f"{detections}: expected a COCO-result JSON file, found nothing")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".taking-in-", dir=folder.parent) as scratch:
+        made = Path(scratch) / folder.name
+        files = gather_annotations(source, made / "annotations")
+        refuse_conversions(folder.name, made / "annotations")
+        frames = find_frames(source.root, files)
+        write_manifest(made / "frames.manifest", source.root, frames)
+        boxes = detections.read_bytes() if detections else b"[]\n"
+        (made / "detections.json").write_bytes(boxes)
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.replace(folder)
+    track(folder)
+    typer.echo(f"use_preset: {len(files)} videos, {len(frames)} frames in {folder}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,44 @@
+"""Means, intervals and drops of ablation tables, against scipy and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.ablation.results import TableResult, as_json, as_markdown
+from pipeline.ablation.tables import AblationRow
+
+FULL = AblationRow("full", (), 86.4)
+LESS = AblationRow("less", ("a.b=1",), 85.0)
+
+
+@pytest.mark.parametrize("seeds", range(2, 11))
+def test_the_interval_is_student_s(seeds: int) -> None:
+    scores = np.random.default_rng(seeds).normal(60, 2, seeds)
+    result = TableResult("t", "p").with_row(FULL, list(scores)).rows[0]
+    low, high = stats.t.interval(0.95, seeds - 1, loc=scores.mean(), scale=stats.sem(scores))
+    assert result.ci95 == pytest.approx((high - low) / 2, rel=1e-3)
+
+
+def test_one_seed_has_no_spread() -> None:
+    row = as_json(TableResult("t", "p").with_row(FULL, [60.0]))["rows"][0]
+    assert row["std"] is None
+    assert row["ci95"] is None
+    assert row["n_seeds"] == 1
+
+
+def test_rows_tell_drops_against_the_first_row_and_the_paper_s() -> None:
+    table = TableResult("t", "p").with_row(FULL, [60.0, 62.0]).with_row(LESS, [58.0, 60.0])
+    row = as_json(table)["rows"][1]
+    assert set(row) == {
+        "row", "paper_mean", "paper_drop", "mean", "std", "drop", "ci95", "n_seeds",
+    }  # fmt: skip
+    assert row["mean"] == 59
+    assert row["drop"] == 2
+    assert row["paper_drop"] == 1.4
+    assert "| less | 85.0 | 1.4 | 59.0 | 1.4 | 2.0 |" in as_markdown(table)
+
+
+def test_another_order_than_the_paper_s_is_said() -> None:
+    table = TableResult("t", "p").with_row(FULL, [60.0])
+    assert "stand in the paper's order" in as_markdown(table.with_row(LESS, [59.0]))
+    assert "The order differs. Here: less > full" in as_markdown(table.with_row(LESS, [61.0]))

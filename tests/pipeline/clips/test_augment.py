@@ -1,0 +1,118 @@
+"""Draws of augmented variants: ranges, frequencies, independence, and HRNet's half body."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.clips.augment import PLAIN, Augment, Draw, augmented_region, draw
+from pipeline.geometry.boxes import Region
+from pipeline.skeleton import JOINTS, LOWER_BODY, UPPER_BODY
+
+PARAMS = Augment(
+    seed=3,
+    rotation=45.0,
+    rotation_limit=45.0,
+    rotation_chance=0.6,
+    scale=0.35,
+    half_body_chance=0.3,
+    flip_chance=0.5,
+)
+REGION = Region((50.0, 80.0), 160, 120)
+EVERY = np.ones(len(JOINTS), bool)
+
+
+def _many(count: int = 4000) -> list[Draw]:
+    return [draw(PARAMS, f"video/{i}/0", 1) for i in range(count)]
+
+
+def test_the_first_variant_is_never_augmented() -> None:
+    assert all(draw(PARAMS, f"clip {i}", 0) == PLAIN for i in range(50))
+
+
+def test_draws_are_those_of_the_seed_the_clip_and_the_variant_alone() -> None:
+    first = draw(PARAMS, "a/1/0", 2)
+    for i in range(20):
+        draw(PARAMS, f"other {i}", 1 + i)
+    assert draw(PARAMS, "a/1/0", 2) == first
+    changed = [
+        draw(PARAMS, "a/1/0", 3),
+        draw(PARAMS, "a/1/1", 2),
+        draw(PARAMS.model_copy(update={"seed": 4}), "a/1/0", 2),
+    ]
+    assert len({first.scale, *(other.scale for other in changed)}) == 4
+
+
+def test_rotation_and_scale_stay_within_the_papers_ranges() -> None:
+    drawn = _many()
+    scales = np.array([d.scale for d in drawn])
+    rotations = np.array([d.rotation for d in drawn])
+    assert scales.min() == pytest.approx(0.65)
+    assert scales.max() == pytest.approx(1.35)
+    assert np.abs(rotations).max() == pytest.approx(45)
+
+
+def test_draws_come_as_often_as_in_the_public_code() -> None:
+    """Frequencies within 4 standard errors of the binomial distribution."""
+    drawn = _many()
+    expected = {"half_body": 0.3, "upper": 0.6915, "flip": 0.5}
+    for name, chance in expected.items():
+        seen = np.mean([getattr(d, name) for d in drawn])
+        assert abs(seen - chance) < 4 * np.sqrt(chance * (1 - chance) / len(drawn)), name
+    turned = np.mean([d.rotation != 0 for d in drawn])
+    assert abs(turned - 0.6) < 4 * np.sqrt(0.24 / len(drawn))
+    # One standard deviation is the bound: 31.73 % of the normal draws are clipped to it.
+    clipped = np.mean([np.isclose(abs(d.scale - 1), 0.35) for d in drawn])
+    assert abs(clipped - 0.3173) < 4 * np.sqrt(0.2166 / len(drawn))
+
+
+def _person() -> np.ndarray:
+    """Return joints: the upper body within x 0..90, y 0..30, the legs within y 100..150."""
+    keypoints = np.zeros((len(JOINTS), 2))
+    keypoints[UPPER_BODY] = np.column_stack([np.linspace(0, 90, 9), np.linspace(30, 0, 9)])
+    keypoints[LOWER_BODY] = np.column_stack([np.full(6, 40.0), np.linspace(100, 150, 6)])
+    return keypoints
+
+
+def _half(upper: bool, labelled: np.ndarray) -> Region:
+    drawn = Draw(half_body=True, upper=upper, scale=1.0, rotation=0.0, flip=False)
+    return augmented_region(REGION, drawn, _person(), labelled)
+
+
+def test_the_upper_half_is_its_joints_extent_at_the_aspect_enlarged_by_half() -> None:
+    region = _half(upper=True, labelled=EVERY)
+    assert region.centre == pytest.approx((45, 15))
+    assert region.width == pytest.approx(90 * 1.5)
+    assert region.height == pytest.approx(90 / 0.75 * 1.5)
+
+
+def test_the_lower_half_is_taken_when_drawn_and_labelled() -> None:
+    region = _half(upper=False, labelled=EVERY)
+    assert region.centre == pytest.approx((40, 125))
+    assert region.height == pytest.approx(50 * 1.5)
+    assert region.width == pytest.approx(50 * 0.75 * 1.5)
+
+
+def test_two_labelled_legs_are_too_few_for_a_lower_half() -> None:
+    labelled = EVERY.copy()
+    labelled[LOWER_BODY[2:]] = False
+    assert _half(upper=False, labelled=labelled).centre == pytest.approx((45, 15))
+
+
+def test_eight_labelled_joints_are_too_few_for_a_half_body() -> None:
+    labelled = np.arange(len(JOINTS)) < 8
+    assert _half(upper=True, labelled=labelled) == REGION
+
+
+def test_joints_on_one_spot_leave_the_region_as_it_is() -> None:
+    drawn = Draw(half_body=True, upper=True, scale=1.0, rotation=0.0, flip=False)
+    assert augmented_region(REGION, drawn, np.zeros((len(JOINTS), 2)), EVERY) == REGION
+
+
+@given(st.floats(0.65, 1.35), st.booleans())
+def test_scale_keeps_centre_and_aspect(scale: float, flip: bool) -> None:
+    drawn = Draw(half_body=False, upper=True, scale=scale, rotation=10.0, flip=flip)
+    region = augmented_region(REGION, drawn, _person(), EVERY)
+    assert region.centre == REGION.centre
+    assert region.width == pytest.approx(120 * scale)
+    assert region.height == pytest.approx(160 * scale)

@@ -1,0 +1,163 @@
+"""The clip table: neighbours, key frames, transforms and joints of every variant."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.clips.augment import Augment
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, key_positions, neighbours
+from pipeline.skeleton import JOINTS, SLOTS
+from pipeline.tables.parquet import digest_rows
+from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
+from tests.small_data_set import joints
+
+AUGMENT = Augment(
+    seed=1,
+    rotation=45.0,
+    rotation_limit=45.0,
+    rotation_chance=0.6,
+    scale=0.35,
+    half_body_chance=0.3,
+    flip_chance=0.5,
+)
+TRAIN = ClipSettings((128, 96), 1.25, 1, AUGMENT)
+VAL = ClipSettings((128, 96), 1.25, 1, None)
+
+
+def boxes(*rows: tuple[int, int, int]) -> pd.DataFrame:
+    """Return boxes given as (frame, row, person) around the people of ``joints``."""
+    table = []
+    for frame, row, person in rows:
+        x, y = joints(1, frame, max(person, 0))[0, :2]
+        score = 1.0 if person >= 0 else 0.7
+        table.append(("v1", frame, row, x - 8, y - 10, 16.0, 20.0, score, person, "test"))
+    return pd.DataFrame(table, columns=BOXES.names)
+
+
+def people(frames: range = range(5)) -> pd.DataFrame:
+    rows = [
+        ("v1", "train", frame, person, 0, 40 + person, *[0.0] * 8, joints(1, frame, person).ravel())
+        for frame in frames
+        for person in range(2)
+    ]
+    return pd.DataFrame(rows, columns=PEOPLE.names)
+
+
+def source(*rows: tuple[int, int, int]) -> VideoBoxes:
+    return VideoBoxes("v1", 5, boxes(*rows), people())
+
+
+def other_side(name: str) -> str:
+    return name.replace("left", "?").replace("right", "left").replace("?", "right")
+
+
+@given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 4))
+def test_neighbours_are_consecutive_and_clipped_to_the_video(
+    key: int, frames: int, delta: int
+) -> None:
+    key = min(key, frames - 1)
+    expected = [min(max(key + step, 0), frames - 1) for step in range(-delta, delta + 1)]
+    assert list(neighbours(key, frames, delta)) == expected
+    assert neighbours(key, frames, delta)[delta] == key
+
+
+def test_the_papers_five_frames_at_the_start_of_a_video() -> None:
+    assert list(neighbours(1, 10, 2)) == [0, 0, 1, 2, 3]
+
+
+def test_key_frames_are_the_labelled_ones_or_all() -> None:
+    frames = pd.DataFrame({"frame": [0, 1, 2], "labelled": [True, False, True]})
+    assert key_positions(frames, "labelled") == [0, 2]
+    assert key_positions(frames, "all") == [0, 1, 2]
+
+
+def test_a_plain_clip_is_cropped_around_its_enlarged_box() -> None:
+    """The box of 16 x 20 at 3:4 is 16 x 21.33; enlarged by a quarter, 20 x 26.67: scale 4.8."""
+    rows = clip_rows(source((2, 0, 1)), 0, TRAIN)
+    row = rows.iloc[0]
+    x, y = joints(1, 2, 1)[0, :2]
+    np.testing.assert_allclose(
+        row["to_crop"], [4.8, 0, 47.5 - 4.8 * x, 0, 4.8, 63.5 - 4.8 * y], atol=1e-9
+    )
+    assert list(row["frames"]) == [1, 2, 3]
+    assert row["track_id"] == 41
+    assert not row["flipped"]
+    nose = row["keypoints"].reshape(15, 2)[JOINTS.index("nose")]
+    np.testing.assert_allclose(nose, [47.5, 63.5], atol=1e-9)
+
+
+def test_labels_are_none_occluded_or_visible() -> None:
+    visible = clip_rows(source((2, 0, 0)), 0, TRAIN).iloc[0]["visible"]
+    assert visible[JOINTS.index("right_ankle")] == 1
+    assert set(np.delete(visible, JOINTS.index("right_ankle"))) == {2}
+
+
+def test_a_joint_outside_the_crop_or_without_label_does_not_count() -> None:
+    table = people()
+    slots = joints(1, 2, 0)
+    slots[SLOTS.index("left_wrist"), :2] = (200, 200)
+    slots[SLOTS.index("left_knee")] = 0
+    slots[SLOTS.index("left_hip")] = (0, 0, 1)
+    table.at[4, "keypoints"] = slots.ravel()
+    rows = clip_rows(VideoBoxes("v1", 5, boxes((2, 0, 0)), table), 0, TRAIN)
+    visible, places = rows.iloc[0]["visible"], rows.iloc[0]["keypoints"].reshape(15, 2)
+    for name in ("left_wrist", "left_knee", "left_hip"):
+        assert visible[JOINTS.index(name)] == 0
+    np.testing.assert_array_equal(places[JOINTS.index("left_knee")], 0)
+    assert places[JOINTS.index("left_wrist")].min() > 128
+
+
+def test_detections_have_neither_joints_nor_tracks() -> None:
+    row = clip_rows(source((2, 0, -1)), 0, VAL).iloc[0]
+    assert (row["person"], row["track_id"]) == (-1, -1)
+    assert not row["visible"].any()
+    assert not row["keypoints"].any()
+    assert row["score"] == 0.7
+
+
+def test_the_mirrored_copy_swaps_sides_and_nothing_else() -> None:
+    plain, mirrored = (clip_rows(source((2, 0, 0)), v, VAL).iloc[0] for v in (0, 1))
+    assert mirrored["flipped"]
+    assert not plain["flipped"]
+    places, seen = (row["keypoints"].reshape(15, 2) for row in (plain, mirrored))
+    for index, name in enumerate(JOINTS):
+        x, y = places[JOINTS.index(other_side(name))]
+        np.testing.assert_allclose(seen[index], [95 - x, y], atol=1e-9)
+
+
+def test_variants_do_not_depend_on_how_many_there_are_or_on_other_clips() -> None:
+    alone = clip_rows(source((2, 1, 1)), 3, TRAIN).iloc[0]
+    among = clip_rows(source((0, 0, 0), (0, 1, 1), (2, 0, 0), (2, 1, 1)), 3, TRAIN).iloc[3]
+    np.testing.assert_array_equal(alone["to_crop"], among["to_crop"])
+    assert among["clip"] == 3
+
+
+def test_different_variants_and_people_are_drawn_differently() -> None:
+    rows = pd.concat([clip_rows(source((2, 0, 0), (2, 1, 1)), v, TRAIN) for v in (1, 2, 3)])
+    linear = {tuple(np.round(row[[0, 1, 3, 4]], 6)) for row in rows["to_crop"]}
+    assert len(linear) == 6
+
+
+def test_every_joint_moves_with_the_one_transform_of_its_clip() -> None:
+    for variant in range(8):
+        row = clip_rows(source((2, 0, 0)), variant, TRAIN).iloc[0]
+        matrix = row["to_crop"].reshape(2, 3)
+        for index, name in enumerate(JOINTS):
+            shown = other_side(name) if row["flipped"] else name
+            x, y, _ = joints(1, 2, 0)[SLOTS.index(shown)]
+            np.testing.assert_allclose(
+                row["keypoints"].reshape(15, 2)[index], matrix @ [x, y, 1], atol=1e-9
+            )
+
+
+def test_rows_fit_the_clip_table_and_no_boxes_give_no_rows() -> None:
+    rows = clip_rows(source((0, 0, 0), (0, 1, -1)), 1, TRAIN)
+    assert len(digest_rows(rows, CLIPS)) == 64
+    assert len(clip_rows(source(), 0, TRAIN)) == 0
+
+
+def test_a_box_of_an_unknown_person_is_refused() -> None:
+    with pytest.raises(ValueError, match="a box names person 5, whom the annotations lack"):
+        clip_rows(VideoBoxes("v1", 5, boxes((2, 0, 5)), people()), 0, TRAIN)

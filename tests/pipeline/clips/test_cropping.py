@@ -1,0 +1,97 @@
+"""Cutting clips: against a plain resampler, and frames read no more often than needed."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.clips.cropping import CropTask, cut_clips
+from pipeline.frames.video_frames import VideoFrames
+from tests.pipeline.test_clips import AUGMENT, boxes, people
+
+SIZE = (64, 48)
+SETTINGS = ClipSettings(SIZE, 1.25, 1, AUGMENT)
+
+
+@pytest.fixture
+def pictures() -> list[np.ndarray]:
+    random = np.random.default_rng(7)
+    return [
+        cv2.GaussianBlur(random.integers(0, 256, (60, 90, 3), dtype=np.uint8), (5, 5), 0)
+        for _ in range(5)
+    ]
+
+
+@pytest.fixture
+def frames(pictures: list[np.ndarray], tmp_path: Path) -> VideoFrames:
+    names, digests = [], []
+    for position, picture in enumerate(pictures):
+        data = bytes(cv2.imencode(".png", picture[:, :, ::-1])[1])
+        (tmp_path / f"{position}.png").write_bytes(data)
+        names.append(f"{position}.png")
+        digests.append(hashlib.sha256(data).hexdigest())
+    return VideoFrames(tmp_path, (60, 90), tuple(names), tuple(digests))
+
+
+def source(rows: Sequence[tuple[int, int, int]]) -> VideoBoxes:
+    return VideoBoxes("v1", 5, boxes(*rows), people())
+
+
+def plainly(picture: np.ndarray, to_crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a crop by solving for the source of each pixel and interpolating linearly there."""
+    matrix = np.vstack([to_crop.reshape(2, 3), [0, 0, 1]])
+    columns, rows = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    places = np.linalg.inv(matrix) @ np.stack(
+        [columns.ravel(), rows.ravel(), np.ones(columns.size)]
+    )
+    channels = [
+        map_coordinates(picture[..., c].astype(float), places[1::-1], order=1, mode="grid-constant")
+        for c in range(3)
+    ]
+    return np.stack(channels, axis=-1).reshape(*size, 3)
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2, 3])
+def test_crops_are_those_of_a_plain_resampler(
+    variant: int, frames: VideoFrames, pictures: list[np.ndarray]
+) -> None:
+    rows = clip_rows(source([(0, 0, 0), (2, 0, 0), (2, 1, 1), (4, 0, 1)]), variant, SETTINGS)
+    blocks = list(cut_clips(rows, frames, SIZE))
+    assert [block.shape for block in blocks] == [(1, 3, *SIZE, 3)] * 4
+    for row, block in zip(rows.to_dict("records"), blocks, strict=True):
+        for step, frame in enumerate(row["frames"]):
+            expected = plainly(pictures[frame], row["to_crop"], SIZE)
+            # OpenCV 4 samples at 1/32 pixel, and both round.
+            assert np.abs(block[0, step] - expected).max() < 12
+            assert np.abs(block[0, step] - expected).mean() < 0.6
+
+
+def test_each_frame_is_read_once_and_few_are_held(
+    frames: VideoFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = VideoFrames.read
+
+    def counting(self: VideoFrames, frame: int) -> np.ndarray:
+        read.append(frame)
+        return original(self, frame)
+
+    monkeypatch.setattr(VideoFrames, "read", counting)
+    order = [(frame, row, row) for frame in range(5) for row in range(2)]
+    list(cut_clips(clip_rows(source(order), 0, SETTINGS), frames, SIZE))
+    assert read == [0, 1, 2, 3, 4]
+
+
+def test_a_task_writes_the_array_of_its_unit(frames: VideoFrames, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    mine = source([(0, 0, 0), (3, 0, 1)])
+    task = CropTask({"a/v v1": mine}, {"a/v v1": frames}, SETTINGS)
+    task("a/v v1/v2", tmp_path / "out")
+    stored = zarr.open_array(tmp_path / "out", mode="r")[:]
+    expected = np.concatenate(list(cut_clips(clip_rows(mine, 2, SETTINGS), frames, SIZE)))
+    np.testing.assert_array_equal(stored, expected)

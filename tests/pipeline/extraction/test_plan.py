@@ -1,0 +1,140 @@
+"""Extraction with a network whose output is known in closed form."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.extraction.plan import extract, plan_extraction, plan_units
+from pipeline.networks.weights import write_weights
+from pipeline.store.reader import Store
+from pipeline.units.engines import RunOptions
+from pipeline.units.key import Unit
+from tests.pipeline.tiny_caches import CLIPS_OF, make_project, random_store, values_of
+
+STAGE = "tokens"  # any name of a stage: keys hash its modules
+
+
+class ChannelMeans(nn.Module):
+    """Means of each frame's channels, times a weight; remembers how many clips it was given."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.scale = scale
+        self.seen: list[int] = []
+
+    def forward(self, crops: Tensor) -> Tensor:
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.seen.append(len(crops))
+        return crops.float().mean(dim=(2, 3)) * self.scale
+
+
+built: list[tuple[str, tuple[int, int], ChannelMeans]] = []
+
+
+def build_means(
+    weights: Mapping[str, Tensor], source: str, crop_size: tuple[int, int], *, note: bool
+) -> nn.Module:
+    network = ChannelMeans(weights["scale"]).eval()
+    if note:
+        built.append((Path(source).name, crop_size, network))
+    return network
+
+
+def row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
+    return crop[0], 3
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    built.clear()
+    project = make_project(tmp_path / "repo")
+    random_store(project / "data/crops/vit/train", "crops", variants=2)
+    for name, scale in (("one", 1.0), ("two", 2.0), ("huge", 1e4)):
+        write_weights(project / f"{name}.safetensors", {"scale": torch.tensor([scale])})
+    return project
+
+
+def run(
+    project: Path, *, batch: int = 10, weights: str = "one", options: RunOptions | None = None
+) -> tuple[list[Unit], str]:
+    extraction = plan_extraction(
+        stage=STAGE,
+        crops=project / "data/crops/vit/train",
+        weights_of=lambda video: project / f"{'two' if video == 'bonn' else weights}.safetensors",
+        build_network=partial(build_means, note=options is None),
+        row_shape=row_shape,
+        batch=batch,
+        device="cpu",
+    )
+    units = plan_units(extraction, {}, batch)
+    return units, extract(extraction, units, "train", project / "data", options or RunOptions())
+
+
+def test_every_row_is_the_networks_answer_to_that_clip(project: Path) -> None:
+    run(project)
+    store = Store(project / "data/tokens/train", STAGE)
+    assert sorted(store.digests) == sorted(f"{v}/v{i}" for v in CLIPS_OF for i in range(2))
+    for video, count in CLIPS_OF.items():
+        crops = values_of("crops", f"{video}/v1", count).astype(np.float64)
+        expected = crops.mean(axis=(2, 3)) * (2 if video == "bonn" else 1)
+        got = store.read(f"{video}/v1", range(count))
+        assert got.dtype == np.float16
+        np.testing.assert_allclose(got, expected, rtol=1e-3)
+
+
+def test_a_batch_takes_whole_clips_and_never_crosses_a_unit(project: Path) -> None:
+    run(project, batch=13)  # 5 frames per clip: 2 clips per pass
+    seen = {name: network.seen for name, _, network in built}
+    # alley has 5 clips, creek 2, bonn, of the other weights, 4: twice each, one variant at a time.
+    assert sorted(seen["one.safetensors"]) == [1, 1, 2, 2, 2, 2, 2, 2]
+    assert seen["two.safetensors"] == [2, 2, 2, 2]
+
+
+def test_networks_are_built_once_per_weights_and_told_the_size_of_the_crops(project: Path) -> None:
+    run(project)
+    assert sorted((name, size) for name, size, _ in built) == [
+        ("one.safetensors", (64, 32)),
+        ("two.safetensors", (64, 32)),
+    ]
+
+
+def test_a_second_run_computes_nothing_and_other_weights_only_their_units(project: Path) -> None:
+    first, _ = run(project)
+    again, line = run(project)
+    assert [unit.key for unit in again] == [unit.key for unit in first]
+    assert "0 units computed, 6 reused" in line
+    changed, line = run(project, weights="two")
+    same = {a.name for a, b in zip(changed, first, strict=True) if a.key == b.key}
+    assert same == {"bonn/v0", "bonn/v1"}
+    assert "4 units computed, 2 reused" in line
+    other_batch, _ = run(project, batch=5)
+    assert not {unit.key for unit in other_batch} & {unit.key for unit in first}
+
+
+def test_what_overflows_float16_is_an_error_that_names_the_clips(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="4 of 6 units failed"):
+        run(project, weights="huge")
+    assert "unit 'alley/v0', clips 0..1: expected finite numbers" in capsys.readouterr().err
+    assert not (project / "data/tokens/train").exists()
+
+
+@pytest.mark.slow
+def test_processes_write_the_bytes_that_one_process_writes(project: Path, tmp_path: Path) -> None:
+    run(project)
+    other = make_project(tmp_path / "other")
+    random_store(other / "data/crops/vit/train", "crops", variants=2)
+    for name in ("one", "two"):
+        (other / f"{name}.safetensors").write_bytes((project / f"{name}.safetensors").read_bytes())
+    run(other, options=RunOptions(workers=2))
+    digests = [
+        (folder / "data/tokens/train/digests.json").read_bytes() for folder in (project, other)
+    ]
+    assert digests[0] == digests[1]

@@ -1,0 +1,216 @@
+"""Reading frames: against other decoders, and every bad picture that must not get through."""
+
+import hashlib
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.io import ImageReadMode, decode_image
+
+from pipeline.frames.images import (
+    crop,
+    decode_picture,
+    locate,
+    picture_size,
+    probe_size,
+    read_frame,
+)
+from pipeline.geometry.affine import crop_matrix, mirror, transform
+from pipeline.geometry.boxes import Region
+
+HERE = Path("frame.jpg")
+ORIENTATION_6 = bytes.fromhex(
+    "ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000"
+)
+
+
+def _picture(height: int = 40, width: int = 20, channels: int = 3) -> np.ndarray:
+    random = np.random.default_rng(height)
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return cv2.GaussianBlur(random.integers(0, 256, shape, dtype=np.uint8), (5, 5), 0)
+
+
+def _encode(picture: np.ndarray, suffix: str = ".jpg") -> bytes:
+    return bytes(cv2.imencode(suffix, picture)[1])
+
+
+def _png_of(height: int, width: int) -> bytes:
+    """Return a small PNG of one bit per pixel that claims a large picture."""
+    body = zlib.compress(b"\0" * 100)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", body)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in [*chunks, (b"IEND", b"")]
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_frames_come_out_in_rgb_as_torchvision_reads_them(suffix: str) -> None:
+    data = _encode(_picture(), suffix)
+    theirs = decode_image(
+        torch.frombuffer(bytearray(data), dtype=torch.uint8),
+        ImageReadMode.RGB,
+    )
+    ours = decode_picture(HERE, data, (40, 20))
+    assert ours.dtype == np.uint8
+    # Two builds of libjpeg-turbo may differ by a level.
+    assert np.abs(ours.astype(int) - theirs.permute(1, 2, 0).numpy()).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(40, 20), (1, 1), (33, 127)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_the_header_says_the_size(size: tuple[int, int], suffix: str) -> None:
+    assert picture_size(HERE, _encode(_picture(*size), suffix)) == size
+
+
+def test_a_progressive_jpeg_with_other_segments_first_is_probed_too() -> None:
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
+    data = bytes(cv2.imencode(".jpg", _picture(), flags)[1])
+    assert picture_size(HERE, data[:2] + ORIENTATION_6 + data[2:]) == (40, 20)
+
+
+def test_an_orientation_tag_does_not_turn_the_frame() -> None:
+    data = _encode(_picture())
+    turned = data[:2] + ORIENTATION_6 + data[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (20, 40, 3)
+    np.testing.assert_array_equal(
+        decode_picture(HERE, turned, (40, 20)), decode_picture(HERE, data, (40, 20))
+    )
+
+
+@pytest.mark.parametrize("kind", ["grey", "alpha", "deep"])
+def test_other_pixel_formats_become_8_bit_rgb(kind: str) -> None:
+    grey = _picture(channels=1)
+    pictures = {
+        "grey": grey,
+        "alpha": np.dstack([grey, grey, grey, np.full_like(grey, 7)]),
+        "deep": grey.astype(np.uint16) * 257,
+    }
+    decoded = decode_picture(HERE, _encode(pictures[kind], ".png"), None)
+    np.testing.assert_array_equal(decoded, np.dstack([grey] * 3))
+
+
+def test_a_cmyk_jpeg_becomes_rgb() -> None:
+    image = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    image.new("CMYK", (20, 40), (0, 255, 255, 0)).save(stream, "JPEG", quality=95)
+    decoded = decode_picture(HERE, stream.getvalue(), (40, 20))
+    # No cyan, all magenta and yellow: red.
+    assert decoded[..., 0].min() > 200
+    assert decoded[..., 1:].max() < 60
+
+
+def test_the_name_of_a_file_does_not_say_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(_encode(_picture(), ".png"))
+    assert probe_size(tmp_path, "a.jpg") == (40, 20)
+
+
+def _bad() -> dict[str, tuple[bytes, str]]:
+    jpeg, png = _encode(_picture()), _encode(_picture(), ".png")
+    return {
+        "empty": (b"", "got an empty file"),
+        "text": (b"hello, I am a frame", "expected a JPEG or PNG"),
+        "gif": (b"GIF89a" + bytes(40), "expected a JPEG or PNG"),
+        "header only": (jpeg[:4], "header is cut short"),
+        "half a jpeg": (jpeg[: len(jpeg) // 2], "a damaged one"),
+        "all but the end": (jpeg[:-2], "a damaged one"),
+        "half a png": (png[: len(png) // 2], "a damaged one"),
+        "no pixels": (_png_of(0, 0), "names no size"),
+        "30000 squared": (_png_of(30_000, 30_000), "got 30000 x 30000"),
+        "too long": (_png_of(1, 40_000), "got 1 x 40000"),
+    }
+
+
+@pytest.mark.parametrize("name", list(_bad()))
+def test_a_bad_picture_is_refused_with_its_path(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data, said = _bad()[name]
+    (tmp_path / "frame.jpg").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    with pytest.raises(ValueError, match=f"frame.jpg: .*{said}"):
+        read_frame(tmp_path, "frame.jpg", sha256=digest, image_size=None)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_missing_frame_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.jpg: .*No such file.*data\.root"):
+        read_frame(tmp_path, "a.jpg", sha256="", image_size=None)
+
+
+def test_a_frame_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(_encode(_picture()))
+    with pytest.raises(ValueError, match="not those of the manifest"):
+        read_frame(tmp_path, "a.jpg", sha256="0" * 64, image_size=None)
+
+
+def test_a_frame_of_another_size_than_its_video_is_refused(tmp_path: Path) -> None:
+    data = _encode(_picture())
+    (tmp_path / "a.jpg").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    assert read_frame(tmp_path, "a.jpg", sha256=digest, image_size=(40, 20)).shape == (40, 20, 3)
+    with pytest.raises(ValueError, match=r"expected 20 x 40 pixels .* got 40 x 20"):
+        read_frame(tmp_path, "a.jpg", sha256=digest, image_size=(20, 40))
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.jpg", "/etc/passwd", "x/../../a.jpg", "a\0.jpg", "link/a.jpg", "link.jpg"]
+)
+def test_no_path_leads_out_of_the_data_sets_folder(name: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "a.jpg").write_bytes(_encode(_picture()))
+    (root / "link").symlink_to(tmp_path)
+    (root / "link.jpg").symlink_to(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match=r"read from elsewhere|no path"):
+        locate(root, name)
+
+
+def test_links_inside_the_folder_and_a_linked_folder_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.jpg").touch()
+    (tmp_path / "root" / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "door").symlink_to("root")
+    assert locate(tmp_path / "door", "b.jpg") == tmp_path / "root" / "a.jpg"
+
+
+def test_a_crop_beyond_the_picture_is_black() -> None:
+    frame = np.full((20, 20, 3), 255, np.uint8)
+    matrix = crop_matrix(Region((-100.0, -100.0), 40, 40), (40, 40), 0)
+    assert not crop(frame, matrix, (40, 40), flipped=False).any()
+
+
+def test_a_mirrored_crop_is_the_exact_mirror_image_of_the_plain_one() -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    matrix = crop_matrix(Region((51.3, 47.8), 73.1, 54.8), (64, 48), 23.0)
+    plain = crop(frame, matrix, (64, 48), flipped=False)
+    mirrored = crop(frame, mirror(matrix, 48), (64, 48), flipped=True)
+    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("rotation", [0.0, 30.0, -75.0])
+def test_a_painted_pixel_is_found_where_the_matrix_sends_it(rotation: float, flipped: bool) -> None:
+    matrix = crop_matrix(Region((60.0, 50.0), 20, 15), (128, 96), rotation)
+    if flipped:
+        matrix = mirror(matrix, 96)
+    for x, y in [(60, 50), (62, 53), (57, 48)]:
+        frame = np.zeros((100, 120, 3), np.uint8)
+        frame[y, x] = 255
+        seen = crop(frame, matrix, (128, 96), flipped=flipped)[..., 1].astype(float)
+        columns, rows = np.meshgrid(np.arange(96), np.arange(128))
+        found = np.array([(seen * columns).sum(), (seen * rows).sum()]) / seen.sum()
+        np.testing.assert_allclose(found, transform(np.array([x, y]), matrix), atol=0.15)
+
+
+def test_real_frames_are_read_as_other_decoders_read_them(shared: Path) -> None:
+    frames = sorted((shared / "real").glob("mmpose_tests_data/posetrack18/images/val/*/*.jpg"))
+    assert len(frames) == 3
+    for file in frames:
+        data = file.read_bytes()
+        assert decode_picture(file, data, (1080, 1920)).mean() > 10

@@ -1,0 +1,90 @@
+"""Every official layout becomes the same folder of videos, which the index reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.dataset.index import Index, index_data_set
+from pipeline.dataset.layout import find_frames, find_source
+from pipeline.importing.annotations import gather_annotations, refuse_conversions
+from pipeline.manifest import read_manifest, write_manifest
+from tests.official_trees import FRAMES, LAYOUTS, VIDEOS, labels, write_tree
+from tests.small_data_set import joints, write_json
+
+
+def taken_in(root: Path, folder: Path) -> Index:
+    source = find_source(root)
+    files = gather_annotations(source, folder / "annotations")
+    write_manifest(folder / "frames.manifest", source.root, find_frames(source.root, files))
+    manifest = read_manifest(folder / "frames.manifest")
+    return index_data_set(folder / "annotations", manifest, source.root)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_people_in_the_same_frames(layout: str, tmp_path: Path) -> None:
+    write_tree(tmp_path / "given", layout)
+    found = taken_in(tmp_path / "given", tmp_path / "taken")
+
+    for split, video in VIDEOS.items():
+        rows = found.frames[(found.frames["video"] == f"v{video}")]
+        assert set(rows["split"]) == {split}
+        assert list(rows["labelled"]) == [True, False, True, False, True]
+        assert len(rows) == FRAMES
+        people = found.people[found.people["video"] == f"v{video}"]
+        assert list(people["frame"]) == [0, 0, 2, 2, 4, 4]
+        assert list(people["track_id"]) == [0, 1] * 3
+        keypoints = np.stack(people["keypoints"].tolist()).reshape(3, 2, 17, 3)
+        for i, frame in enumerate((0, 2, 4)):
+            for person in (0, 1):
+                np.testing.assert_array_equal(keypoints[i, person], joints(video, frame, person))
+        np.testing.assert_array_equal(people["head_w"], [4.0] * 6)
+    form = "posetrack18" if layout == "coco_video" else layout
+    assert set(found.videos["form"]) == {form}
+
+
+def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: Path) -> None:
+    write_tree(tmp_path / "given", "posetrack17")
+    train = tmp_path / "given/annotations/train/v1.json"
+    train.unlink()
+    content = labels("posetrack18", "train")
+    for number, image in enumerate(content["images"]):
+        image["file_name"] = f"images/bonn_5sec/v1/{number + 1:08d}.jpg"
+    write_json(tmp_path / "given/annotations/posetrack_train.json", content)
+
+    found = taken_in(tmp_path / "given", tmp_path / "taken")
+
+    refuse_conversions("posetrack17", tmp_path / "taken/annotations")
+    assert dict(zip(found.videos["split"], found.videos["form"], strict=True)) == {
+        "train": "posetrack18",
+        "val": "posetrack17",
+    }
+
+
+@pytest.mark.parametrize(
+    ("release", "layout"),
+    [
+        ("posetrack17", "coco_video"),
+        ("posetrack17", "posetrack18"),
+        ("posetrack18", "posetrack17"),
+        ("posetrack18", "posetrack21"),
+        ("posetrack21", "posetrack18"),
+    ],
+)
+def test_validation_labels_of_another_form_are_refused(
+    release: str, layout: str, tmp_path: Path
+) -> None:
+    write_tree(tmp_path / "given", layout)
+    gather_annotations(find_source(tmp_path / "given"), tmp_path / "taken")
+    form = "posetrack18" if layout == "coco_video" else layout
+    with pytest.raises(ValueError, match=f"labels of {release}, .* got those of {form}"):
+        refuse_conversions(release, tmp_path / "taken")
+    refuse_conversions("my_videos", tmp_path / "taken")
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_tree(tmp_path / "given", "coco_video")
+    source = find_source(tmp_path / "given")
+    twice = source._replace(annotations={"val": source.annotations["val"] * 2})
+    with pytest.raises(ValueError, match="got 'v3' twice"):
+        gather_annotations(twice, tmp_path / "taken")

@@ -1,0 +1,140 @@
+"""Published files are read without running what is in them."""
+
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipeline.importing.pickle_reader import read_pickle
+from pipeline.importing.weights import read_published, refuse_other_file
+
+WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([1, 2])}
+
+
+def same(found: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == WEIGHTS.keys() and all(found[k].equal(WEIGHTS[k]) for k in WEIGHTS)
+
+
+def test_a_pickle_is_read_in_a_process_of_its_own_that_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(WEIGHTS, "f.pth")
+    scratch = Path("scratch")
+    scratch.mkdir()
+    assert same(read_published(Path("f.pth"), scratch))
+    assert list(scratch.iterdir()) == []
+
+
+def test_files_older_than_pytorchs_zip_are_read(tmp_path: Path) -> None:
+    torch.save(WEIGHTS, tmp_path / "f.pth", _use_new_zipfile_serialization=False)
+    assert same(read_pickle(tmp_path / "f.pth"))
+
+
+def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    torch.save({"state_dict": WEIGHTS, "meta": Hostile()}, tmp_path / "f.pth")
+    with pytest.raises(ValueError, match=r"f\.pth: expected a checkpoint of tensors"):
+        read_published(tmp_path / "f.pth", tmp_path)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("holder", ["state_dict", "model_state_dict", "model"])
+def test_numpys_scalars_beside_the_weights_do_no_harm(holder: str, tmp_path: Path) -> None:
+    meta = {"best": np.float64(0.7), "epoch": np.int64(3), "done": np.bool_(True)}
+    torch.save({holder: OrderedDict(WEIGHTS), "meta": meta, "epoch": 3}, tmp_path / "f.pth")
+    assert same(read_pickle(tmp_path / "f.pth"))
+
+
+def test_scalars_of_numpy_1_are_known_by_their_old_name(tmp_path: Path) -> None:
+    torch.save({"state_dict": WEIGHTS, "best": np.float32(2)}, tmp_path / "f.pth")
+    data = (tmp_path / "f.pth").read_bytes()
+    old = tmp_path / "old.pth"
+    torch.save({"state_dict": WEIGHTS, "best": np.float32(2)}, old, pickle_module=OldNames)
+    assert b"numpy._core" in data
+    assert b"numpy._core" not in old.read_bytes()
+    assert same(read_pickle(old))
+
+
+class OldNames:
+    """The module pickle, writing NumPy's functions under the names they had before NumPy 2."""
+
+    class Pickler(pickle._Pickler):
+        """Python's own, changed in this one thing."""
+
+        def save_global(self, obj: Any, name: str | None = None) -> None:  # noqa: ANN401
+            module = getattr(obj, "__module__", "")
+            if not module.startswith("numpy._core"):
+                super().save_global(obj, name)
+                return
+            old = module.replace("numpy._core", "numpy.core")
+            self.write(f"c{old}\n{obj.__name__}\n".encode())
+            self.memoize(obj)
+
+
+def test_weights_that_were_named_after_the_network_alone_are_found(tmp_path: Path) -> None:
+    # HRNet's training checkpoints hold the network's name under `model`.
+    torch.save({"model": "pose_hrnet", "state_dict": WEIGHTS, "perf": 0.7}, tmp_path / "f.pth")
+    assert same(read_pickle(tmp_path / "f.pth"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"epoch": 3, "best": 0.5}, r"got \['epoch', 'best'\]"),
+        ([1, 2], "got 'list'"),
+        ({"state_dict": {"a": [1.0]}}, "a: expected a dense tensor, got list"),
+        ({"a": torch.zeros(2).to_sparse()}, "a: expected a dense tensor"),
+        ({"a": torch.zeros(1).expand(1000, 1000)}, "claims 4000000 bytes, the file holds 4"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(content: object, said: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "f.pth")
+    with pytest.raises(ValueError, match=said):
+        read_pickle(tmp_path / "f.pth")
+
+
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    torch.save(WEIGHTS, tmp_path / "f.pth")
+    (tmp_path / "f.pth").write_bytes((tmp_path / "f.pth").read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"f\.pth: expected a checkpoint") as caught:
+        read_published(tmp_path / "f.pth", tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_is_read_whole(tmp_path: Path) -> None:
+    names = list(WEIGHTS)
+    for i, name in enumerate(names):
+        save_file({name: WEIGHTS[name]}, tmp_path / f"model-{i}.safetensors")
+    assert same(read_published(tmp_path, tmp_path))
+    save_file({names[0]: WEIGHTS[names[0]]}, tmp_path / "model-2.safetensors")
+    with pytest.raises(ValueError, match=r"'a\.weight' in model-2\.safetensors and in another"):
+        read_published(tmp_path, tmp_path)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"or a folder with \*\.safetensors"):
+        read_published(tmp_path, tmp_path)
+
+
+def test_another_digest_is_refused(tmp_path: Path) -> None:
+    # sha256 of "abc": FIPS 180-2, appendix B.1.
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    file = tmp_path / "f.pth"
+    file.write_text("abc")
+    refuse_other_file(file, digest)
+    refuse_other_file(file, digest[:8].upper())
+    for wrong in ("0" * 64, digest[:7], digest + "0"):
+        with pytest.raises(ValueError, match=f"expected sha256 {wrong} .* got {digest}"):
+            refuse_other_file(file, wrong)
+    with pytest.raises(ValueError, match="expected a file where --sha256 is given"):
+        refuse_other_file(tmp_path, digest)

@@ -1,0 +1,36 @@
+"""Devices: whether a GPU can be here is told without torch where there is none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.networks.devices import GPU_NODES, device_type, pick_device
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_machine_without_a_gpu_is_known_without_loading_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from pipeline.networks.devices import device_type\n"
+        "print(device_type('auto', Path(sys.argv[1])), device_type('cpu'), 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["cpu", "cpu", "False"]
+
+
+@pytest.mark.parametrize("node", GPU_NODES)
+def test_where_a_gpu_may_be_torch_decides(node: str, tmp_path: Path) -> None:
+    (tmp_path / node).touch()
+    assert device_type("auto", tmp_path) == pick_device("auto").type
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_asked_for_and_absent_is_named() -> None:
+    with pytest.raises(ValueError, match="device 'cuda': process 0 of this machine needs GPU 0"):
+        device_type("cuda")

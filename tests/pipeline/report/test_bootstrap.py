@@ -1,0 +1,73 @@
+"""The weighted curve of the bootstrap against pooling copies of videos literally."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.metrics.posetrack_ap import Matches, match, score
+from pipeline.evaluation.metrics.posetrack_pool import pool, read_pairs
+from pipeline.report.bootstrap import draw_ap, draw_videos, mean_ap_of_draws, paired_gain
+from pipeline.skeleton import SLOTS
+
+VIDEOS = 4
+
+
+def video(rng: np.random.Generator, noise: float) -> tuple[dict[str, object], dict[str, object]]:
+    images = [{"id": i, "file_name": f"images/val/v/{i:06d}.jpg"} for i in range(3)]
+    people, guesses = [], []
+    for frame in range(3):
+        for person in range(2):
+            joints = rng.uniform(10, 200, (17, 2))
+            keypoints = np.concatenate([joints, np.ones((17, 1))], axis=1)
+            moved = np.concatenate([joints + rng.normal(0, noise, (17, 2)), np.ones((17, 1))], 1)
+            shared = {"image_id": frame, "track_id": person, "id": 2 * frame + person}
+            head = {"bbox_head": [0, 0, 20, 20], "bbox": [0, 0, 200, 200]}
+            people.append(shared | head | {"keypoints": keypoints.ravel().tolist()})
+            scores = rng.uniform(0, 1, 17).tolist()
+            guesses.append(shared | {"keypoints": moved.ravel().tolist(), "scores": scores})
+    categories = [{"id": 1, "name": "person", "keypoints": list(SLOTS)}]
+    truth = {"images": images, "annotations": people, "categories": categories}
+    return truth, {"images": images, "annotations": guesses, "categories": categories}
+
+
+def matched(folder: Path, noise: float, copies: list[int]) -> Matches:
+    for side in ("gt", "pred"):
+        (folder / side).mkdir(parents=True)
+    name = 0
+    for index, times in enumerate(copies):
+        truth, guess = video(np.random.default_rng(index), noise)
+        for _ in range(times):
+            (folder / "gt" / f"{name:03d}.json").write_text(json.dumps(truth))
+            (folder / "pred" / f"{name:03d}.json").write_text(json.dumps(guess))
+            name += 1
+    return match(pool(read_pairs(folder / "gt", folder / "pred"), "poseval"))
+
+
+def test_every_draw_takes_as_many_videos_as_there_are() -> None:
+    counts = draw_videos(7, draws=50, seed=3)
+    assert counts.shape == (50, 7)
+    assert (counts.sum(axis=1) == 7).all()
+
+
+@pytest.mark.parametrize("copies", [[1, 1, 1, 1], [0, 3, 1, 0], [2, 0, 0, 2]])
+def test_a_draw_scores_as_the_metric_does_on_copies_of_its_videos(
+    tmp_path: Path, copies: list[int]
+) -> None:
+    all_videos = matched(tmp_path / "once", 8.0, [1] * VIDEOS)
+    literal = score(matched(tmp_path / "copies", 8.0, copies))["ap_total"]
+    drawn = mean_ap_of_draws(all_videos, np.array([copies]))
+    assert 5 < literal < 95
+    assert drawn[0] == pytest.approx(literal, abs=1e-9)
+
+
+def test_a_system_gains_nothing_over_itself_and_much_over_a_worse_one(tmp_path: Path) -> None:
+    good = matched(tmp_path / "good", 2.0, [1] * VIDEOS)
+    bad = matched(tmp_path / "bad", 9.0, [1] * VIDEOS)
+    same = paired_gain(draw_ap(good), draw_ap(good))
+    better = paired_gain(draw_ap(good), draw_ap(bad))
+    assert same is not None
+    assert better is not None
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
+    assert 0 < better.low < better.mean < better.high

@@ -1,0 +1,38 @@
+"""Windows hold every key frame once, with the neighbours that its clip shows, and no more."""
+
+import numpy as np
+import pytest
+
+from pipeline.clips.clips import neighbours
+from pipeline.video.source import Frame
+from pipeline.video.windows import windows
+
+
+def video(count: int) -> list[Frame]:
+    return [Frame(n, n / 25, np.full((1, 1, 3), n, np.uint8)) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 20])
+@pytest.mark.parametrize("delta", [0, 1, 2])
+@pytest.mark.parametrize("length", [1, 3, 50])
+@pytest.mark.parametrize(("first", "last"), [(0, None), (2, None), (1, 4), (0, 0), (3, 90)])
+def test_every_clip_has_the_frames_that_the_dag_would_give_it(
+    count: int, delta: int, length: int, first: int, last: int | None
+) -> None:
+    keys: list[int] = []
+    for window in windows(video(count), first, last, delta=delta, length=length):
+        keys += range(window.start, window.stop)
+        assert len(window.frames) <= length + 3 * delta + 1
+        for key in range(window.start, window.stop):
+            shown = neighbours(key, window.end, delta)
+            assert shown.tolist() == neighbours(key, count, delta).tolist()
+            for number in shown.tolist():
+                assert window.picture(number)[0, 0, 0] == number
+    stop = count if last is None else min(count, last + 1)
+    assert keys == list(range(first, stop))
+
+
+def test_frames_behind_the_last_are_not_asked_for() -> None:
+    frames = iter(video(20))
+    list(windows(frames, 2, 5, delta=2, length=4))
+    assert next(frames).number == 9

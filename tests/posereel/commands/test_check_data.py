@@ -1,0 +1,180 @@
+"""check_data counts what there is, and finds what keeps the pipeline from running."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline.manifest import read_manifest
+from posereel.commands.check_data import app
+from tests.official_trees import FRAMES, LAYOUTS, change, read, write_tree
+from tests.small_data_set import write_json
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def facts(root: Path, code: int = 0) -> dict[str, Any]:
+    done = run(str(root), "--json")
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_recognised_and_counted(layout: str, tmp_path: Path) -> None:
+    write_tree(tmp_path, layout)
+    found = facts(tmp_path)
+    assert found["data_set"] == ("posetrack18" if layout == "coco_video" else layout)
+    assert found["faults"] == []
+    videos, people = (2, 8) if layout == "coco_video" else (1, 6)
+    for split in ("train", "val"):
+        counts = found["splits"][split]
+        assert counts["videos"] == videos
+        assert counts["frames"] == videos * FRAMES
+        assert (counts["missing"], counts["unreadable"]) == (0, 0)
+        assert counts["people"] == people
+        assert counts["joints"]["nose"] == counts["joints"]["right_ankle"] == people
+    manifest = read_manifest(tmp_path / "frames.manifest")
+    assert len(manifest) == 2 * videos * FRAMES
+
+
+@pytest.mark.parametrize(("files", "release"), [(74, "0.2"), (170, "0.45"), (73, "unknown")])
+def test_the_number_of_validation_files_tells_the_release_of_the_labels(
+    files: int, release: str, tmp_path: Path
+) -> None:
+    write_tree(tmp_path, "posetrack18")
+    text = (tmp_path / "annotations/val/v3.json").read_text()
+    for number in range(1, files):
+        (tmp_path / f"annotations/val/copy{number}.json").write_text(text)
+    assert facts(tmp_path)["labels"].startswith(f"{release} ({files} validation files")
+
+
+def test_the_table_says_what_will_be_skipped_and_why(tmp_path: Path) -> None:
+    write_tree(tmp_path, "posetrack18")
+    file = tmp_path / "annotations/val/v3.json"
+    content = read(file)
+    first, second, third = content["annotations"][:3]
+    del first["bbox_head"]
+    second["keypoints"] = [0] * 51
+    third["bbox"] = [85.0, 20.0, 16.0, 20.0]
+    write_json(file, content)
+
+    found = facts(tmp_path)
+
+    rows = {(row["what"], row["split"]): row["count"] for row in found["skipped"]}
+    assert rows == {
+        ("frames without labels", "train"): 2,
+        ("frames without labels", "val"): 2,
+        ("people", "val"): 1,
+        ("people in poseval's AP", "val"): 1,
+    }
+    assert found["splits"]["val"]["boxes_beyond"] == 1
+    done = run(str(tmp_path))
+    assert done.exit_code == 0
+    assert "no labelled joint" in done.stdout
+    assert "next: posereel use-preset NAME" in done.stdout
+
+
+def _lose_frame(root: Path) -> None:
+    (root / "images/val/v3/000004.jpg").unlink()
+
+
+def _lose_folder(root: Path) -> None:
+    (root / "images/val/v3").rename(root / "elsewhere")
+
+
+def _cut_picture(root: Path) -> None:
+    file = root / "images/val/v3/000001.jpg"
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def _empty_picture(root: Path) -> None:
+    (root / "images/val/v3/000001.jpg").write_bytes(b"")
+
+
+def _other_size(root: Path) -> None:
+    change(root / "annotations/val/v3.json", '"height": 60', '"height": 61')
+
+
+def _bad_number(root: Path) -> None:
+    change(root / "annotations/val/v3.json", '"bbox_head": [', '"bbox_head": [NaN, ')
+
+
+def _hole(root: Path) -> None:
+    (root / "images/val/v3/000004.jpg").rename(root / "images/val/v3/000009.jpg")
+    change(root / "annotations/val/v3.json", "000004.jpg", "000009.jpg")
+
+
+def _climb(root: Path) -> None:
+    change(root / "annotations/val/v3.json", "images/val/v3/000001", "../v3/000001")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_lose_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
+        (_lose_folder, "names this folder, but it is not there"),
+        (_cut_picture, "000001.jpg: expected a whole picture, got a damaged one"),
+        (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that begins with b''"),
+        (_other_size, "expected pictures of 61 x 90"),
+        (_hole, "expected evenly numbered frames"),
+        (_climb, "outside the data set"),
+    ],
+)
+def test_what_keeps_the_pipeline_from_running_is_a_fault(
+    harm: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
+    write_tree(tmp_path, "posetrack18")
+    harm(tmp_path)
+    found = facts(tmp_path, code=1)
+    assert any(said in fault for fault in found["faults"]), found["faults"]
+    assert not (tmp_path / "frames.manifest").exists()
+    # The other split is counted all the same.
+    assert found["splits"]["train"]["people"] == 6
+    done = run(str(tmp_path))
+    assert done.exit_code == 1
+    assert said in " ".join(done.stdout.split())
+    assert len(done.stderr.splitlines()) >= 1
+
+
+def test_a_missing_frame_is_counted(tmp_path: Path) -> None:
+    write_tree(tmp_path, "posetrack18")
+    _lose_frame(tmp_path)
+    counts = facts(tmp_path, code=1)["splits"]["val"]
+    assert (counts["frames"], counts["missing"]) == (FRAMES - 1, 1)
+
+
+def test_labels_that_are_no_json_end_in_one_line(tmp_path: Path) -> None:
+    write_tree(tmp_path, "posetrack18")
+    _bad_number(tmp_path)
+    done = run(str(tmp_path))
+    assert done.exit_code == 1
+    assert "expected finite numbers, got NaN" in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_the_manifest_goes_where_it_is_wanted(tmp_path: Path) -> None:
+    write_tree(tmp_path / "data", "posetrack18")
+    out = tmp_path / "frames.txt"
+    done = run(str(tmp_path / "data"), "--manifest", str(out), "--json")
+    assert json.loads(done.stdout)["manifest"] == str(out)
+    assert len(read_manifest(out)) == 2 * FRAMES
+    assert not (tmp_path / "data/frames.manifest").exists()
+
+
+def test_real_posetrack18_samples_are_surveyed(shared: Path, tmp_path: Path) -> None:
+    samples = shared / "real/mmpose_tests_data/posetrack18"
+    root = tmp_path / "data"
+    shutil.copytree(samples / "images", root / "images")
+    for file in (samples / "annotations/val").glob("*.json"):
+        write_json(root / "annotations/val" / file.name, read(file))
+    done = run(str(root), "--json", "--manifest", str(tmp_path / "m"))
+    counts = json.loads(done.stdout)["splits"]["val"]
+    # reference figures of these samples: 3 sequences, one frame of each, 14 people, 182 joints.
+    assert (counts["videos"], counts["frames"], counts["people"]) == (3, 3, 14)
+    assert sum(counts["joints"].values()) == 182

@@ -1,0 +1,131 @@
+"""What gc removes, and above all what it leaves."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline.maintenance.gc import DAY, find_removable, remove
+from pipeline.units.scratch import Scratch, find_scratch
+from posereel.commands.gc import app
+from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
+
+PUBLISHED, REPLACED = "bonn/v0", "street/v0"
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one published unit and one that was published once."""
+    project = make_project(tmp_path / "repo")
+    run_stage(project, [PUBLISHED, REPLACED])
+    run_stage(project, [PUBLISHED])
+    monkeypatch.chdir(project)
+    return project
+
+
+def unit(project: Path, name: str) -> Path:
+    return find_scratch(project).unit_folder("toy", key_of(name))
+
+
+def last_used(project: Path, name: str, *, days: float) -> None:
+    time = NOW - days * DAY
+    os.utime(unit(project, name) / "receipt.json", (time, time))
+
+
+def removable(project: Path) -> list[tuple[str, str]]:
+    found = find_removable(find_scratch(project), 14 * DAY, NOW)
+    return [(one.kind, one.name) for one in found]
+
+
+def gc(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_an_old_unit_that_nothing_links_to_may_go(project: Path) -> None:
+    for days, expected in ((13.9, []), (14.1, [("unit", key_of(REPLACED))])):
+        last_used(project, PUBLISHED, days=days)
+        last_used(project, REPLACED, days=days)
+        assert removable(project) == expected
+
+
+def test_publishing_counts_as_use(project: Path) -> None:
+    last_used(project, REPLACED, days=400)
+    before = (unit(project, REPLACED) / "receipt.json").stat().st_mtime
+    run_stage(project, [REPLACED])
+    assert (unit(project, REPLACED) / "receipt.json").stat().st_mtime > before + 300 * DAY
+
+
+def test_an_interrupted_attempt_goes_when_it_is_old(project: Path) -> None:
+    folder = unit(project, "half/v0")
+    (folder / "files").mkdir(parents=True)
+    (folder / "files/c.0.0.partial").write_text("half")
+    os.utime(folder, (NOW - DAY, NOW - DAY))
+    assert ("unit", folder.name) not in removable(project)
+    os.utime(folder, (NOW - 15 * DAY, NOW - 15 * DAY))
+    assert ("unit", folder.name) in removable(project)
+
+
+def run_of(scratch: Scratch, key: str, *, finished: bool) -> Path:
+    folder = scratch.unit_folder("train_jmpose", key)
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.safetensors").write_bytes(b"1234")
+    if finished:
+        (folder / "finished").touch()
+    return folder
+
+
+def test_checkpoints_go_once_their_run_is_finished_and_never_before(project: Path) -> None:
+    scratch = find_scratch(project)
+    under_way = run_of(scratch, "a" * 64, finished=False)
+    os.utime(under_way, (1, 1))
+    run_of(scratch, "b" * 64, finished=True)
+    assert removable(project) == [("checkpoint", "b" * 64)]
+
+
+def test_nothing_goes_without_yes_and_with_it_what_was_listed(project: Path) -> None:
+    last_used(project, REPLACED, days=400)
+    leftover = find_scratch(project).assembly / "out-1234"
+    leftover.mkdir(parents=True)
+    before = tree(project / "data")
+    listed = gc()
+    assert listed.exit_code == 0, listed.output
+    assert "toy: 1 units" in listed.stdout
+    assert "would remove (--yes does) 2 folders" in listed.stdout
+    assert unit(project, REPLACED).exists()
+    gone = json.loads(gc("--yes", "--json").stdout)
+    assert gone["removed"] is True
+    assert {row["name"] for row in gone["folders"]} == {key_of(REPLACED), "out-1234"}
+    assert gone["bytes"] == sum(row["bytes"] for row in gone["folders"]) > 0
+    assert not unit(project, REPLACED).exists()
+    assert not leftover.exists()
+    assert unit(project, PUBLISHED).exists()
+    assert tree(project / "data") == before
+    assert json.loads(gc("--json").stdout)["folders"] == []
+    (project / "calls.log").unlink()
+    run_stage(project, [PUBLISHED])
+    assert calls(project / "calls.log") == []
+
+
+def test_a_unit_that_was_taken_up_again_meanwhile_stays(project: Path) -> None:
+    last_used(project, REPLACED, days=400)
+    scratch = find_scratch(project)
+    (found,) = find_removable(scratch, 14 * DAY, NOW)
+    run_stage(project, [REPLACED])
+    assert not remove(scratch, found, 14 * DAY)
+    assert unit(project, REPLACED).exists()
+
+
+def test_gc_refuses_while_a_stage_runs_and_outside_a_repository(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_used(project, REPLACED, days=400)
+    with find_scratch(project).lock("toy-unit"):
+        result = gc("--yes")
+    assert result.exit_code == 1
+    assert "a stage is running (lock 'toy-unit' is held)" in result.stderr
+    assert unit(project, REPLACED).exists()
+    monkeypatch.chdir(tmp_path)
+    assert "not inside a DVC repository" in gc().stderr

@@ -1,0 +1,217 @@
+"""Published files become weights that the stages load, with a card, under DVC's eyes."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForObjectDetection,
+    VitPoseBackboneConfig,
+    VitPoseConfig,
+    VitPoseForPoseEstimation,
+)
+from typer.testing import CliRunner
+
+from models.hrnet import build_hrnet
+from models.people import TransformersPeople
+from models.weights import load_weights
+from pipeline.networks.weights import REINITIALISED_ROWS, read_notes, read_weights
+from posereel.commands.import_weights import app
+from posereel.commands.run_network import app as run_app
+from tests.models.published.oracle_raft import literal_raft
+from tests.models.published.random_tensors import fill_randomly
+from tests.models.published.test_raft import official
+from tests.tiny_detectors import save_transformers
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run(["dvc", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(words))
+    return done.exit_code, done.output
+
+
+def card(name: str) -> dict[str, Any]:
+    return json.loads(Path(f"data/weights/{name}.json").read_text())
+
+
+def test_an_official_raft_is_imported_and_gives_the_official_flow(tmp_path: Path) -> None:
+    file = tmp_path / "raft-small.pth"
+    torch.save({f"module.{name}": t for name, t in official("raft_small").items()}, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    code, output = run(str(file), "--as", "raft_small", "--sha256", digest[:8])
+
+    assert code == 0, output
+    assert "naming official" in output
+    assert Path("data/weights/raft_small.safetensors.dvc").is_file()
+    story = card("raft_small")
+    assert story["source_sha256"] == {"raft-small.pth": digest}
+    assert (
+        story["sha256"]
+        == hashlib.sha256(Path("data/weights/raft_small.safetensors").read_bytes()).hexdigest()
+    )
+    assert sum(line["tensors"] for line in story["rules"]) == story["tensors"] == 106
+    assert str(tmp_path) not in json.dumps(story)
+
+    pairs = np.random.default_rng(1).integers(0, 256, (2, 2, 128, 128, 3), dtype=np.uint8)
+    np.save(tmp_path / "in.npy", pairs)
+    words = ["raft_small", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), "--updates", "2"]
+    done = CliRunner().invoke(run_app, [*words, "--device", "cpu", "--batch", "1"])
+    assert done.exit_code == 0, done.output
+    first, second = torch.from_numpy(pairs).permute(1, 0, 4, 2, 3).float()
+    with torch.no_grad():
+        expected = literal_raft(first, second, official("raft_small"), updates=2)
+    flow = np.load(tmp_path / "out.npy")
+    assert flow.dtype == np.float32
+    np.testing.assert_allclose(flow, expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_detector_of_transformers_becomes_a_folder(tmp_path: Path) -> None:
+    save_transformers(tmp_path / "given", "d_fine")
+    (tmp_path / "given/modeling.py").write_text("raise SystemExit\n")
+
+    code, output = run(str(tmp_path / "given"), "--as", "my_dfine")
+
+    assert code == 0, output
+    folder = Path("data/weights/my_dfine")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "config.json", "model.safetensors", "preprocessor_config.json",
+    ]  # fmt: skip
+    assert Path("data/weights/my_dfine.dvc").is_file()
+    assert card("my_dfine")["network"] == "detector of transformers"
+    frames = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3), np.uint8))
+    found = []
+    for place in (tmp_path / "given", folder):
+        model = AutoModelForObjectDetection.from_pretrained(place).eval()
+        people = TransformersPeople(model, AutoImageProcessor.from_pretrained(place))
+        with torch.no_grad():
+            found.append(people(frames)[0])
+    assert len(found[0][0]) > 0
+    assert torch.equal(found[0][0], found[1][0])
+
+
+def test_a_folder_that_lacks_a_tensor_changes_nothing(tmp_path: Path) -> None:
+    save_transformers(tmp_path / "given", "rt_detr")
+    weights = read_weights(tmp_path / "given/model.safetensors")
+    weights.pop(next(name for name in weights if name.endswith("fc1.weight")))
+    save_file(weights, tmp_path / "given/model.safetensors", metadata={"format": "pt"})
+
+    code, output = run(str(tmp_path / "given"), "--as", "broken")
+
+    assert code == 1
+    assert "fc1.weight" in output
+    assert not Path("data/weights/broken").exists()
+    assert not list(Path("data/weights").glob(".*import*"))
+
+
+@pytest.mark.slow
+def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    theirs = build_hrnet("w32", joints=17)
+    file = {k.removeprefix("backbone."): v for k, v in theirs.state_dict().items()}
+    torch.save(file, tmp_path / "pose_hrnet_w32_384x288.pth")
+
+    code, output = run(str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32")
+
+    assert code == 0, output
+    assert "head_bottom, head_top were drawn anew" in " ".join(output.split())
+    story = card("hrnet_w32")
+    assert story["reinitialised_rows"] == ["head_bottom", "head_top"]
+    assert story["keypoints"] == "coco"
+    # What the stage finetune_backbone reads before it publishes weights untouched.
+    notes = read_notes(Path("data/weights/hrnet_w32.safetensors"))
+    assert notes == {REINITIALISED_ROWS: "head_bottom head_top"}
+    crops = np.random.default_rng(4).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    np.save(tmp_path / "in.npy", crops)
+    words = ["hrnet_w32", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), "--device", "cpu"]
+    assert CliRunner().invoke(run_app, words).exit_code == 0
+    with torch.no_grad():
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+        expected = theirs(images).heatmaps.numpy()
+    # JOINTS without the ends of the head are COCO's nose and 5 to 16.
+    ours = [0, *range(3, 15)]
+    heatmaps = np.load(tmp_path / "out.npy")
+    np.testing.assert_allclose(heatmaps[:, ours], expected[:, [0, *range(5, 17)]], atol=1e-6)
+
+    code, output = run(
+        str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32", "--joints", "posetrack"
+    )
+    assert code == 0, output
+    assert card("hrnet_w32")["reinitialised_rows"] == []
+    assert read_notes(Path("data/weights/hrnet_w32.safetensors")) == {}
+    network = build_hrnet("w32", joints=15)
+    load_weights(network, read_weights(Path("data/weights/hrnet_w32.safetensors")), "f")
+    assert torch.equal(network.final_layer.weight[:3], theirs.final_layer.weight[:3])
+
+
+@pytest.mark.slow
+def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) -> None:
+    config = VitPoseBackboneConfig(
+        image_size=(256, 192), hidden_size=384, num_hidden_layers=12, out_indices=[12]
+    )
+    theirs = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=config, num_labels=17))
+    fill_randomly(theirs.eval(), seed=5, dtype=torch.float32)
+    theirs.save_pretrained(tmp_path / "vitpose")
+
+    code, output = run(str(tmp_path / "vitpose"), "--as", "vitpose_s")
+
+    assert code == 0, output
+    crops = np.random.default_rng(6).integers(0, 256, (1, 256, 192, 3), dtype=np.uint8)
+    np.save(tmp_path / "in.npy", crops)
+    words = ["vitpose_s", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), "--device", "cpu"]
+    assert CliRunner().invoke(run_app, words).exit_code == 0
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    images = torch.from_numpy((crops / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        expected = theirs.backbone(images).feature_maps[-1].numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none.pth", "--as", "raft_small"], "none.pth: expected a checkpoint, found nothing"),
+        (["f.pth", "--as", "raft/small"], "--as raft/small: expected a word"),
+        (["f.pth", "--as", "heads"], "--as heads: expected a word"),
+        (["f.pth", "--as", "hrnet_w64"], "--as hrnet_w64: expected one of ['hrnet_w32'"),
+        (["f.pth", "--as", "raft_small", "--sha256", "0" * 64], "expected sha256 0000"),
+        (["f.pth", "--as", "raft_small", "--joints", "coco"], "expected with an HRNet alone"),
+    ],
+)
+def test_what_cannot_be_imported_ends_in_one_line(words: list[str], said: str) -> None:
+    Path("f.pth").write_bytes(b"no checkpoint")
+    before = sorted(Path("data").rglob("*"))
+    code, output = run(*words)
+    assert code == 1
+    assert said in output
+    assert len(output.splitlines()) == 1
+    assert sorted(Path("data").rglob("*")) == before
+
+
+def test_weights_are_imported_into_the_projects_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("f.pth").write_bytes(b"x")
+    code, output = run("f.pth", "--as", "raft_small")
+    assert code == 1
+    assert "expected the project's folder, which has .dvc" in output

@@ -1,0 +1,71 @@
+"""The command plan on the embedded default, calibrated for real."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.maintenance.dag import read_dag
+from posereel.commands.plan import app
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_default_that_takes_time_is_estimated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(app, ["--json"])
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    stages = {stage["name"]: stage for stage in content["stages"]}
+    uncounted = ("index", "evaluate", "report", "predict@hrnet")
+    expected = {stage.name for stage in read_dag(ROOT) if not stage.name.startswith(uncounted)}
+    assert set(stages) == expected
+    train = content["splits"]["train"]
+    assert train["videos"] == 26
+    # 7 of the 12 frames are labelled: 0, 3, the four from 4 on, and 9.
+    assert train["labelled"] == 26 * 7
+    assert stages["heatmaps@train"]["clips"] == round(train["people"])
+    row = 3 * 15 * 32 * 24 * 2 + 4
+    assert stages["heatmaps@train"]["bytes"] == round(train["people"]) * row
+    assert all(stages[name]["seconds"] > 0 for name in ("flow@val", "train_vremd", "render"))
+
+
+def test_a_preset_that_there_is_not_is_answered_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(app, ["--preset", "posetrack99"])
+    assert result.exit_code == 1
+    assert "posetrack99: expected a preset, one of ['ablation'" in result.stderr
+
+
+def test_params_that_lack_a_section_end_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("\nfinetune_backbone:", "\nother:"))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 1
+    assert "expected the sections of a preset, 'finetune_backbone' is missing" in result.stderr
+
+
+def test_a_data_set_of_which_nothing_is_known_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    for old, new in (
+        ("name: synthetic", "name: mine"),
+        ("data/raw/synthetic", "data/raw/mine"),
+        ("{train: 26, val: 12}", "{train: 0, val: 0}"),
+    ):
+        text = text.replace(old, new)
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 1
+    assert "data set 'mine': its annotation files are not there" in result.stderr

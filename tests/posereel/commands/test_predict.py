@@ -1,0 +1,291 @@
+"""predict_video gives what the DAG gives, keeps what it computed, and writes all or nothing."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import typer
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from models.heads.jmpose.head import build_jmpose
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.head_params.systems import read_system
+from pipeline.networks.weights import write_weights
+from pipeline.skeleton import JOINTS
+from pipeline.tables.parquet import read_table
+from pipeline.video.poses import POSES, VideoPoser
+from posereel.commands.predict import app
+from stages import (
+    crop,
+    detect,
+    finetune_backbone,
+    flow,
+    heatmaps,
+    index,
+    predict,
+    render,
+    tokens,
+)
+from tests.pipeline.small_videos import numbered, write_video
+from tests.small_data_set import write_json
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone with the default's params and shipped weights, on one short rendered video."""
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    values["render"] |= {"videos": {"train": 0, "val": 1}, "frames": 5}
+    values["extract"] |= {"workers": 1, "threads": 1, "device": "cpu"}
+    values["crop"]["key_frames"] = "all"
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(values, file)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/weights").symlink_to(ROOT / "data/weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: typer.Typer, *words: str) -> Result:
+    done = CliRunner().invoke(command, list(words))
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def random_head(params: Path, out: Path) -> None:
+    """Write a head of JM-Pose that reads both heatmaps and flow."""
+    system = read_system(params, "jmpose")
+    height, width = read_crop_size(params, "hrnet")
+    grid = height // 4, width // 4
+    shapes = {"heatmaps": (3, 15, *grid), "flow": (2, 2, *grid)}
+    torch.manual_seed(1)
+    head = build_jmpose(
+        system.arguments,
+        joints=len(JOINTS),
+        frames=system.frames,
+        shapes=shapes,
+        crop_size=(height, width),
+    )
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    write_weights(out, head.state_dict())
+
+
+CACHES: dict[str, list[tuple[typer.Typer, list[str]]]] = {
+    "jmpose": [
+        (crop.app, ["--input", "hrnet", "--split", "val"]),
+        (finetune_backbone.app, []),
+        (heatmaps.app, ["--split", "val"]),
+        (flow.app, ["--split", "val"]),
+    ],
+    "vremd": [
+        (crop.app, ["--input", "vit", "--split", "val"]),
+        (tokens.app, ["--split", "val"]),
+    ],
+}
+"""The stages that make what each head reads."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", CACHES)
+def test_a_video_of_the_data_set_gets_the_dags_predictions(head: str, project: Path) -> None:
+    weights = project / f"data/runs/{head}/weights.safetensors"
+    if head == "jmpose":
+        random_head(project / "params.yaml", weights)
+    else:
+        weights.parent.mkdir(parents=True)
+        shutil.copy(project / "data/weights/heads/vremd.safetensors", weights)
+    stages: list[tuple[typer.Typer, list[str]]] = [
+        (render.app, []),
+        (index.app, []),
+        (detect.app, ["--split", "val"]),
+        *CACHES[head],
+        (predict.app, ["--system", head, "--split", "val"]),
+    ]
+    for command, words in stages:
+        done = run(command, *words)
+        assert done.exit_code == 0, done.output
+    dag = pd.read_parquet(f"data/predictions/{head}/val/predictions.parquet")
+    (frames,) = Path("data/raw/synthetic/images/val").iterdir()
+
+    words = ["--head", head, "--weights", "data/runs", "--score", "0.2", "--out", "out"]
+    done = run(app, str(frames), *words, "--track", "none")
+
+    assert done.exit_code == 0, done.output
+    ours = read_table(Path("out/predictions.parquet"), POSES)
+    # The DAG predicts for the frames that the annotations name.
+    ours = ours[ours["frame"].isin(dag["frame"])].reset_index(drop=True)
+    assert len(ours) == len(dag) > 5
+    assert list(ours["frame"]) == list(dag["frame"])
+    for name in ("box_x", "box_y", "box_w", "box_h", "box_score"):
+        np.testing.assert_allclose(ours[name], dag[name], rtol=1e-5, atol=1e-4)
+    joints = [np.stack(table["keypoints"].tolist()) for table in (ours, dag)]
+    np.testing.assert_allclose(*joints, atol=0.02)
+    scores = [np.stack(table["scores"].tolist()) for table in (ours, dag)]
+    np.testing.assert_allclose(*scores, atol=1e-3)
+    assert np.stack(ours["scores"].tolist()).std() > 0.01
+
+
+@pytest.fixture
+def film(project: Path) -> Path:
+    """A film of 20 frames with two people's boxes, for the head that is the backbone itself."""
+    write_video(project / "film.mp4", numbered(20, (120, 160)), [n / 25 for n in range(20)])
+    boxes = [
+        {
+            "image_id": n,
+            "category_id": 1,
+            "bbox": [x + n, 10.0, 50.0, 100.0],
+            "score": 0.9 - x / 500,
+        }
+        for n in range(20)
+        for x in (5.0, 80.0)
+    ]
+    write_json(project / "boxes.json", boxes)
+    return project / "film.mp4"
+
+
+WORDS = ["--head", "hrnet", "--boxes", "boxes.json", "--out", "out"]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_it_writes_one_folder_with_everything(film: Path) -> None:
+    done = run(app, str(film), *WORDS, "--json")
+    assert done.exit_code == 0, done.output
+    assert files(Path("out")) == [
+        "coco.json", "meta.json", "overlay.mp4", "posetrack.json", "predictions.parquet",
+    ]  # fmt: skip
+    assert not list(Path().glob("*.partial"))
+    poses = read_table(Path("out/predictions.parquet"), POSES)
+    assert list(poses["frame"]) == [n for n in range(20) for _ in range(2)]
+    assert list(poses["track_id"]) == [0, 1] * 20
+    np.testing.assert_allclose(poses["seconds"], poses["frame"] / 25, atol=1e-3)
+    facts = json.loads(Path("out/meta.json").read_text())
+    assert json.loads(done.stdout) == facts
+    assert (facts["frames"], facts["people"], facts["tracks"]) == (20, 40, 2)
+    assert facts["source"] == "film.mp4"
+    assert facts["joints"] == list(JOINTS)
+    assert set(facts["weights_sha256"]) == {"heatmaps"}
+    assert "rendered people only" in done.stderr
+
+
+def test_a_part_of_the_video_gets_the_same_poses(film: Path) -> None:
+    run(app, str(film), *WORDS, "--no-overlay")
+    whole = read_table(Path("out/predictions.parquet"), POSES)
+    words = [*WORDS[:-1], "part", "--frames", "3-17", "--no-overlay", "--track", "none"]
+    assert run(app, str(film), *words).exit_code == 0
+    part = read_table(Path("part/predictions.parquet"), POSES)
+    assert not Path("part/overlay.mp4").exists()
+    assert set(part["track_id"]) == {-1}
+    expected = whole[whole["frame"].between(3, 17)]
+    assert list(part["frame"]) == list(expected["frame"])
+    joints = [np.stack(table["keypoints"].tolist()) for table in (part, expected)]
+    np.testing.assert_allclose(*joints, atol=0.02)
+    images = json.loads(Path("part/posetrack.json").read_text())["images"]
+    assert [image["id"] for image in images] == list(range(3, 18))
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    whole = VideoPoser.__call__
+
+    def counted(self: VideoPoser, window: Any) -> pd.DataFrame:  # noqa: ANN401
+        computed.append(window.start)
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        return whole(self, window)
+
+    monkeypatch.setattr(VideoPoser, "__call__", counted)
+    CliRunner().invoke(app, [str(film), *WORDS])
+    assert not Path("out").exists()
+    assert files(Path("out.partial/parts")) == ["00000000.parquet"]
+
+    assert run(app, str(film), *WORDS).exit_code == 0
+    assert computed == [0, 16, 16]
+    again = read_table(Path("out/predictions.parquet"), POSES)
+    monkeypatch.setattr(VideoPoser, "__call__", whole)
+    assert run(app, str(film), *WORDS[:-1], "fresh").exit_code == 0
+    pd.testing.assert_frame_equal(again, read_table(Path("fresh/predictions.parquet"), POSES))
+
+
+def test_what_another_run_computed_is_not_taken_over(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("the disk is full")
+
+    monkeypatch.setattr("posereel.commands.predict.write_overlay", fail)
+    done = run(app, str(film), *WORDS)
+    assert (done.exit_code, Path("out").exists()) == (1, False)
+    assert len(files(Path("out.partial/parts"))) == 2
+    monkeypatch.undo()
+    monkeypatch.chdir(film.parent)
+    assert run(app, str(film), *WORDS, "--score", "0.85").exit_code == 0
+    assert set(read_table(Path("out/predictions.parquet"), POSES)["track_id"]) == {0}
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Return the most memory that this process has while it works, in bytes (man 5 proc)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    work()
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(line)
+
+
+def test_a_longer_video_takes_no_more_memory(film: Path) -> None:
+    lengths, pictures = (32, 32, 112), numbered(8, (480, 640))
+    peaks = []
+    for turn, length in enumerate(lengths):
+        frames = [pictures[number % len(pictures)] for number in range(length)]
+        write_video(film, frames, [number / 25 for number in range(length)])
+        words = [str(film), *WORDS[:-1], f"out{turn}"]
+        peaks.append(peak_of(lambda words=words: run(app, *words)))
+        assert Path(f"out{turn}/overlay.mp4").exists()
+    # The first run has loaded the libraries. One byte kept of every pixel would show.
+    assert peaks[2] - peaks[1] < (lengths[2] - lengths[1]) * pictures[0].nbytes / 3
+
+
+def _nothing(_: Path) -> None:
+    """Change nothing."""
+
+
+def _out(folder: Path) -> None:
+    (folder / "out").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (_out, [], "out: expected a new folder"),
+        (_nothing, ["--frames", "9-3"], "--frames 9-3: expected FIRST-LAST"),
+        (_nothing, ["--frames", "50-60"], "expected frame 50 and more"),
+        (_nothing, ["--boxes", "none.json"], "none.json"),
+        (_nothing, ["--head", "fuse", "--weights", "nowhere"], "nowhere/fuse.safetensors"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_one_line_and_leaves_nothing(
+    film: Path, change: Callable[[Path], None], words: list[str], said: str
+) -> None:
+    change(film.parent)
+    before = files(film.parent)
+    done = run(app, str(film), *WORDS, *words)
+    assert done.exit_code == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert files(film.parent) == before

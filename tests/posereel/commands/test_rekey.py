@@ -1,0 +1,146 @@
+"""Re-labelling: only after a cosmetic edit, only units that nothing else has changed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+import pipeline.clips.cropping
+import stages.crop
+from pipeline.units.scratch import find_scratch
+from posereel.commands.rekey import app
+from stages import detect, index
+from tests.small_data_set import Workspace, document, make_data_set, take_in, write_json
+
+OUT = "data/crops/hrnet/train"
+DAG = """
+stages:
+  crop:
+    matrix: {input: [hrnet], split: [train, val]}
+    cmd: python -m stages.crop --input ${item.input} --split ${item.split}
+    outs:
+      - data/crops/${item.input}/${item.split}
+      - data/units/crop/${item.input}-${item.split}.json
+"""
+
+
+def present_code(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that the numeric modules of the stage have this digest now."""
+    monkeypatch.setattr(stages.crop, "modules_digest", lambda _: digest)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Two videos in four variants, cropped by code ``old``; the present code is ``new``."""
+    workspace = Workspace(tmp_path, monkeypatch)
+    make_data_set(workspace.root)
+    (tmp_path / "dvc.yaml").write_text(DAG)
+    workspace.set_params(crop__variants=4)
+    workspace.run(index.app)
+    workspace.run(detect.app, "--split", "train")
+    present_code("old", monkeypatch)
+    assert crop(workspace).endswith("(8 units computed, 0 reused, 5.3 MB)")
+    present_code("new", monkeypatch)
+
+    def past(module: str, _project: Path) -> Iterator[str]:
+        assert module == "stages.crop"
+        yield from ("new", "other", "old", "older")
+
+    monkeypatch.setattr("posereel.commands.rekey.past_digests", past)
+    return workspace
+
+
+def crop(workspace: Workspace) -> str:
+    result = workspace.run(stages.crop.app, "--input", "hrnet", "--split", "train")
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def rekey(workspace: Workspace, *words: str) -> Result:
+    return workspace.run(app, "crop", *words)
+
+
+def units_in_scratch() -> set[str]:
+    return {path.name for path in (find_scratch(Path()).folder / "crop").iterdir()}
+
+
+def test_after_a_cosmetic_edit_the_sample_is_computed_and_the_rest_linked(
+    workspace: Workspace,
+) -> None:
+    before = workspace.files(OUT)
+    result = rekey(workspace, "--sample", "3", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1]) == {
+        "stage": "crop", "sampled": 3, "relabelled": 5, "absent": 0, "changed_otherwise": 0,
+    }  # fmt: skip
+    assert crop(workspace).endswith("(0 units computed, 8 reused, 5.3 MB)")
+    assert workspace.files(OUT) == before
+
+
+def test_without_the_command_the_edit_costs_all_units(workspace: Workspace) -> None:
+    assert "(8 units computed, 0 reused" in crop(workspace)
+
+
+def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labelled(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = pipeline.clips.cropping.crop
+
+    def brighter(*given: object, **more: object) -> np.ndarray:
+        return np.maximum(true(*given, **more), 1)
+
+    monkeypatch.setattr(pipeline.clips.cropping, "crop", brighter)
+    before = units_in_scratch()
+    result = rekey(workspace, "--sample", "2")
+    assert result.exit_code == 1
+    assert "crop: 2 of 2 sampled units differ (above): the edit is not cosmetic" in result.stderr
+    assert f"{OUT}: " in result.stderr
+    assert len(units_in_scratch()) == len(before) + 2
+
+
+def test_a_unit_whose_labels_changed_too_is_never_re_labelled(workspace: Workspace) -> None:
+    file = document("train", 1)
+    for annotation in file["annotations"]:
+        annotation["bbox"][2] += 7.0
+    write_json(workspace.root / "annotations/train/v1.json", file)
+    take_in(workspace.root)
+    workspace.run(index.app)
+    workspace.run(detect.app, "--split", "train")
+    result = rekey(workspace, "--sample", "1")
+    assert result.exit_code == 0, result.output
+    assert "3 re-labelled, 0 not here, 4 changed in more than the code" in result.stdout
+    assert "(4 units computed, 4 reused" in crop(workspace)
+
+
+def test_units_of_code_that_was_never_committed_are_computed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posereel.commands.rekey.past_digests", lambda *_: iter(["new", "older"]))
+    result = rekey(workspace)
+    assert result.exit_code == 0, result.output
+    assert "0 re-labelled, 0 not here, 8 changed in more than the code" in result.stdout
+
+
+def test_units_whose_old_files_were_written_into_are_not_re_labelled(workspace: Workspace) -> None:
+    before = workspace.files(OUT)
+    for name in ("v1", "v2"):
+        for shard in (workspace.folder / OUT / name).rglob("c.*"):
+            content = bytearray(shard.read_bytes())
+            content[7] ^= 1
+            shard.write_bytes(content)
+    result = rekey(workspace, "--sample", "1")
+    assert result.exit_code == 0, result.output
+    assert "1 sampled units have the same bytes, 0 re-labelled, 7 not here" in result.stdout
+    assert "(7 units computed, 1 reused" in crop(workspace)
+    assert workspace.files(OUT) == before
+
+
+def test_a_stage_without_units_and_a_stage_that_runs_are_refused(workspace: Workspace) -> None:
+    assert workspace.run(app, "train_jmpose").exit_code == 2
+    with find_scratch(Path()).lock("crop-unit"):
+        result = rekey(workspace)
+    assert result.exit_code == 1
+    assert "a stage is running" in result.stderr

@@ -1,0 +1,43 @@
+"""run_network refuses what is no array of crops for the network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from posereel.commands.run_network import app
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("hrnet_w48", np.zeros((1, 64, 64, 3), np.float32), "uint8 (N, H, W, 3), got float32"),
+        ("hrnet_w48", np.zeros((64, 64, 3), np.uint8), "got uint8 (64, 64, 3)"),
+        ("hrnet_w48", np.zeros((0, 64, 64, 3), np.uint8), "got uint8 (0, 64, 64, 3)"),
+        ("raft_small", np.zeros((1, 64, 64, 3), np.uint8), "uint8 (N, 2, H, W, 3), got uint8 (1,"),
+        ("raft_small", np.zeros((1, 3, 64, 64, 3), np.uint8), "got uint8 (1, 3, 64, 64, 3)"),
+        ("raft_small", np.array([{}]), "expected an array of numpy.save"),
+        ("tiny", np.zeros((1, 64, 64, 3), np.uint8), "tiny: expected the name of an HRNet"),
+        ("vitpose_s", np.zeros((1, 65, 64, 3), np.uint8), "expected multiples of 16, got (65, 64)"),
+        ("raft_small", np.zeros((1, 2, 64, 64, 3), np.uint8), "raft_small.safetensors: expected"),
+    ],
+)
+def test_input_that_does_not_fit_ends_in_one_line(
+    name: str, array: np.ndarray, said: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in.npy", tmp_path / "out.npy"
+    np.save(source, array)
+    done = CliRunner().invoke(app, [name, str(source), str(out), "--weights", str(tmp_path)])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert len(done.output.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_a_file_that_is_no_array_is_named(tmp_path: Path) -> None:
+    (tmp_path / "in.npy").write_bytes(b"")
+    words = ["raft_small", str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "in.npy: expected an array of numpy.save" in done.output

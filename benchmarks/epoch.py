@@ -57,8 +57,8 @@ from pipeline.caches.clip_table import table_of
 from pipeline.caches.reader import Caches
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings
+from pipeline.grid import grid_size
 from pipeline.head_params.jmpose import TrainJMPose, jmpose_system, read_jmpose
-from pipeline.heatmap import STRIDE
 from pipeline.importing.presets import find_preset
 from pipeline.networks.devices import pick_device
 from pipeline.skeleton import JOINTS
@@ -96,7 +96,7 @@ class Setting:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the heatmaps."""
-        return self.crop_size[0] // STRIDE, self.crop_size[1] // STRIDE
+        return grid_size(self.crop_size)
 
     @property
     def row_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -44,11 +44,11 @@ from pipeline.base.params import read_params
 from pipeline.caches.clip_table import ClipTable
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.caches.reader import Caches
+from pipeline.grid import grid_size
 from pipeline.head_params.jmpose import read_jmpose
 from pipeline.head_params.network import System
 from pipeline.head_params.systems import read_system
 from pipeline.head_params.vremd import read_vremd
-from pipeline.heatmap import STRIDE
 from pipeline.importing.presets import find_preset
 from pipeline.networks.devices import compute_dtype, pick_device
 from pipeline.schedule import Training
@@ -133,7 +133,7 @@ def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Pla
     caches = Caches({kind: data / kind for kind in case.shapes}, case.system.frames)
     make_source = ResidentSource if resident == "gpu" else MappedSource
     source = make_source(table, caches, place.device)
-    grid = case.crop_size[0] // STRIDE, case.crop_size[1] // STRIDE
+    grid = grid_size(case.crop_size)
     goal = Goal(Target(occluded="train", sigma=Sigma(hrnet=SIGMA, vit=SIGMA)), grid, SIGMA)
     return ClipFeed(table, source, goal, batch=case.training.batch, seed=0, where=data)
 

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
-from pipeline.frames.images import crop, decode_picture
-from pipeline.heatmap import STRIDE, encode
+from pipeline.clips.cropping import crop
+from pipeline.frames.images import decode_picture
+from pipeline.grid import grid_size
+from pipeline.heatmap import encode
 from pipeline.skeleton import SLOTS
 from pipeline.training.processes import Place
 
@@ -103,7 +105,7 @@ class LiveClips(Dataset[Batch]):
         pictures = [self._videos.picture(row["video"], int(frame)) for frame in row["frames"]]
         flipped = bool(row["flipped"])
         crops = [crop(picture, to_crop, self._size, flipped=flipped) for picture in pictures]
-        grid = self._size[0] // STRIDE, self._size[1] // STRIDE
+        grid = grid_size(self._size)
         keypoints, visible = np.reshape(row["keypoints"], (-1, 2)), np.asarray(row["visible"])
         return {
             "crops": torch.from_numpy(np.stack(crops)),

@@ -7,12 +7,11 @@ videos nobody has seen. ``backbone.json`` names the network.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.atomic_file import write_file
-from pipeline.splits import share_of
 
 WHOLE = "hrnet.safetensors"
 FOLDS = "folds.json"
@@ -48,21 +47,6 @@ class Backbones:
 def fold_name(fold: int) -> str:
     """Return the file name of the weights that were trained without the videos of a fold."""
     return f"hrnet-fold{fold}.safetensors"
-
-
-def assign_folds(videos: Iterable[str], folds: int) -> dict[str, int]:
-    """Return the fold of every video, a function of its name alone.
-
-    Raises:
-        ValueError: If a fold has no video, or has all.
-    """
-    assigned = {video: int(share_of(video) * folds) for video in sorted(set(videos))}
-    if missing := set(range(folds)) - set(assigned.values()):
-        raise ValueError(
-            f"finetune_backbone.folds: expected videos in each of {folds} folds, the "
-            f"{len(assigned)} train videos leave {sorted(missing)} empty; lower it"
-        )
-    return assigned
 
 
 def read_backbones(folder: Path) -> Backbones:

@@ -12,12 +12,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.grid import STRIDE
 from pipeline.skeleton import FLIP
 
-STRIDE = 4
-"""Crop pixels per heatmap cell."""
 Decoding = Literal["dark", "quarter", "argmax"]
-Occluded = Literal["train", "ignore"]
 _DARK_REACH = 2
 """Cells around the peak that DARK's second differences read."""
 _DARK_LIMIT = 2.0
@@ -47,17 +45,6 @@ def encode(
     down = np.exp(-((rows - cells_xy[:, 1:]) ** 2) / (2 * sigma**2))
     labelled = (np.asarray(visible) > 0)[:, None, None]
     return np.where(labelled, down[:, :, None] * across[:, None, :], 0).astype(np.float32)
-
-
-def joint_weights(visible: NDArray[np.integer[Any]], occluded: Occluded) -> NDArray[np.float32]:
-    """Return the weight of every joint in the loss: 1 where it is supervised, else 0.
-
-    Args:
-        visible: 0 no label or outside the crop, 1 occluded, 2 visible, any shape.
-        occluded: Whether occluded joints, which have coordinates, are trained or ignored.
-    """
-    least = 1 if occluded == "train" else 2
-    return (np.asarray(visible) >= least).astype(np.float32)
 
 
 def decode(
@@ -201,13 +188,3 @@ def unmirror_heatmaps(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
     Left and right joints change places besides the change of grid (``unmirror``).
     """
     return unmirror(heatmaps[..., FLIP, :, :])
-
-
-def unmirror_flow(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the flow ``(..., 2, h, w)`` of a mirrored crop as that of the crop itself.
-
-    Motion to the right is motion to the left in the mirror: dx changes sign.
-    """
-    back = unmirror(flow)
-    back[..., 0, :, :] *= -1
-    return back

@@ -1,4 +1,4 @@
-"""PoseTrack's joints: names, orders, mirror pairs, limbs and OKS sigmas.
+"""PoseTrack's joints: names, orders, mirror pairs and OKS sigmas.
 
 Three orders meet here. Annotation files keep 17 slots (``SLOTS``), two of which, the ears, are
 never labelled. The networks predict 15 joints (``JOINTS``), the slots without the ears. poseval
@@ -69,29 +69,6 @@ def mirrored(name: str) -> str:
 
 FLIP = np.array([JOINTS.index(mirrored(name)) for name in JOINTS])
 """Permutation ``(15,)`` that turns the joints of a mirrored picture into the right ones."""
-
-_LEGS = ("hip", "knee", "ankle")
-UPPER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] not in _LEGS])
-LOWER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] in _LEGS])
-
-LIMBS = (
-    ("head_top", "head_bottom"),
-    ("nose", "head_bottom"),
-    ("head_bottom", "left_shoulder"),
-    ("head_bottom", "right_shoulder"),
-    ("left_shoulder", "left_elbow"),
-    ("left_elbow", "left_wrist"),
-    ("right_shoulder", "right_elbow"),
-    ("right_elbow", "right_wrist"),
-    ("left_shoulder", "left_hip"),
-    ("right_shoulder", "right_hip"),
-    ("left_hip", "right_hip"),
-    ("left_hip", "left_knee"),
-    ("left_knee", "left_ankle"),
-    ("right_hip", "right_knee"),
-    ("right_knee", "right_ankle"),
-)
-"""Pairs of joints that a drawing connects."""
 
 OKS_SIGMAS = np.array(
     [

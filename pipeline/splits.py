@@ -1,9 +1,29 @@
-"""Videos dealt out by their names alone: to folds and to the held-out share."""
+"""Deterministic splits of videos, by name: cross-validation folds and the held-out share."""
 
 import hashlib
+from collections.abc import Iterable
 
 
-def share_of(video: str) -> float:
-    """Return a number in [0, 1) that is a function of a video's name alone, evenly spread."""
+def video_share(video: str) -> float:
+    """Hash a video's name to a number that is uniform in [0, 1)."""
     digest = hashlib.sha256(video.encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def assign_folds(videos: Iterable[str], folds: int) -> dict[str, int]:
+    """Return the fold of every video. It depends on the video's name only.
+
+    Args:
+        videos: Names of the videos.
+        folds: Number of folds.
+
+    Raises:
+        ValueError: If a fold gets no video.
+    """
+    assigned = {video: int(video_share(video) * folds) for video in sorted(set(videos))}
+    if missing := set(range(folds)) - set(assigned.values()):
+        raise ValueError(
+            f"finetune_backbone.folds: expected videos in each of {folds} folds, the "
+            f"{len(assigned)} train videos leave {sorted(missing)} empty; lower it"
+        )
+    return assigned

@@ -19,7 +19,8 @@ from pipeline.base.params import Section
 from pipeline.clips.augment import Augment, augmented_region, draw
 from pipeline.geometry.affine import crop_matrix, mirror, transform
 from pipeline.geometry.boxes import crop_region
-from pipeline.heatmap import STRIDE, encode
+from pipeline.grid import grid_size
+from pipeline.heatmap import encode
 from pipeline.skeleton import FLIP
 from pretrain.scenes import Scenes
 
@@ -116,7 +117,7 @@ def batches(scenes: Sequence[Scenes], params: Crops, batch: int) -> Iterator[Bat
     order = passes([len(part.frame) for part in scenes], params.augment.seed)
     while True:
         images = np.empty((batch, height, width, 3), np.uint8)
-        targets = np.empty((batch, 15, height // STRIDE, width // STRIDE), np.float32)
+        targets = np.empty((batch, 15, *grid_size(params.size)), np.float32)
         for slot in range(batch):
             which, person, number = next(order)
             part = scenes[which]

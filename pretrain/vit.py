@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models.vit import ViTBackbone, build_vit
 from models.vit_sizes import PATCH
 from pipeline.base.params import Section, read_section
-from pipeline.heatmap import STRIDE
+from pipeline.grid import STRIDE
 from pipeline.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit

@@ -24,10 +24,10 @@ from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.caches.clip_table import clips_file
 from pipeline.clips.augment import Augment
-from pipeline.clips.clips import ClipSettings, KeyFrames, VideoBoxes, clip_rows, key_positions
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import CropTask
 from pipeline.data_set import read_data_set
-from pipeline.frames.video_frames import VideoFrames, videos_of_split
+from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
 from pipeline.publishing.build import build
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS

@@ -20,12 +20,11 @@ from pydantic import ConfigDict, Field
 
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.clips.clips import KeyFrames, key_positions
 from pipeline.data_set import read_data_set
 from pipeline.detection.detections import Detector, DetectTask, ground_truth_boxes
 from pipeline.detection.file import read_boxes
 from pipeline.detection.units import STAGE, detect, plan_units
-from pipeline.frames.video_frames import VideoFrames, videos_of_split
+from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
 from pipeline.networks.devices import device_type
 from pipeline.publishing.publish import write_listing
 from pipeline.tables.parquet import read_table, write_table

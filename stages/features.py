@@ -16,7 +16,7 @@ from pipeline.backbones import read_backbones
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.extraction.plan import extract, plan_extraction, plan_units, publish_empty
-from pipeline.heatmap import STRIDE
+from pipeline.grid import grid_size
 from pipeline.networks.devices import device_type
 from pipeline.skeleton import JOINTS
 from pipeline.units.run_time import read_extract
@@ -36,7 +36,7 @@ class Features(Section):
 
 def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
     frames, height, width = crop[:3]
-    return frames, channels, height // STRIDE, width // STRIDE
+    return frames, channels, *grid_size((height, width))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pydantic import Field
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.extraction.plan import extract, plan_extraction, plan_units
-from pipeline.heatmap import STRIDE
+from pipeline.grid import grid_size
 from pipeline.networks.devices import device_type
 from pipeline.units.run_time import read_extract
 
@@ -42,7 +42,7 @@ class Flow(Section):
 
 def _row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
     frames, height, width = crop[:3]
-    return frames - 1, 2, height // STRIDE, width // STRIDE
+    return frames - 1, 2, *grid_size((height, width))
 
 
 def _build_network(

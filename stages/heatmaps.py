@@ -19,7 +19,7 @@ from pipeline.backbones import read_backbones
 from pipeline.base.errors import one_line
 from pipeline.base.params import Section, read_section
 from pipeline.extraction.plan import extract, plan_extraction, plan_units
-from pipeline.heatmap import STRIDE
+from pipeline.grid import grid_size
 from pipeline.networks.devices import device_type
 from pipeline.skeleton import JOINTS
 from pipeline.units.run_time import read_extract
@@ -40,7 +40,7 @@ class Heatmaps(Section):
 
 def _row_shape(crop: tuple[int, ...]) -> tuple[int, ...]:
     frames, height, width = crop[:3]
-    return frames, len(JOINTS), height // STRIDE, width // STRIDE
+    return frames, len(JOINTS), *grid_size((height, width))
 
 
 def _build_network(

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.base.params import read_params
 from pipeline.units.closure import files_below, import_closure, is_code
+from pipeline.units.key import numeric_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("models", "pipeline", "stages", "posereel", "pretrain")
@@ -70,6 +71,26 @@ def test_every_stage_lists_exactly_the_import_closure_of_its_module() -> None:
         closure = {path.as_posix() for path in import_closure(f"stages.{name}", ROOT)}
         assert listed == Counter(closure), f"{name}: run `posereel list-deps`"
         assert "numerics.lock" in stage["deps"]
+
+
+@pytest.mark.parametrize("stage", ["detect", "flow", "heatmaps", "features", "tokens"])
+@pytest.mark.parametrize("edited", ["heatmap.py", "limbs.py", "clips/augment.py"])
+def test_decoder_drawing_and_augmentation_are_no_part_of_a_cache_key(
+    stage: str, edited: str
+) -> None:
+    assert (ROOT / "pipeline" / edited).is_file()
+    assert Path("pipeline", edited) not in numeric_modules(f"stages.{stage}")
+
+
+def test_a_training_does_not_depend_on_the_decoder() -> None:
+    trainings = [name for name in dag() if name.startswith("train")]
+    assert trainings
+    for name in trainings:
+        assert Path("pipeline/heatmap.py") not in numeric_modules(f"stages.{name}")
+
+
+def test_the_root_of_pipeline_has_at_most_14_files() -> None:
+    assert len([path for path in (ROOT / "pipeline").iterdir() if path.is_file()]) <= 14
 
 
 def test_a_stage_is_one_command_of_constant_words_and_matrix_keys() -> None:

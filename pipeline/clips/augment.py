@@ -20,8 +20,11 @@ from pydantic import Field
 
 from pipeline.base.params import Section
 from pipeline.geometry.boxes import Region
-from pipeline.skeleton import LOWER_BODY, UPPER_BODY
+from pipeline.skeleton import JOINTS
 
+_LEGS = ("hip", "knee", "ankle")
+UPPER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] not in _LEGS])
+LOWER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] in _LEGS])
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 

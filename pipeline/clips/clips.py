@@ -4,9 +4,9 @@ The rows of the clip table say everything about a clip's pixels; cutting them ou
 ``pipeline.clips.cropping``.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from pipeline.geometry.boxes import crop_region
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.tables.schemas import CLIPS
 
-KeyFrames = Literal["labelled", "all"]
 _Row = Mapping[Hashable, Any]
 MIRRORED = replace(PLAIN, flip=True)
 """The copy for the flip test: nothing but mirrored."""
@@ -68,12 +67,6 @@ def neighbours(key: int, frames: int, delta: int) -> NDArray[np.int32]:
         delta: Neighbours on each side.
     """
     return np.arange(key - delta, key + delta + 1).clip(0, frames - 1).astype(np.int32)
-
-
-def key_positions(frames: pd.DataFrame, key_frames: KeyFrames) -> Sequence[int]:
-    """Return the key frames of a video, from its rows of ``schemas.FRAMES``."""
-    chosen = frames if key_frames == "all" else frames[frames["labelled"]]
-    return [int(frame) for frame in chosen["frame"]]
 
 
 def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.DataFrame:

@@ -3,14 +3,39 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
-from pipeline.frames.images import crop
 from pipeline.frames.video_frames import VideoFrames
+from pipeline.geometry.affine import mirror
 from pipeline.store.shards import write_array
+
+
+def crop(
+    frame: NDArray[np.uint8],
+    to_crop: NDArray[np.float64],
+    crop_size: tuple[int, int],
+    *,
+    flipped: bool,
+) -> NDArray[np.uint8]:
+    """Return one crop of a frame: linear sampling, black beyond the picture.
+
+    Args:
+        frame: Picture ``(H, W, 3)``.
+        to_crop: Matrix ``(2, 3)`` from image pixels to crop pixels, the mirroring included.
+        crop_size: Height and width of the crop.
+        flipped: Whether ``to_crop`` mirrors. The picture is then warped without the mirroring and
+            its columns are reversed, which makes it the exact mirror image of the plain crop.
+    """
+    height, width = crop_size
+    matrix = mirror(to_crop, width) if flipped else to_crop
+    picture: NDArray[np.uint8] = cv2.warpAffine(
+        frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+    return picture[:, ::-1] if flipped else picture
 
 
 def cut_clips(

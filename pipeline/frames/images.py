@@ -1,4 +1,4 @@
-"""Frames from disk, checked before and after decoding, and their crops.
+"""Frames from disk, checked before and after decoding.
 
 What a file claims to be is read from its header before a decoder allocates anything: a PNG of a
 hundred kilobytes can ask for gigabytes. Colours are RGB everywhere. Orientation tags are ignored,
@@ -11,8 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from pipeline.geometry.affine import mirror
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded: 8K video has a third of it."""
@@ -179,27 +177,3 @@ def _read_bytes(file: Path) -> bytes:
     if not data:
         raise ValueError(f"{file}: expected a picture, got an empty file; restore the frame")
     return data
-
-
-def crop(
-    frame: NDArray[np.uint8],
-    to_crop: NDArray[np.float64],
-    crop_size: tuple[int, int],
-    *,
-    flipped: bool,
-) -> NDArray[np.uint8]:
-    """Return one crop of a frame: linear sampling, black beyond the picture.
-
-    Args:
-        frame: Picture ``(H, W, 3)``.
-        to_crop: Matrix ``(2, 3)`` from image pixels to crop pixels, the mirroring included.
-        crop_size: Height and width of the crop.
-        flipped: Whether ``to_crop`` mirrors. The picture is then warped without the mirroring and
-            its columns are reversed, which makes it the exact mirror image of the plain crop.
-    """
-    height, width = crop_size
-    matrix = mirror(to_crop, width) if flipped else to_crop
-    picture: NDArray[np.uint8] = cv2.warpAffine(
-        frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
-    return picture[:, ::-1] if flipped else picture

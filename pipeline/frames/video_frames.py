@@ -1,14 +1,17 @@
 """The frames of one video, read from disk one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.frames.images import read_frame
+
+KeyFrames = Literal["labelled", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,9 @@ def videos_of_split(
         image_size = int(video["height"]), int(video["width"])
         place = VideoFrames(root, image_size, tuple(rows["file"]), tuple(rows["sha256"]))
         yield str(video["video"]), place, rows
+
+
+def key_positions(frames: pd.DataFrame, key_frames: KeyFrames) -> Sequence[int]:
+    """Return the key frames of a video, from its rows of ``schemas.FRAMES``."""
+    chosen = frames if key_frames == "all" else frames[frames["labelled"]]
+    return [int(frame) for frame in chosen["frame"]]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.heatmap import STRIDE
+from pipeline.grid import STRIDE
 from pipeline.report.drawing import Picture, draw_caption, enlarge
 
 FACTOR = 2

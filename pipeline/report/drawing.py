@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.skeleton import JOINTS, LIMBS, SLOTS
+from pipeline.limbs import LIMBS
+from pipeline.skeleton import JOINTS, SLOTS
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]

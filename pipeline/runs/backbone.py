@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pipeline.backbones import WHOLE, assign_folds, fold_name, write_description
+from pipeline.backbones import WHOLE, fold_name, write_description
 from pipeline.base.params import read_section
 from pipeline.caches.clip_table import clips_file, read_clips
 from pipeline.networks.weights import REINITIALISED_ROWS, read_notes, read_weights, write_weights
 from pipeline.schedule import Training
+from pipeline.splits import assign_folds
 from pipeline.training.cache_training import CacheRun, train_from_caches
 from pipeline.training.loop import Loss
 from pipeline.training.processes import Place, join_processes, process_count, start_processes

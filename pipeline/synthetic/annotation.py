@@ -12,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.skeleton import LIMBS, SLOTS
+from pipeline.limbs import LIMBS
+from pipeline.skeleton import SLOTS
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.rendering import SyntheticVideo, render_video
 

@@ -11,10 +11,10 @@ from torch import nn
 
 from pipeline.caches.clip_table import ClipTable, clips_file, read_clips, table_of
 from pipeline.caches.reader import Caches
-from pipeline.heatmap import STRIDE
+from pipeline.grid import grid_size
 from pipeline.networks.devices import compute_dtype
 from pipeline.schedule import Training
-from pipeline.splits import share_of
+from pipeline.splits import video_share
 from pipeline.tables.parquet import digest_rows
 from pipeline.tables.schemas import CLIPS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
@@ -140,8 +140,8 @@ def _locked(scratch: Scratch, folder: Path, place: Place) -> Iterator[None]:
 
 def _split(table: ClipTable, share: float) -> tuple[ClipTable, ClipTable]:
     """Return the clips to train on and those of the held-out videos."""
-    train_on = table.of_videos(lambda video: share_of(video) >= share)
-    held_out = table.of_videos(lambda video: share_of(video) < share)
+    train_on = table.of_videos(lambda video: video_share(video) >= share)
+    held_out = table.of_videos(lambda video: video_share(video) < share)
     if share and not (len(train_on) and len(held_out)):
         raise ValueError(
             f"train.holdout {share}: expected clips on both sides, got {len(train_on)} to train on "
@@ -182,10 +182,9 @@ class _Session:
         return network, train(network, run.loss, feed, plan)
 
     def _feed(self, table: ClipTable, resident: str) -> ClipFeed:
-        height, width = self.run.crop_size
         goal = Goal(
             self.target,
-            (height // STRIDE, width // STRIDE),
+            grid_size(self.run.crop_size),
             self.target.sigma.of(self.run.crops),
         )
         device = self.place.device

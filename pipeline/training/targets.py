@@ -1,15 +1,16 @@
 """Target heatmaps and joint weights of a batch of clips, on any device."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from pipeline.base.params import Section
-from pipeline.heatmap import STRIDE, Occluded
+from pipeline.grid import STRIDE
 
 Cells = Annotated[float, Field(gt=0)]
+Occluded = Literal["train", "ignore"]
 
 
 class Sigma(Section):

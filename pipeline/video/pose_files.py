@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.atomic_file import write_file
+from pipeline.limbs import LIMBS
 from pipeline.posetrack.annotations import Annotations, People, Regions
 from pipeline.prediction.posetrack_predictions import Poses, prediction_document
-from pipeline.skeleton import JOINTS, LIMBS, SLOTS
+from pipeline.skeleton import JOINTS, SLOTS
 
 Document = dict[str, Any]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
+from pipeline.clips.cropping import crop
 from pipeline.detection.detections import box_table
-from pipeline.frames.images import crop
 from pipeline.heatmap import unmirror_heatmaps
 from pipeline.prediction.task import Reading, VideoClips, poses_of
 from pipeline.prediction.units import PREDICTIONS

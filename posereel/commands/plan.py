@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from pipeline.base.errors import one_line
 from pipeline.base.params import read_params, read_section
 from pipeline.caches.crop_size import read_crop_size
+from pipeline.clips.cropping import crop
 from pipeline.data_set import read_data_set
-from pipeline.frames.images import crop, decode_picture
+from pipeline.frames.images import decode_picture
 from pipeline.importing.presets import find_preset
 from pipeline.maintenance.expected_clips import (
     SplitCount,

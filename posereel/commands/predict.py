@@ -41,10 +41,11 @@ from pipeline.clips.clips import ClipSettings
 from pipeline.detection.hog import HogDetector
 from pipeline.detection.network import NetworkDetector
 from pipeline.head_params.systems import SystemName, read_system
+from pipeline.limbs import LIMBS
 from pipeline.networks.devices import pick_device
 from pipeline.networks.weights import read_weights
 from pipeline.prediction.task import Reading
-from pipeline.skeleton import JOINTS, LIMBS
+from pipeline.skeleton import JOINTS
 from pipeline.tables.parquet import read_table
 from pipeline.units.progress import progress
 from pipeline.units.receipts import hash_file

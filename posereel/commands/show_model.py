@@ -21,8 +21,8 @@ from models.vit_sizes import PATCH, embed_dim
 from pipeline.base.errors import one_line
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
+from pipeline.grid import grid_size
 from pipeline.head_params.systems import SystemName, read_system
-from pipeline.heatmap import STRIDE
 from pipeline.skeleton import JOINTS
 
 app = typer.Typer(add_completion=False)
@@ -59,7 +59,7 @@ def _detector(values: dict[str, Any], _params: Path) -> Example:
 def cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of a clip's row in every cache."""
     height, width = crop
-    grid = height // STRIDE, width // STRIDE
+    grid = grid_size(crop)
     tokens = (height // PATCH) * (width // PATCH)
     return {
         "heatmaps": (frames, len(JOINTS), *grid),

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.backbones import assign_folds, read_backbones, write_description
-from pipeline.splits import share_of
+from pipeline.backbones import read_backbones, write_description
+from pipeline.splits import assign_folds
 
 VIDEOS = [f"video{i:03d}" for i in range(200)]
 
@@ -30,25 +28,6 @@ def test_without_folds_there_is_one_copy_for_all(tmp_path: Path) -> None:
     assert not (tmp_path / "folds.json").exists()
     backbones = read_backbones(tmp_path)
     assert backbones.weights("train", "anything") == tmp_path / "hrnet.safetensors"
-
-
-@given(st.sets(st.sampled_from(VIDEOS), min_size=20), st.sampled_from(VIDEOS))
-def test_a_videos_fold_depends_on_its_name_alone(videos: set[str], added: str) -> None:
-    before = assign_folds(videos, 2)
-    after = assign_folds(videos | {added}, 2)
-    assert all(after[video] == fold for video, fold in before.items())
-
-
-def test_folds_and_shares_are_about_even() -> None:
-    folds = list(assign_folds(VIDEOS, 4).values())
-    assert all(30 <= folds.count(fold) <= 70 for fold in range(4))
-    assert all(0 <= share_of(video) < 1 for video in VIDEOS)
-    assert 0.4 < sum(map(share_of, VIDEOS)) / len(VIDEOS) < 0.6
-
-
-def test_an_empty_fold_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"folds: expected videos in each of 5 folds"):
-        assign_folds(VIDEOS[:3], 5)
 
 
 def test_a_folder_without_backbones_is_named(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ import stages.finetune_backbone
 from models.backbone_training import backbone_loss
 from models.hrnet import build_hrnet
 from pipeline.networks.weights import REINITIALISED_ROWS, read_weights, write_weights
-from pipeline.splits import share_of
+from pipeline.splits import video_share
 from pipeline.training.targets import make_targets
 from stages.finetune_backbone import app
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAIN, TRAINING, Project
 
 CLIPS_OF = {"alley": 3, "bonn": 2, "creek": 2}
-FOLD = {video: int(share_of(video) * 2) for video in CLIPS_OF}
+FOLD = {video: int(video_share(video) * 2) for video in CLIPS_OF}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import stages.train_vremd
 from models.heads.vremd.head import token_loss
 from pipeline.caches.clip_table import read_clips
 from pipeline.networks.weights import read_weights, write_weights
-from pipeline.splits import share_of
+from pipeline.splits import video_share
 from stages.train_vremd import app
 from tests.pipeline.tiny_caches import CLIPS_OF, clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAIN, TRAINING, Project
@@ -108,7 +108,7 @@ def test_changed_params_and_caches_never_go_on_from_an_old_checkpoint(project: P
 
 
 def test_held_out_videos_are_not_trained_on_and_give_the_best_weights(project: Project) -> None:
-    shares = {video: share_of(video) for video in CLIPS_OF}
+    shares = {video: video_share(video) for video in CLIPS_OF}
     lowest = min(shares, key=shares.__getitem__)
     limit = (shares[lowest] + sorted(shares.values())[1]) / 2
     section = SECTION | {"steps": 0, "epochs": 3, "milestones": [2]}

@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips.augment import PLAIN, Augment, Draw, augmented_region, draw
+from pipeline.clips.augment import (
+    LOWER_BODY,
+    PLAIN,
+    UPPER_BODY,
+    Augment,
+    Draw,
+    augmented_region,
+    draw,
+)
 from pipeline.geometry.boxes import Region
-from pipeline.skeleton import JOINTS, LOWER_BODY, UPPER_BODY
+from pipeline.skeleton import JOINTS
 
 PARAMS = Augment(
     seed=3,

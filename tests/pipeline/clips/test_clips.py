@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.augment import Augment
-from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, key_positions, neighbours
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, neighbours
 from pipeline.skeleton import JOINTS, SLOTS
 from pipeline.tables.parquet import digest_rows
 from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
@@ -65,12 +65,6 @@ def test_neighbours_are_consecutive_and_clipped_to_the_video(
 
 def test_the_papers_five_frames_at_the_start_of_a_video() -> None:
     assert list(neighbours(1, 10, 2)) == [0, 0, 1, 2, 3]
-
-
-def test_key_frames_are_the_labelled_ones_or_all() -> None:
-    frames = pd.DataFrame({"frame": [0, 1, 2], "labelled": [True, False, True]})
-    assert key_positions(frames, "labelled") == [0, 2]
-    assert key_positions(frames, "all") == [0, 1, 2]
 
 
 def test_a_plain_clip_is_cropped_around_its_enlarged_box() -> None:

@@ -13,15 +13,12 @@ import torch
 from torchvision.io import ImageReadMode, decode_image
 
 from pipeline.frames.images import (
-    crop,
     decode_picture,
     locate,
     picture_size,
     probe_size,
     read_frame,
 )
-from pipeline.geometry.affine import crop_matrix, mirror, transform
-from pipeline.geometry.boxes import Region
 
 HERE = Path("frame.jpg")
 ORIENTATION_6 = bytes.fromhex(
@@ -177,35 +174,6 @@ def test_links_inside_the_folder_and_a_linked_folder_are_fine(tmp_path: Path) ->
     (tmp_path / "root" / "b.jpg").symlink_to("a.jpg")
     (tmp_path / "door").symlink_to("root")
     assert locate(tmp_path / "door", "b.jpg") == tmp_path / "root" / "a.jpg"
-
-
-def test_a_crop_beyond_the_picture_is_black() -> None:
-    frame = np.full((20, 20, 3), 255, np.uint8)
-    matrix = crop_matrix(Region((-100.0, -100.0), 40, 40), (40, 40), 0)
-    assert not crop(frame, matrix, (40, 40), flipped=False).any()
-
-
-def test_a_mirrored_crop_is_the_exact_mirror_image_of_the_plain_one() -> None:
-    frame = np.random.default_rng(1).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    matrix = crop_matrix(Region((51.3, 47.8), 73.1, 54.8), (64, 48), 23.0)
-    plain = crop(frame, matrix, (64, 48), flipped=False)
-    mirrored = crop(frame, mirror(matrix, 48), (64, 48), flipped=True)
-    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
-
-
-@pytest.mark.parametrize("flipped", [False, True])
-@pytest.mark.parametrize("rotation", [0.0, 30.0, -75.0])
-def test_a_painted_pixel_is_found_where_the_matrix_sends_it(rotation: float, flipped: bool) -> None:
-    matrix = crop_matrix(Region((60.0, 50.0), 20, 15), (128, 96), rotation)
-    if flipped:
-        matrix = mirror(matrix, 96)
-    for x, y in [(60, 50), (62, 53), (57, 48)]:
-        frame = np.zeros((100, 120, 3), np.uint8)
-        frame[y, x] = 255
-        seen = crop(frame, matrix, (128, 96), flipped=flipped)[..., 1].astype(float)
-        columns, rows = np.meshgrid(np.arange(96), np.arange(128))
-        found = np.array([(seen * columns).sum(), (seen * rows).sum()]) / seen.sum()
-        np.testing.assert_allclose(found, transform(np.array([x, y]), matrix), atol=0.15)
 
 
 def test_real_frames_are_read_as_other_decoders_read_them(shared: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.report.comparison import (
 from pipeline.report.page import Row
 from pipeline.report.run_results import RunResults
 from pipeline.report.showcase import found_share
-from tests.pipeline.test_bootstrap import VIDEOS, matched
+from tests.pipeline.report.test_bootstrap import VIDEOS, matched
 
 
 def run(folder: Path, matches: dict[str, Matches], weights: str) -> RunResults:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.metrics.posetrack_ap import Matches
 from pipeline.report.showcase import HEIGHT, found_share, most_changed, side_by_side
-from tests.pipeline.test_bootstrap import VIDEOS, matched
+from tests.pipeline.report.test_bootstrap import VIDEOS, matched
 
 
 def literal_share(matches: Matches, person: int) -> float:

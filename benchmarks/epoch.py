@@ -47,11 +47,11 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_store
-from models.clip_flow import ClipFlow
-from models.clip_maps import ClipMaps
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
-from models.hrnet import build_hrnet
-from models.raft import build_raft
+from models.hrnet.clips import ClipMaps
+from models.hrnet.network import build_hrnet
+from models.raft.clips import ClipFlow
+from models.raft.network import build_raft
 from pipeline.base.params import read_params
 from pipeline.caches.clip_table import table_of
 from pipeline.caches.reader import Caches

@@ -35,12 +35,12 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_store
-from models.clip_flow import build_clip_flow
-from models.clip_maps import build_clip_maps
-from models.clip_tokens import build_clip_tokens
-from models.hrnet import build_hrnet
-from models.raft import build_raft
-from models.vit import build_vit
+from models.hrnet.clips import build_clip_maps
+from models.hrnet.network import build_hrnet
+from models.raft.clips import build_clip_flow
+from models.raft.network import build_raft
+from models.vit.clips import build_clip_tokens
+from models.vit.network import build_vit
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.extraction.plan import BuildNetwork, plan_extraction

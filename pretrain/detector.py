@@ -10,7 +10,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.detector import PERSON, build_detector
+from models.detection.network import PERSON, build_detector
 from pipeline.base.params import Section, read_section
 from pipeline.geometry.boxes import xywh_to_xyxy
 from pipeline.networks.weights import write_weights
@@ -33,7 +33,7 @@ class Detector(Section):
     """Params of this run."""
 
     variant: str
-    """Variant of models/detector.py."""
+    """Variant of models/detection/network.py."""
     scenes: list[str]
     """Purposes whose rendered videos it sees."""
     fitting: Fitting

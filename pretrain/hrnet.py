@@ -8,7 +8,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.hrnet import build_hrnet
+from models.hrnet.network import build_hrnet
 from pipeline.base.params import Section, read_section
 from pipeline.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
@@ -22,7 +22,7 @@ class HRNet(Section):
     """Params of this run."""
 
     variant: str
-    """Variant of models/hrnet.py."""
+    """Variant of models/hrnet/network.py."""
     scenes: list[str]
     """Purposes whose rendered videos it sees."""
     crops: Crops

@@ -13,7 +13,7 @@ import typer
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.raft import build_raft
+from models.raft.network import build_raft
 from pipeline.base.params import Section, read_section
 from pretrain.crops import Crops
 from pretrain.fitting import Fitting, fit
@@ -26,7 +26,7 @@ class Raft(Section):
     """Params of this run."""
 
     variant: str
-    """Variant of models/raft.py."""
+    """Variant of models/raft/network.py."""
     updates: Annotated[int, Field(ge=1)]
     """Refinements of the flow while it is fitted."""
     gamma: Annotated[float, Field(gt=0, le=1)]

@@ -16,11 +16,11 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.detector import build_detector
-from models.hrnet import build_hrnet
-from models.raft import build_raft
-from models.vit import build_vit
-from models.weights import load_weights
+from models.base.weights import load_weights
+from models.detection.network import build_detector
+from models.hrnet.network import build_hrnet
+from models.raft.network import build_raft
+from models.vit.network import build_vit
 from pipeline.base.params import read_section
 from pipeline.networks.weights import read_weights, write_weights
 from pipeline.skeleton import JOINTS

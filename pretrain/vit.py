@@ -14,8 +14,8 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.vit import ViTBackbone, build_vit
-from models.vit_sizes import PATCH
+from models.vit.network import ViTBackbone, build_vit
+from models.vit.sizes import PATCH
 from pipeline.base.params import Section, read_section
 from pipeline.grid import STRIDE
 from pipeline.skeleton import JOINTS
@@ -32,7 +32,7 @@ class ViT(Section):
     """Params of this run."""
 
     variant: str
-    """Variant of models/vit.py."""
+    """Variant of models/vit/network.py."""
     scenes: list[str]
     """Purposes whose rendered videos it sees."""
     crops: Crops

@@ -168,17 +168,20 @@ def _load_detector(section: Detect, device: str) -> Detector:
         from pipeline.detection.hog import HogDetector  # noqa: PLC0415
 
         return HogDetector()
-    from models.people import TorchvisionPeople, TransformersPeople  # noqa: PLC0415
+    from models.detection.person_detectors import (  # noqa: PLC0415
+        TorchvisionPersonDetector,
+        TransformersPersonDetector,
+    )
     from pipeline.detection.network import NetworkDetector  # noqa: PLC0415
 
     if section.kind == "torchvision":
-        from models.detector import build_detector  # noqa: PLC0415
-        from models.weights import load_weights  # noqa: PLC0415
+        from models.base.weights import load_weights  # noqa: PLC0415
+        from models.detection.network import build_detector  # noqa: PLC0415
         from pipeline.networks.weights import read_weights  # noqa: PLC0415
 
         network = build_detector(section.variant)
         load_weights(network, read_weights(Path(section.weights)), section.weights)
-        return NetworkDetector(TorchvisionPeople(network), device)
+        return NetworkDetector(TorchvisionPersonDetector(network), device)
     from transformers import AutoImageProcessor, AutoModelForObjectDetection  # noqa: PLC0415
     from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
@@ -194,7 +197,7 @@ def _load_detector(section: Detect, device: str) -> Detector:
             f"{section.weights}: expected config.json, preprocessor_config.json and "
             f"model.safetensors of an object detector, got {error}; save the model there"
         ) from error
-    return NetworkDetector(TransformersPeople(model, processor), device)
+    return NetworkDetector(TransformersPersonDetector(model, processor), device)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def main(
         typer.echo(publish_empty(STAGE, split, data, run))
         return
     # Imported here: they take seconds, and most runs are done by now.
-    from models.clip_maps import build_clip_maps  # noqa: PLC0415
-    from models.hrnet import feature_channels  # noqa: PLC0415
+    from models.hrnet.clips import build_clip_maps  # noqa: PLC0415
+    from models.hrnet.network import feature_channels  # noqa: PLC0415
 
     backbones = read_backbones(data / "backbones")
     extraction = plan_extraction(

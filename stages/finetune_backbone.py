@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.backbone_training import backbone_loss, build_backbone
+from models.hrnet.training import backbone_loss, build_backbone
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, read_section
 from pipeline.caches.crop_size import read_crop_size

@@ -53,8 +53,8 @@ def _build_network(
     variant: str,
     updates: int,
 ) -> "nn.Module":
-    """See ``models.clip_flow.build_clip_flow``."""
-    from models.clip_flow import build_clip_flow  # noqa: PLC0415  brings torch; plans need none
+    """See ``models.raft.clips.build_clip_flow``."""
+    from models.raft.clips import build_clip_flow  # noqa: PLC0415  brings torch; plans need none
 
     return build_clip_flow(weights, source, crop_size, variant=variant, updates=updates)
 

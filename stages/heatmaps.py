@@ -52,8 +52,8 @@ def _build_network(
     joints: int,
     features: bool,
 ) -> "nn.Module":
-    """See ``models.clip_maps.build_clip_maps``."""
-    from models.clip_maps import build_clip_maps  # noqa: PLC0415  brings torch; plans need none
+    """See ``models.hrnet.clips.build_clip_maps``."""
+    from models.hrnet.clips import build_clip_maps  # noqa: PLC0415  brings torch; plans need none
 
     return build_clip_maps(
         weights, source, crop_size, variant=variant, joints=joints, features=features

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.vit_sizes import PATCH, embed_dim
+from models.vit.sizes import PATCH, embed_dim
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.extraction.plan import extract, plan_extraction, plan_units
@@ -46,8 +46,8 @@ def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
 def _build_network(
     weights: Mapping[str, "Tensor"], source: str, crop_size: tuple[int, int], *, variant: str
 ) -> "nn.Module":
-    """See ``models.clip_tokens.build_clip_tokens``."""
-    from models.clip_tokens import build_clip_tokens  # noqa: PLC0415  brings torch; plans need none
+    """See ``models.vit.clips.build_clip_tokens``."""
+    from models.vit.clips import build_clip_tokens  # noqa: PLC0415  brings torch; plans need none
 
     return build_clip_tokens(weights, source, crop_size, variant=variant)
 

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
+from models.base.weights import load_weights
 from models.heads.controls.head import build_control, control_loss
-from models.weights import load_weights
 from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.head_params.control import ControlName, control_system, read_control

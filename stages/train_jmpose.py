@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
+from models.base.weights import load_weights
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
-from models.weights import load_weights
 from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.head_params.jmpose import jmpose_system, read_jmpose

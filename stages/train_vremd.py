@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
+from models.base.weights import load_weights
 from models.heads.vremd.head import build_vremd, token_loss
-from models.weights import load_weights
 from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.head_params.vremd import read_vremd, vremd_system

@@ -16,7 +16,7 @@ import torch
 from torchvision.models.optical_flow import raft_large
 from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
 
-from models.hrnet import build_hrnet
+from models.hrnet.network import build_hrnet
 from tests.official_trees import FRAMES, write_tree
 from tests.toy_clone import ROOT, Clone
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.detector import build_detector
-from models.hrnet import build_hrnet
-from models.raft import build_raft, cells_from_pixels
-from models.vit import build_vit
-from models.weights import load_weights
+from models.base.weights import load_weights
+from models.detection.network import build_detector
+from models.hrnet.network import build_hrnet
+from models.raft.network import build_raft, cells_from_pixels
+from models.vit.network import build_vit
 from pipeline.heatmap import decode
 from pipeline.networks.weights import read_weights
 from pipeline.synthetic.dataset import SEED_RANGES

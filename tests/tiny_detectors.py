@@ -14,7 +14,7 @@ from transformers import (
     RTDetrResNetConfig,
 )
 
-from models.detector import build_detector
+from models.detection.network import build_detector
 
 LABELS = {0: "bicycle", 1: "person"}
 _DECODER = {

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.base.weights import load_weights
 from models.heads.controls.head import build_control
 from models.heads.jmpose.head import build_jmpose
 from models.heads.vremd.head import build_vremd
-from models.weights import load_weights
 
 
 class KeyFrame(nn.Module):

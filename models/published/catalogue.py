@@ -8,17 +8,17 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from models.detector import build_detector
-from models.hrnet import build_hrnet
+from models.base.weights import load_weights
+from models.detection.network import build_detector
+from models.hrnet.network import build_hrnet
 from models.published.detector import convert_detector
 from models.published.hrnet import convert_hrnet
 from models.published.raft import convert_raft
 from models.published.rules import Converted, with_counters
 from models.published.vit import convert_vit
-from models.raft import build_raft
-from models.vit import build_vit
-from models.vit_sizes import PATCH
-from models.weights import load_weights
+from models.raft.network import build_raft
+from models.vit.network import build_vit
+from models.vit.sizes import PATCH
 
 Family = Literal["hrnet", "vit", "raft", "detector"]
 Convert = Callable[[Mapping[str, Tensor], str], Converted]

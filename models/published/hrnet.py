@@ -65,7 +65,7 @@ NAMINGS = (
 
 
 def convert_hrnet(tensors: Mapping[str, Tensor], source: str) -> Converted:
-    """Return the tensors of a published HRNet under the names of ``models.hrnet.HRNetPose``.
+    """Return the tensors of a published HRNet under the names of ``HRNetPose``.
 
     The head keeps the file's rows; see ``place_rows``.
 

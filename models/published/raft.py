@@ -113,7 +113,7 @@ NAMINGS = (OFFICIAL, TORCHVISION)
 
 
 def convert_raft(tensors: Mapping[str, Tensor], source: str) -> Converted:
-    """Return the tensors of a published RAFT under the names of ``models.raft.Flow``.
+    """Return the tensors of a published RAFT under the names of ``RAFTFlow``.
 
     Args:
         tensors: Tensor by its name in the file.

@@ -2,7 +2,7 @@
 
 Both directions are strict. Every tensor of the file falls under a rule, which takes it over, cuts
 it or leaves it out and says why (this module); every tensor of the network gets its value
-(``models.weights.load_weights``).
+(``models.base.weights.load_weights``).
 """
 
 import re

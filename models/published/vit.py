@@ -96,7 +96,7 @@ NAMINGS = (OFFICIAL, MMPOSE, TRANSFORMERS)
 
 
 def convert_vit(tensors: Mapping[str, Tensor], source: str, *, tokens: int) -> Converted:
-    """Return the tensors of a published ViTPose under the names of ``models.vit.ViTBackbone``.
+    """Return the tensors of a published ViTPose under the names of ``ViTBackbone``.
 
     The network has a slot for a class token among its positions, whose values are added to every
     token. mmpose has none: its files hold one position per token, and where they hold one more,

@@ -25,13 +25,13 @@ import typer
 from numpy.typing import NDArray
 from torch import nn
 
-from models.clip_flow import build_clip_flow
-from models.clip_maps import build_clip_maps
-from models.clip_tokens import build_clip_tokens
-from models.detector import build_detector
+from models.base.weights import load_weights
+from models.detection.network import build_detector
+from models.detection.person_detectors import TorchvisionPersonDetector
 from models.heads.build import build_head
-from models.people import TorchvisionPeople
-from models.weights import load_weights
+from models.hrnet.clips import build_clip_maps
+from models.raft.clips import build_clip_flow
+from models.vit.clips import build_clip_tokens
 from pipeline.backbones import CARD, read_backbones
 from pipeline.base.atomic_file import write_file
 from pipeline.base.errors import one_line
@@ -347,7 +347,7 @@ def _find_boxes(setup: Setup, device: str, size: tuple[int, int]) -> FindBoxes:
         )
     network = build_detector(section["variant"])
     load_weights(network, read_weights(Path(section["weights"])), section["weights"])
-    return every(NetworkDetector(TorchvisionPeople(network), device))
+    return every(NetworkDetector(TorchvisionPersonDetector(network), device))
 
 
 def _ids(poses: pd.DataFrame, track: str) -> NDArray[np.int64]:

@@ -15,12 +15,12 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.crops import unit_frames
-from models.hrnet import build_hrnet
+from models.base.crops import crops_to_images
+from models.base.weights import load_weights
+from models.hrnet.network import build_hrnet
 from models.published.catalogue import Published, find_published
-from models.raft import build_raft
-from models.vit import build_vit
-from models.weights import load_weights
+from models.raft.network import build_raft
+from models.vit.network import build_vit
 from pipeline.base.errors import one_line
 from pipeline.networks.devices import pick_device
 from pipeline.networks.weights import read_weights
@@ -69,10 +69,10 @@ def main(
 def _build(published: Published, crop_size: tuple[int, int], updates: int) -> Network:
     if published.family == "hrnet":
         hrnet = build_hrnet(published.variant, len(JOINTS))
-        return hrnet, lambda network, crops: network(unit_frames(crops)).heatmaps
+        return hrnet, lambda network, crops: network(crops_to_images(crops)).heatmaps
     if published.family == "vit":
         vit = build_vit(published.variant, crop_size)
-        return vit, lambda network, crops: network(unit_frames(crops))
+        return vit, lambda network, crops: network(crops_to_images(crops))
     raft = build_raft(published.variant, updates)
     return raft, lambda network, crops: network(*crops.permute(1, 0, 4, 2, 3))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.heads.build import build_head
 from models.inspection import JMPoseView, VREMDView, look_into_jmpose, look_into_vremd
-from models.vit_sizes import PATCH
+from models.vit.sizes import PATCH
 from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.caches.reader import Caches

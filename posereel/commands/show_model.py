@@ -10,14 +10,14 @@ import typer
 from torch import Tensor, nn
 
 from models.cost import Part, cost
-from models.detector import build_detector
+from models.detection.network import build_detector
 from models.heads.controls.head import build_control
 from models.heads.jmpose.head import build_jmpose
 from models.heads.vremd.head import build_vremd
-from models.hrnet import build_hrnet, feature_channels
-from models.raft import build_raft
-from models.vit import build_vit
-from models.vit_sizes import PATCH, embed_dim
+from models.hrnet.network import build_hrnet, feature_channels
+from models.raft.network import build_raft
+from models.vit.network import build_vit
+from models.vit.sizes import PATCH, embed_dim
 from pipeline.base.errors import one_line
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from models.clip_flow import build_clip_flow
-from models.clip_maps import build_clip_maps
-from models.clip_tokens import build_clip_tokens
-from models.hrnet import build_hrnet
-from models.raft import build_raft
-from models.vit import build_vit
+from models.hrnet.clips import build_clip_maps
+from models.hrnet.network import build_hrnet
+from models.raft.clips import build_clip_flow
+from models.raft.network import build_raft
+from models.vit.clips import build_clip_tokens
+from models.vit.network import build_vit
 
 SIZE = (64, 32)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
 from models.cost import cost
-from models.hrnet import build_hrnet
+from models.hrnet.network import build_hrnet
 
 
 class Three(nn.Module):

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.vit import build_vit
+from models.vit.network import build_vit
 from pretrain.vit import TokenReader, frequencies, start
 
 

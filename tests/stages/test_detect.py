@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from models.detector import PERSON
+from models.detection.network import PERSON
 from pipeline.networks.weights import write_weights
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import BOXES

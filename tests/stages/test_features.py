@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.hrnet import build_hrnet, feature_channels
+from models.hrnet.network import build_hrnet, feature_channels
 from pipeline.networks.weights import write_weights
 from pipeline.store.reader import Store
 from stages.features import app

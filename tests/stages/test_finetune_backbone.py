@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import stages.finetune_backbone
-from models.backbone_training import backbone_loss
-from models.hrnet import build_hrnet
+from models.hrnet.network import build_hrnet
+from models.hrnet.training import backbone_loss
 from pipeline.networks.weights import REINITIALISED_ROWS, read_weights, write_weights
 from pipeline.splits import video_share
 from pipeline.training.targets import make_targets

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.raft import build_raft, cells_from_pixels
+from models.raft.network import build_raft, cells_from_pixels
 from pipeline.networks.weights import write_weights
 from pipeline.store.reader import Store
 from stages.flow import app

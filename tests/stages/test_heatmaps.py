@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.hrnet import HRNetPose, build_hrnet
+from models.hrnet.network import HRNetPose, build_hrnet
 from pipeline.networks.weights import write_weights
 from pipeline.store.reader import Store
 from stages.heatmaps import app

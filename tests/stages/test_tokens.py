@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.vit import build_vit
-from models.vit_sizes import embed_dim
+from models.vit.network import build_vit
+from models.vit.sizes import embed_dim
 from pipeline.networks.weights import write_weights
 from pipeline.store.reader import Store
 from stages.tokens import app

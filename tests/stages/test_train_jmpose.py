@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from models.base.weights import load_weights
 from models.heads.jmpose.head import build_jmpose
-from models.weights import load_weights
 from pipeline.networks.weights import read_weights
 from stages.train_jmpose import app
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.normalisation import MEAN, STD
+from models.base.normalization import MEAN, STD
 from tests.models.published.random_tensors import Weights
 
 

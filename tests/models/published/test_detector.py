@@ -9,7 +9,7 @@ from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops import FrozenBatchNorm2d
 
-from models.detector import build_detector
+from models.detection.network import build_detector
 from models.published.detector import convert_detector
 from models.published.rules import with_counters
 

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.hrnet import build_hrnet
+from models.base.weights import load_weights
+from models.hrnet.network import build_hrnet
 from models.published.hrnet import NAMINGS, convert_hrnet, place_rows
-from models.weights import load_weights
-from tests.models.oracle_hrnet import literal_hrnet
+from tests.models.hrnet.oracle_hrnet import literal_hrnet
 from tests.models.published.random_tensors import Weights, fill_randomly, unread
 
 PREFIXES = {

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torchvision.models import optical_flow
 
+from models.base.weights import load_weights
 from models.published.raft import convert_raft
-from models.raft import build_raft
-from models.weights import load_weights
+from models.raft.network import build_raft
 from tests.models.published.oracle_raft import literal_raft
 from tests.models.published.random_tensors import Weights, fill_randomly, unread
 

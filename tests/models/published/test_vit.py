@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
 
+from models.base.weights import load_weights
 from models.published.vit import convert_vit
-from models.vit import ViTBackbone, build_vit
-from models.weights import load_weights
+from models.vit.network import ViTBackbone, build_vit
 from tests.models.published.oracle_vit import MMPOSE, OFFICIAL, Names, tokens
 from tests.models.published.random_tensors import Weights, fill_randomly, unread
 
@@ -108,7 +108,7 @@ def test_a_model_of_transformers_gives_its_own_tokens() -> None:
     ours = loaded(file)
 
     with torch.no_grad():
-        expected = theirs.backbone(ours.normalise(pictures())).feature_maps[-1]
+        expected = theirs.backbone(ours.normalize(pictures())).feature_maps[-1]
         torch.testing.assert_close(ours(pictures()), expected, rtol=1e-6, atol=1e-7)
 
 

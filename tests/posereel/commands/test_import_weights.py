@@ -19,9 +19,9 @@ from transformers import (
 )
 from typer.testing import CliRunner
 
-from models.hrnet import build_hrnet
-from models.people import TransformersPeople
-from models.weights import load_weights
+from models.base.weights import load_weights
+from models.detection.person_detectors import TransformersPersonDetector
+from models.hrnet.network import build_hrnet
 from pipeline.networks.weights import REINITIALISED_ROWS, read_notes, read_weights
 from posereel.commands.import_weights import app
 from posereel.commands.run_network import app as run_app
@@ -102,7 +102,7 @@ def test_a_detector_of_transformers_becomes_a_folder(tmp_path: Path) -> None:
     found = []
     for place in (tmp_path / "given", folder):
         model = AutoModelForObjectDetection.from_pretrained(place).eval()
-        people = TransformersPeople(model, AutoImageProcessor.from_pretrained(place))
+        people = TransformersPersonDetector(model, AutoImageProcessor.from_pretrained(place))
         with torch.no_grad():
             found.append(people(frames)[0])
     assert len(found[0][0]) > 0

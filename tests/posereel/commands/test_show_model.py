@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from models.hrnet import build_hrnet
+from models.hrnet.network import build_hrnet
 from posereel.commands.show_model import NAMES, app
 
 

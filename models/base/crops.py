@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def unit_frames(crops: Tensor) -> Tensor:
+def crops_to_images(crops: Tensor) -> Tensor:
     """Return the frames of all clips as images.
 
     Args:

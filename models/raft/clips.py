@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.raft import build_raft, cells_from_pixels
-from models.weights import load_weights
+from models.base.weights import load_weights
+from models.raft.network import build_raft, cells_from_pixels
 
 
 class ClipFlow(nn.Module):

@@ -18,7 +18,7 @@ HEATMAP_STRIDE = 4
 """Pixels per heatmap cell: cell i lies on pixel 4i."""
 
 
-class Flow(nn.Module):
+class RAFTFlow(nn.Module):
     """RAFT with its input scaled and padded as it expects, and the padding cut off again.
 
     Args:
@@ -119,7 +119,7 @@ def cells_from_pixels(flow: Tensor) -> Tensor:
     return mean / HEATMAP_STRIDE
 
 
-def build_raft(variant: str, updates: int = 12) -> Flow:
+def build_raft(variant: str, updates: int = 12) -> RAFTFlow:
     """Build RAFT with random weights, in evaluation mode.
 
     Args:
@@ -138,4 +138,4 @@ def build_raft(variant: str, updates: int = 12) -> Flow:
     from torchvision.models import optical_flow  # noqa: PLC0415
 
     build = optical_flow.raft_large if variant == "raft_large" else optical_flow.raft_small
-    return Flow(network=build(weights=None, progress=False), updates=updates).eval()
+    return RAFTFlow(network=build(weights=None, progress=False), updates=updates).eval()

@@ -8,7 +8,7 @@ STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision documents them."""
 
 
-class ImageNetNormalise(nn.Module):
+class ImageNetNormalization(nn.Module):
     """Move RGB values from [0, 1] to zero mean and unit deviation over ImageNet.
 
     It lives inside the backbones, so that a caller cannot hand over the wrong range unnoticed: the

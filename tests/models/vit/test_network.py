@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import VitPoseBackbone, VitPoseBackboneConfig
 
-from models.normalisation import MEAN, STD
-from models.vit import ViTBackbone, build_vit
-from models.vit_sizes import embed_dim
+from models.base.normalization import MEAN, STD
+from models.vit.network import ViTBackbone, build_vit
+from models.vit.sizes import embed_dim
 
 
 def small(seed: int = 0) -> ViTBackbone:
@@ -94,7 +94,7 @@ def test_tokens_follow_the_grid_row_by_row() -> None:
     changed[..., 18:30, 34:46] = 0
 
     def patches(x: Tensor) -> Tensor:
-        return network.backbone.embeddings(network.normalise(x))
+        return network.backbone.embeddings(network.normalize(x))
 
     with torch.no_grad():
         moved = (patches(changed) - patches(images)).abs().sum(-1)[0] > 0

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-from models.detector import PERSON
-from models.people import TorchvisionPeople, TransformersPeople
+from models.detection.network import PERSON
+from models.detection.person_detectors import TorchvisionPersonDetector, TransformersPersonDetector
 from tests.tiny_detectors import LABELS, lively_fcos, save_transformers
 
 FRAMES = torch.randint(0, 256, (2, 60, 90, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
@@ -16,7 +16,7 @@ FRAMES = torch.randint(0, 256, (2, 60, 90, 3), dtype=torch.uint8, generator=torc
 def test_torchvision_detectors_are_asked_in_their_own_language() -> None:
     network = lively_fcos()
     with torch.inference_mode():
-        found = TorchvisionPeople(network)(FRAMES)
+        found = TorchvisionPersonDetector(network)(FRAMES)
         said = network([frame.permute(2, 0, 1) / 255 for frame in FRAMES])
     assert sum(len(scores) for _, scores in found) > 0
     for (boxes, scores), result in zip(found, said, strict=True):
@@ -31,7 +31,7 @@ def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_pa
     model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True).eval()
     processor = AutoImageProcessor.from_pretrained(tmp_path, local_files_only=True)
     with torch.inference_mode():
-        found = TransformersPeople(model, processor)(FRAMES)
+        found = TransformersPersonDetector(model, processor)(FRAMES)
         outputs = model(
             **processor(images=[frame.numpy() for frame in FRAMES], return_tensors="pt")
         )
@@ -52,4 +52,4 @@ def test_a_model_without_people_is_refused(tmp_path: Path) -> None:
     model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True)
     model.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}
     with pytest.raises(ValueError, match=r"got \['LABEL_0', 'LABEL_1'\]; correct id2label"):
-        TransformersPeople(model, None)
+        TransformersPersonDetector(model, None)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.crops import unit_frames
-from models.hrnet import build_hrnet
-from models.weights import load_weights
+from models.base.crops import crops_to_images
+from models.base.weights import load_weights
+from models.hrnet.network import build_hrnet
 
 
 class ClipMaps(nn.Module):
@@ -34,7 +34,7 @@ class ClipMaps(nn.Module):
         Returns:
             Heatmaps ``(B, T, K, H / 4, W / 4)`` or features ``(B, T, C, H / 4, W / 4)``.
         """
-        found = self.network(unit_frames(crops))
+        found = self.network(crops_to_images(crops))
         maps: Tensor = found.features if self.features else found.heatmaps
         return maps.reshape(*crops.shape[:2], *maps.shape[1:])
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.crops import unit_frames
+from models.base.crops import crops_to_images
+from models.base.weights import load_weights
 from models.heads.losses import heatmap_loss
-from models.hrnet import build_hrnet
-from models.weights import load_weights
+from models.hrnet.network import build_hrnet
 
 
 def build_backbone(
@@ -40,5 +40,5 @@ def backbone_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, 
     Returns:
         ``heatmap``, a scalar.
     """
-    heatmaps = network(unit_frames(batch["crops"])).heatmaps
+    heatmaps = network(crops_to_images(batch["crops"])).heatmaps
     return {"heatmap": heatmap_loss(heatmaps, batch["target"], batch["weights"])}

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from timm.models.hrnet import cfg_cls
 
-from models.hrnet import HRNetPose, build_hrnet, feature_channels
-from models.weights import load_weights
-from tests.models.oracle_hrnet import literal_hrnet
+from models.base.weights import load_weights
+from models.hrnet.network import HRNetPose, build_hrnet, feature_channels
+from tests.models.hrnet.oracle_hrnet import literal_hrnet
 
 
 def randomise(network: torch.nn.Module, seed: int) -> None:
@@ -51,7 +51,7 @@ def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps()
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 
     with torch.no_grad():
-        quarter = theirs(ours.normalise(images))[1]
+        quarter = theirs(ours.normalize(images))[1]
         features = ours(images).features
 
     assert torch.equal(features, quarter)

@@ -5,17 +5,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.detector import PERSON
+from models.detection.network import PERSON
 
 _LEAST_SCORE = 0.05
 """Detections below it are dropped at once; the pipeline's own threshold is above."""
 
 
-class TorchvisionPeople(nn.Module):
+class TorchvisionPersonDetector(nn.Module):
     """People found by a detector of torchvision's kind.
 
     Args:
-        network: From ``models.detector.build_detector``.
+        network: From ``models.detection.network.build_detector``.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -37,7 +37,7 @@ class TorchvisionPeople(nn.Module):
         ]
 
 
-class TransformersPeople(nn.Module):
+class TransformersPersonDetector(nn.Module):
     """People found by a detector of transformers: RT-DETR, D-FINE and whatever has their outputs.
 
     Args:

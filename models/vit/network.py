@@ -9,8 +9,8 @@ Shapes: B images, N = H / 16 * W / 16 tokens in row-major order, D channels per 
 
 from torch import Tensor, nn
 
-from models.normalisation import ImageNetNormalise
-from models.vit_sizes import PATCH, SIZES
+from models.base.normalization import ImageNetNormalization
+from models.vit.sizes import PATCH, SIZES
 
 
 class ViTBackbone(nn.Module):
@@ -39,7 +39,7 @@ class ViTBackbone(nn.Module):
         super().__init__()
         self.embed_dim = embed_dim
         self.grid = (input_size[0] // PATCH, input_size[1] // PATCH)
-        self.normalise = ImageNetNormalise()
+        self.normalize = ImageNetNormalization()
         self.backbone = VitPoseBackbone(
             VitPoseBackboneConfig(
                 image_size=input_size,
@@ -65,7 +65,7 @@ class ViTBackbone(nn.Module):
         Raises:
             ValueError: If H or W is not what the network was built for.
         """
-        tokens: Tensor = self.backbone(self.normalise(images)).feature_maps[-1]
+        tokens: Tensor = self.backbone(self.normalize(images)).feature_maps[-1]
         return tokens
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.normalisation import MEAN, STD
+from models.base.normalization import MEAN, STD
 
 Weights = dict[str, Tensor]
 

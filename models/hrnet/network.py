@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from models.normalisation import ImageNetNormalise
+from models.base.normalization import ImageNetNormalization
 
 
 def _stage(
@@ -62,7 +62,7 @@ class HRNetPose(nn.Module):
         from timm.models.hrnet import HighResolutionNet  # noqa: PLC0415  takes seconds
 
         super().__init__()
-        self.normalise = ImageNetNormalise()
+        self.normalize = ImageNetNormalization()
         self.backbone = HighResolutionNet(config, head="")
         # The last exchange also feeds the lower branches, which nothing reads here. The official
         # pose network has no such layers (pose_hrnet.py, multi_scale_output=False in stage 4).
@@ -89,7 +89,7 @@ class HRNetPose(nn.Module):
                 f"HRNet halves its input 5 times: expected a height and a width that are multiples "
                 f"of 32, got {height}x{width}; choose another crop.hrnet input size"
             )
-        features: Tensor = self.backbone.forward_features(self.normalise(images))[0]
+        features: Tensor = self.backbone.forward_features(self.normalize(images))[0]
         return Maps(heatmaps=self.final_layer(features), features=features)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.crops import unit_frames
-from models.vit import build_vit
-from models.weights import load_weights
+from models.base.crops import crops_to_images
+from models.base.weights import load_weights
+from models.vit.network import build_vit
 
 
 class ClipTokens(nn.Module):
@@ -25,7 +25,7 @@ class ClipTokens(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return the tokens ``(B, T, N, D)`` of RGB crops ``(B, T, H, W, 3)``, uint8."""
-        tokens: Tensor = self.network(unit_frames(crops))
+        tokens: Tensor = self.network(crops_to_images(crops))
         return tokens.reshape(*crops.shape[:2], *tokens.shape[1:])
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.normalisation import MEAN, STD
-from models.raft import Flow, build_raft, cells_from_pixels
+from models.base.normalization import MEAN, STD
+from models.raft.network import RAFTFlow, build_raft, cells_from_pixels
 
 
 def pictures(height: int, width: int, seed: int = 0) -> Tensor:
@@ -14,12 +14,12 @@ def pictures(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def network() -> Flow:
+def network() -> RAFTFlow:
     torch.manual_seed(0)
     return build_raft("raft_small", updates=2)
 
 
-def test_the_network_sees_values_from_minus_one_to_one_on_128_pixels(network: Flow) -> None:
+def test_the_network_sees_values_from_minus_one_to_one_on_128_pixels(network: RAFTFlow) -> None:
     seen: list[Tensor] = []
     first_conv = network.network.feature_encoder.convnormrelu[0]
     hook = first_conv.register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
@@ -40,7 +40,7 @@ def test_the_network_sees_values_from_minus_one_to_one_on_128_pixels(network: Fl
     assert flow.isfinite().all()
 
 
-def test_padding_is_cut_back_where_it_was_added(network: Flow) -> None:
+def test_padding_is_cut_back_where_it_was_added(network: RAFTFlow) -> None:
     first, second = pictures(128, 96), pictures(128, 96, seed=1)
 
     def padded(images: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def test_padding_is_cut_back_where_it_was_added(network: Flow) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (100, 131), (136, 128)])
-def test_any_size_comes_back_as_it_went_in(network: Flow, size: tuple[int, int]) -> None:
+def test_any_size_comes_back_as_it_went_in(network: RAFTFlow, size: tuple[int, int]) -> None:
     with torch.no_grad():
         flow = network(pictures(*size), pictures(*size, seed=1))
 
@@ -61,14 +61,14 @@ def test_any_size_comes_back_as_it_went_in(network: Flow, size: tuple[int, int])
     assert flow.isfinite().all()
 
 
-def test_floats_up_to_255_give_what_uint8_gives(network: Flow) -> None:
+def test_floats_up_to_255_give_what_uint8_gives(network: RAFTFlow) -> None:
     first, second = pictures(128, 128), pictures(128, 128, seed=1)
 
     with torch.no_grad():
         assert torch.equal(network(first, second), network(first.float(), second.float()))
 
 
-def test_images_scaled_for_another_network_are_refused(network: Flow) -> None:
+def test_images_scaled_for_another_network_are_refused(network: RAFTFlow) -> None:
     images = pictures(128, 128).float()
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     wrong = [(images / 255 - mean) / std, images / 255, images / 127.5 - 1, images * 2]

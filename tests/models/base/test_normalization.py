@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import normalize
 
-from models.normalisation import ImageNetNormalise
+from models.base.normalization import ImageNetNormalization
 
 
 def test_images_become_what_torchvision_makes_of_them() -> None:
@@ -12,11 +12,11 @@ def test_images_become_what_torchvision_makes_of_them() -> None:
 
     expected = normalize(images, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 
-    torch.testing.assert_close(ImageNetNormalise()(images), expected)
+    torch.testing.assert_close(ImageNetNormalization()(images), expected)
 
 
 def test_bytes_are_refused_and_constants_are_no_weights() -> None:
-    module = ImageNetNormalise()
+    module = ImageNetNormalization()
 
     with pytest.raises(ValueError, match=r"got torch\.uint8; divide uint8 crops by 255 first"):
         module(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models.detection import FCOS, FasterRCNN
 
-from models.detector import PERSON, build_detector
+from models.detection.network import PERSON, build_detector
 
 
 def test_boxes_scores_and_labels_lie_in_each_images_own_pixels() -> None:

@@ -1,0 +1,1 @@
+"""What all networks share: reading crops, color normalization and loading weights."""

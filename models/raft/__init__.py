@@ -1,0 +1,1 @@
+"""RAFT: the network and its use on the clips of a cache."""

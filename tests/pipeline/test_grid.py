@@ -1,6 +1,6 @@
 """The heatmap grid agrees with the networks that fill it."""
 
-from models.raft import HEATMAP_STRIDE
+from models.raft.network import HEATMAP_STRIDE
 from pipeline.grid import STRIDE, grid_size
 
 

@@ -1,6 +1,6 @@
 """How much the cached frames of a clip could give at most: an oracle beside the systems.
 
-Of a finished `dvc repro`, over people who are labelled in every frame of their clip: the share of
+Of a finished `dvc repro`, over people who are labeled in every frame of their clip: the share of
 joints within PCKh 0.5 in the key frame's heatmaps of HRNet; in those of at least one frame, each
 held to the truth of its own frame, as an oracle would choose that knows truth and motion; and in
 the predictions of every system. No head that picks among these frames finds more than the oracle.
@@ -49,7 +49,7 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A labelled person in a frame."""
+    """A labeled person in a frame."""
 
     joints: Points
     """``(15, 2)``, pixels of the image."""
@@ -57,10 +57,10 @@ class Truth:
     """Farthest a joint may be off, pixels of the image: half of poseval's head size."""
 
     @property
-    def labelled(self) -> Hits:
+    def labeled(self) -> Hits:
         """Which joints have a place, ``(15,)``."""
-        labelled: Hits = np.any(self.joints != 0, axis=1)
-        return labelled
+        labeled: Hits = np.any(self.joints != 0, axis=1)
+        return labeled
 
 
 @app.command()
@@ -87,9 +87,9 @@ def main(
     }
     found = dict.fromkeys(("key frame", "oracle", *systems), 0)
     joints = 0
-    for clip, people in labelled_throughout(clips, truths):
+    for clip, people in labeled_throughout(clips, truths):
         middle = len(people) // 2
-        counted = np.logical_and.reduce([person.labelled for person in people])
+        counted = np.logical_and.reduce([person.labeled for person in people])
         hits = hits_of_frames(store, section, clip, people)
         joints += int(counted.sum())
         found["key frame"] += int((hits[middle] & counted).sum())
@@ -114,7 +114,7 @@ def report(found: dict[str, int], joints: int, json_file: Path | None) -> None:
 
 
 def read_truths(data: Path) -> dict[Person, Truth]:
-    """Return all labelled people that have a head box."""
+    """Return all labeled people that have a head box."""
     truths = {}
     for row in read_table(data / "index" / "people.parquet", PEOPLE).to_dict("records"):
         slots = np.reshape(row["keypoints"], (-1, 3))[JOINT_SLOTS]
@@ -132,7 +132,7 @@ def read_joints(file: Path) -> dict[Person, Points]:
     }
 
 
-def labelled_throughout(
+def labeled_throughout(
     clips: pd.DataFrame, truths: Mapping[Person, Truth]
 ) -> Iterator[tuple[Clip, list[Truth]]]:
     """Yield the clips whose frames all differ and show their person with labels, with the truth."""

@@ -218,10 +218,10 @@ def compare(
         parts.append(live.seconds)
     title = f"one epoch, {clips} clips, batch {batch}, median of {rounds}"
     spent = {name: statistics.median(part[name] for part in parts) for name in parts[0]}
-    return {"clips": clips, "batch": batch} | summarise(title, costs, spent, extraction)
+    return {"clips": clips, "batch": batch} | summarize(title, costs, spent, extraction)
 
 
-def summarise(
+def summarize(
     title: str, costs: dict[str, list[Cost]], spent: dict[str, float], extraction: Cost
 ) -> Figures:
     """Print medians and ratios of an epoch, and what 20 ablations cost by them.

@@ -3,7 +3,7 @@
 The heads, sizes and batch are those of a preset; the caches are random and lie on the disk as the
 stages write them; the training loop is the pipeline's own. The share of waiting is what the loop
 logs; the first steps, in which buffers and kernels are made, are left out. A training step counts
-three forward passes of floating-point operations, and utilisation compares their rate with that of
+three forward passes of floating-point operations, and utilization compares their rate with that of
 one large matrix product on the same device in the same number format.
 
     python benchmarks/heads.py [--quick] [--json FILE] [--preset NAME] [--resident gpu|mmap]

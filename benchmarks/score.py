@@ -45,11 +45,11 @@ Row = dict[str, Any]
 def main(quick: Quick = False, json_file: JsonFile = None) -> None:
     """Make the set, score it without OKS under both protocols, print CPU and wall seconds."""
     rounds = 1 if quick else 3
-    videos, labelled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
+    videos, labeled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        made = make_set(root, videos=videos, labelled=labelled, people=people, seed=7)
-        figures: Row = {"videos": videos, "labelled_frames": labelled, **made}
+        made = make_set(root, videos=videos, labeled=labeled, people=people, seed=7)
+        figures: Row = {"videos": videos, "labeled_frames": labeled, **made}
         costs: dict[Protocol, list[Cost]] = {protocol: [] for protocol in PROTOCOLS}
         for _ in range(rounds):
             for protocol in PROTOCOLS:
@@ -60,29 +60,27 @@ def main(quick: Quick = False, json_file: JsonFile = None) -> None:
         middle = median_cost(taken)
         rows.append([protocol, middle.cpu, middle.wall])
         figures[protocol] = {"cpu_seconds": middle.cpu, "wall_seconds": middle.wall}
-    title = f"scoring {videos} videos, {labelled} labelled frames, {people} people"
+    title = f"scoring {videos} videos, {labeled} labeled frames, {people} people"
     show(f"{title}, median of {rounds}; {describe_machine()}", rows)
     write_figures(json_file, figures)
 
 
-def make_set(root: Path, *, videos: int, labelled: int, people: int, seed: int) -> dict[str, int]:
+def make_set(root: Path, *, videos: int, labeled: int, people: int, seed: int) -> dict[str, int]:
     """Write ``gt/`` and ``pred/`` below ``root``.
 
     Args:
         root: An empty folder.
         videos: Number of files on either side.
-        labelled: Labelled frames over all videos; the others have neither people nor predictions.
-        people: Ground-truth people over all labelled frames.
+        labeled: Labeled frames over all videos; the others have neither people nor predictions.
+        people: Ground-truth people over all labeled frames.
         seed: Seed of every draw.
 
     Returns:
         How many people there are on either side.
     """
     rng = np.random.default_rng(seed)
-    per_video = np.full(videos, labelled // videos) + (np.arange(videos) < labelled % videos)
-    per_frame = np.full(labelled, people // labelled) + (
-        rng.permutation(labelled) < people % labelled
-    )
+    per_video = np.full(videos, labeled // videos) + (np.arange(videos) < labeled % videos)
+    per_frame = np.full(labeled, people // labeled) + (rng.permutation(labeled) < people % labeled)
     counts = np.split(per_frame, np.cumsum(per_video)[:-1])
     predicted = 0
     for folder in ("gt", "pred"):
@@ -99,9 +97,9 @@ def make_set(root: Path, *, videos: int, labelled: int, people: int, seed: int) 
 def _video(
     rng: np.random.Generator, video: int, name: str, counts: NDArray[np.int64]
 ) -> tuple[Row, Row]:
-    labelled = np.sort(rng.choice(FRAMES_PER_VIDEO, len(counts), replace=False))
+    labeled = np.sort(rng.choice(FRAMES_PER_VIDEO, len(counts), replace=False))
     people: NDArray[np.int64] = np.zeros(FRAMES_PER_VIDEO, dtype=np.int64)
-    people[labelled] = counts
+    people[labeled] = counts
     truth: Row = {"images": [], "annotations": [], "categories": _categories()}
     predictions: Row = {"images": [], "annotations": [], "categories": _categories()}
     for frame in range(FRAMES_PER_VIDEO):

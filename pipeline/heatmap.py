@@ -1,7 +1,7 @@
 """Keypoints to target heatmaps and heatmaps to keypoints, and heatmaps of mirrored crops.
 
 One convention: heatmap cell i lies on crop pixel 4 i. Targets are Gaussians around the exact,
-sub-pixel place of the joint, peak 1 (the public code of this line rounds the centre to a cell:
+sub-pixel place of the joint, peak 1 (the public code of this line rounds the center to a cell:
 DCPose, PoseTrack.py, ``int(x / 4 + 0.5)``).
 
 Shapes: N people, K joints, h x w cells of the grid.
@@ -43,8 +43,8 @@ def encode(
     cells_xy = np.asarray(keypoints, dtype=np.float64) / STRIDE
     across = np.exp(-((columns - cells_xy[:, :1]) ** 2) / (2 * sigma**2))
     down = np.exp(-((rows - cells_xy[:, 1:]) ** 2) / (2 * sigma**2))
-    labelled = (np.asarray(visible) > 0)[:, None, None]
-    return np.where(labelled, down[:, :, None] * across[:, None, :], 0).astype(np.float32)
+    labeled = (np.asarray(visible) > 0)[:, None, None]
+    return np.where(labeled, down[:, :, None] * across[:, None, :], 0).astype(np.float32)
 
 
 def decode(
@@ -55,7 +55,7 @@ def decode(
     Args:
         heatmaps: ``(N, K, h, w)``.
         method: ``argmax`` the highest cell; ``quarter`` a quarter cell from it towards the higher
-            neighbour (HRNet, inference.py, ``get_final_preds``); ``dark`` a Taylor step on the
+            neighbor (HRNet, inference.py, ``get_final_preds``); ``dark`` a Taylor step on the
             logarithm of the blurred heatmap (Zhang et al., DARK, CVPR 2020, Eqs. 5-10).
         blur: Standard deviation of DARK's Gaussian, cells. 2 is the kernel of 11 cells that the
             public code of JM-Pose uses.

@@ -18,7 +18,7 @@ class Training(Section):
     epochs: Count
     """Passes over the clips; 0 where ``steps`` says how long. With both 0 nothing is trained."""
     steps: Count
-    """Steps of the optimiser; 0 where ``epochs`` says how long."""
+    """Steps of the optimizer; 0 where ``epochs`` says how long."""
     batch: Annotated[int, Field(ge=1)]
     """Clips per step, over all devices."""
     lr: Positive

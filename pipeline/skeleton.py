@@ -1,7 +1,7 @@
 """PoseTrack's joints: names, orders, mirror pairs and OKS sigmas.
 
 Three orders meet here. Annotation files keep 17 slots (``SLOTS``), two of which, the ears, are
-never labelled. The networks predict 15 joints (``JOINTS``), the slots without the ears. poseval
+never labeled. The networks predict 15 joints (``JOINTS``), the slots without the ears. poseval
 reports the same 15 joints in an order of its own (``POSEVAL_JOINTS``).
 """
 

@@ -74,7 +74,7 @@ def augmented_matrix(
     region = augmented_region(region, drawn, scenes.keypoints[person], scenes.visible[person] > 0)
     random = np.random.default_rng((params.augment.seed, *draws, person))
     dx, dy = random.normal(0, params.shift, 2) * (region.width, region.height)
-    region = replace(region, centre=(region.centre[0] + dx, region.centre[1] + dy))
+    region = replace(region, center=(region.center[0] + dx, region.center[1] + dy))
     to_crop = crop_matrix(region, params.size, drawn.rotation)
     return (mirror(to_crop, params.size[1]) if drawn.flip else to_crop), drawn.flip
 

@@ -49,7 +49,7 @@ def _target(boxes: Tensor) -> dict[str, Tensor]:
 def batches(scenes: list[Scenes], batch: int, seed: int) -> Iterator[Frames]:
     """Yield frames with their boxes without end, half of them mirrored.
 
-    Frames with people whom nobody labelled are left out: there, background is not known to be
+    Frames with people whom nobody labeled are left out: there, background is not known to be
     background.
     """
     usable = [np.flatnonzero(~part.ignored) for part in scenes]
@@ -64,7 +64,7 @@ def batches(scenes: list[Scenes], batch: int, seed: int) -> Iterator[Frames]:
             boxes = torch.from_numpy(xywh_to_xyxy(part.boxes[part.people_of(frame)])).float()
             if random.random() < 0.5:
                 image = image.flip(2)
-                # Corners are pixel centres: x becomes W - 1 - x.
+                # Corners are pixel centers: x becomes W - 1 - x.
                 boxes[:, [0, 2]] = image.shape[2] - 1 - boxes[:, [2, 0]]
             images.append(image)
             targets.append(_target(boxes))

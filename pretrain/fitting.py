@@ -32,7 +32,7 @@ class Fitting(Section):
     seed: int
     """Seed of the first weights."""
     steps: Count
-    """Steps of the optimiser."""
+    """Steps of the optimizer."""
     batch: Count
     """Samples per step."""
     lr: Positive
@@ -63,7 +63,7 @@ def fit(
 
     Args:
         network: What is fitted, in place.
-        loss: Scalar to minimise, from the network and a batch.
+        loss: Scalar to minimize, from the network and a batch.
         batches: Endless source of batches.
         params: Params of the run.
         out: File that the average is saved to every few hundred steps and at the end.
@@ -71,10 +71,10 @@ def fit(
             all singular values alike, from which a ViT learns more per step than from AdamW's.
     """
     network.train()
-    optimisers = _optimisers(network, params, hidden if params.hidden_lr else ())
+    optimizers = _optimizers(network, params, hidden if params.hidden_lr else ())
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(one, lambda step: _rate(step, params))
-        for one in optimisers
+        for one in optimizers
     ]
     average = copy.deepcopy(network).eval()
     recent = 0.0
@@ -84,8 +84,8 @@ def fit(
         network.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(network.parameters(), params.clip)
-        for optimiser, schedule in zip(optimisers, schedules, strict=True):
-            optimiser.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
             schedule.step()
         # Early weights are far from any good: the average forgets them before it settles.
         _move(average, network, 1 - min(params.average, step / (step + 50)))
@@ -109,7 +109,7 @@ def _move(average: nn.Module, network: nn.Module, share: float) -> None:
             mean.copy_(value)
 
 
-def _optimisers(
+def _optimizers(
     network: nn.Module, params: Fitting, hidden: Sequence[nn.Parameter]
 ) -> list[torch.optim.Optimizer]:
     """Return AdamW and, for the hidden matrices if there are any, Muon.
@@ -122,15 +122,15 @@ def _optimisers(
         {"params": [p for p in others if p.ndim > 1 and p.shape[0] > 1]},
         {"params": [p for p in others if p.ndim <= 1 or p.shape[0] == 1], "weight_decay": 0.0},
     ]
-    optimisers: list[torch.optim.Optimizer] = [
+    optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=params.lr, betas=(0.9, 0.99), weight_decay=params.weight_decay)
     ]
     if hidden:
         muon = torch.optim.Muon(
             list(hidden), lr=params.hidden_lr, weight_decay=params.weight_decay, momentum=0.95
         )
-        optimisers.append(muon)
-    return optimisers
+        optimizers.append(muon)
+    return optimizers
 
 
 def _rate(step: int, params: Fitting) -> float:

@@ -62,7 +62,7 @@ def pose_ap(
 
 
 def _pool(scenes: Scenes, keypoints: NDArray[np.float64], scores: NDArray[np.float64]) -> Pool:
-    """Pair every labelled person with the prediction in their box."""
+    """Pair every labeled person with the prediction in their box."""
     frame, visible = scenes.frame.astype(np.int64), scenes.visible > 0
     head = 0.6 * np.hypot(scenes.head_boxes[:, 2], scenes.head_boxes[:, 3])
     everything = np.ones_like(visible)
@@ -87,7 +87,7 @@ def detection(
 ) -> dict[str, float]:
     """Return a detector's recall and precision at IoU 0.5 and a threshold on its scores.
 
-    Frames with people whom nobody labelled are left out, as the pipeline ignores their regions.
+    Frames with people whom nobody labeled are left out, as the pipeline ignores their regions.
 
     Args:
         detector: From a list of images to torchvision's boxes, scores and labels.

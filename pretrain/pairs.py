@@ -31,7 +31,7 @@ class Pairs:
         first: RGB uint8, ``(B, 3, H, W)``.
         second: The next frame's, likewise.
         flow: (dx, dy) in crop pixels from first to second, ``(B, 2, H, W)``.
-        people: Pixels of labelled people in the first, ``(B, H, W)``.
+        people: Pixels of labeled people in the first, ``(B, H, W)``.
         in_sight: Pixels of the first that the second still shows, ``(B, H, W)``.
     """
 
@@ -146,9 +146,9 @@ def shaken(
         return to_crop
     turn, scale = np.radians(random.uniform(-6, 6)), random.uniform(0.94, 1.06)
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    centre = (np.array(params.size[::-1]) - 1) / 2
+    center = (np.array(params.size[::-1]) - 1) / 2
     reach = random.choice([2.0, 6.0, 14.0])
-    shift = centre - linear @ centre + random.uniform(-reach, reach, 2)
+    shift = center - linear @ center + random.uniform(-reach, reach, 2)
     return _after(np.column_stack([linear, shift]), to_crop)
 
 

@@ -25,7 +25,7 @@ _QUALITY = 95
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """Frames of many videos and the P labelled people in them, sorted by frame.
+    """Frames of many videos and the P labeled people in them, sorted by frame.
 
     Attributes:
         frames: RGB, ``(F, H, W, 3)``.

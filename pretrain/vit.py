@@ -81,14 +81,14 @@ def frequencies(count: int) -> Tensor:
 
 @torch.no_grad()
 def start(backbone: ViTBackbone) -> None:
-    """Set the first weights of patches (cosines of lightness and of two colours) and positions."""
+    """Set the first weights of patches (cosines of lightness and of two colors) and positions."""
     dim = backbone.embed_dim
-    colour = dim // 5
+    color = dim // 5
     opponents = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-0.5, 1, -0.5]])
     opponents = opponents / opponents.norm(dim=1, keepdim=True)
     filters = [
         frequencies(count)[:, None] * mix[:, None, None]
-        for count, mix in zip((dim - 2 * colour, colour, colour), opponents, strict=True)
+        for count, mix in zip((dim - 2 * color, color, color), opponents, strict=True)
     ]
     embeddings = backbone.backbone.embeddings
     embeddings.patch_embeddings.projection.weight.copy_(torch.cat(filters))

@@ -47,7 +47,7 @@ class CropSize(Section):
     width: Annotated[int, Field(gt=0, multiple_of=4)]
     """Pixels."""
     delta: Annotated[int, Field(ge=0), OUT_OF_KEY]
-    """Neighbours on each side of the key frame: T = 2 delta + 1."""
+    """Neighbors on each side of the key frame: T = 2 delta + 1."""
 
 
 class Crop(Section):
@@ -60,7 +60,7 @@ class Crop(Section):
     enlarge: Annotated[float, Field(ge=1), OUT_OF_KEY]
     """Factor on the box after its aspect was fixed: 1.25 in both papers."""
     key_frames: Annotated[KeyFrames, OUT_OF_KEY]
-    """Frames that get a clip per box: the labelled ones, or all."""
+    """Frames that get a clip per box: the labeled ones, or all."""
     variants: Annotated[int, Field(ge=1), OUT_OF_KEY]
     """Variants of each train clip: the first is plain, the others are augmented."""
     mirror: Annotated[bool, OUT_OF_KEY]

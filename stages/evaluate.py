@@ -94,7 +94,7 @@ class Evaluate(Section):
     protocol: Literal["poseval", "posetrack21"]
     """Whose rules hold: poseval for PoseTrack 2017 and 2018, posetrack21 for PoseTrack21."""
     hard_share: Annotated[float, Field(gt=0, le=1)]
-    """Share of the labelled frames, those of the highest crowd index, in the hard subset."""
+    """Share of the labeled frames, those of the highest crowd index, in the hard subset."""
     curve_points: Annotated[int, Field(ge=2)]
     """Most points that are kept of a precision-recall curve."""
 

@@ -1,4 +1,4 @@
-"""Index a data set: its videos, their frames on disk, the people labelled in them.
+"""Index a data set: its videos, their frames on disk, the people labeled in them.
 
 Reads: the annotation files, the frame manifest and, where the annotations do not say the size of
 the pictures, the header of each video's first frame.
@@ -46,7 +46,7 @@ def main(
         write_table(out / f"{name}.parquet", frame, schema)
     typer.echo(
         f"index: {len(index.videos)} videos, {len(index.frames)} frames "
-        f"({int(index.frames['labelled'].sum())} labelled), {len(index.people)} people in {out}"
+        f"({int(index.frames['labelled'].sum())} labeled), {len(index.people)} people in {out}"
     )
 
 

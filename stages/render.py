@@ -50,9 +50,9 @@ class Render(Section):
     height: int
     width: int
     label_run: int
-    """Frames in the middle of a video that are all labelled."""
+    """Frames in the middle of a video that are all labeled."""
     label_step: int
-    """Distance of the labelled frames outside that run."""
+    """Distance of the labeled frames outside that run."""
 
 
 def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:

@@ -31,7 +31,7 @@ def labels(layout: str, split: str) -> dict[str, Any]:
             image["has_labeled_person"] = image["is_labeled"]
             del image["height"], image["width"]
     if layout == "posetrack17":
-        # The official files hold labelled frames' neighbours too, and say which are labelled.
+        # The official files hold labeled frames' neighbors too, and say which are labeled.
         return as_2017(content, truth=True)
     return content
 
@@ -43,7 +43,7 @@ def _as_coco_video(content: dict[str, Any], split: str) -> dict[str, Any]:
     for person in content["annotations"]:
         person["instance_id"] = person.pop("track_id")
     # A second video, so that the file must be taken apart.
-    other = document(split, 7, labelled=(0,))
+    other = document(split, 7, labeled=(0,))
     for number, image in enumerate(other["images"]):
         del image["vid_id"], image["nframes"]
         image |= {"video_id": 7, "file_name": f"images/{split}/v7/{number:06d}.jpg"}

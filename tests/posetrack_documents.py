@@ -33,7 +33,7 @@ def pair(truth: Document, predicted: Document, video: str = "a") -> VideoPair:
 
 
 def keypoints(points: dict[str, tuple[float, float]], flag: int = 1) -> list[float]:
-    """Return the 51 numbers of a person of whom only some joints are labelled."""
+    """Return the 51 numbers of a person of whom only some joints are labeled."""
     values = [0.0] * 51
     for name, (x, y) in points.items():
         start = 3 * NAMES.index(name)
@@ -46,14 +46,14 @@ def everywhere(x: float, y: float, step: float = 20.0) -> dict[str, tuple[float,
     return {NAMES[j]: (x + step * i, y) for i, j in enumerate(USED)}
 
 
-def document(frames: int, *, labelled: bool = True, first_id: int = 1) -> Document:
+def document(frames: int, *, labeled: bool = True, first_id: int = 1) -> Document:
     """Return a file without people."""
     return {
         "images": [
             {
                 "file_name": f"images/val/000001_mpii_test/{frame:06d}.jpg",
                 "id": first_id + frame,
-                "is_labeled": labelled,
+                "is_labeled": labeled,
                 "ignore_regions_x": [],
                 "ignore_regions_y": [],
             }

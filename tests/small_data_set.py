@@ -59,7 +59,7 @@ PARAMS: dict[str, Any] = {
 
 
 def joints(video: int, frame: int, person: int) -> np.ndarray:
-    """Return 17 slots ``(17, 3)`` of a person: ears unlabelled, one ankle occluded."""
+    """Return 17 slots ``(17, 3)`` of a person: ears unlabeled, one ankle occluded."""
     random = np.random.default_rng((video, person))
     slots = np.column_stack([random.integers(-4, 5, (17, 2)), np.ones(17)]).astype(float)
     slots[:, :2] += (20 + 45 * person + frame, 30)
@@ -69,7 +69,7 @@ def joints(video: int, frame: int, person: int) -> np.ndarray:
 
 
 def document(
-    split: str, video: int, frames: int = 5, people: int = 2, labelled: tuple[int, ...] = (0, 2, 4)
+    split: str, video: int, frames: int = 5, people: int = 2, labeled: tuple[int, ...] = (0, 2, 4)
 ) -> dict[str, Any]:
     """Return the content of a video's annotation file."""
     first = 1000 * video
@@ -77,7 +77,7 @@ def document(
         {
             "id": first + frame,
             "file_name": f"images/{split}/v{video}/{frame:06d}.png",
-            "is_labeled": frame in labelled,
+            "is_labeled": frame in labeled,
             "height": HEIGHT,
             "width": WIDTH,
             "vid_id": f"v{video}",
@@ -86,18 +86,18 @@ def document(
         for frame in range(frames)
     ]
     annotations = []
-    for frame in labelled:
+    for frame in labeled:
         for person in range(people):
             slots = joints(video, frame, person)
-            centre = slots[0, :2]
+            center = slots[0, :2]
             annotations.append(
                 {
                     "id": 10 * (first + frame) + person,
                     "image_id": first + frame,
                     "track_id": person,
                     "keypoints": slots.ravel().tolist(),
-                    "bbox": [centre[0] - 8, centre[1] - 10, 16.0, 20.0],
-                    "bbox_head": [centre[0] - 2, centre[1] - 2, 4.0, 4.0],
+                    "bbox": [center[0] - 8, center[1] - 10, 16.0, 20.0],
+                    "bbox_head": [center[0] - 2, center[1] - 2, 4.0, 4.0],
                 }
             )
     categories = [{"id": 1, "name": "person", "keypoints": list(SLOTS)}]

@@ -1,4 +1,4 @@
-"""The colour normalisation that every backbone trained on ImageNet or COCO expects."""
+"""The color normalization that every backbone trained on ImageNet or COCO expects."""
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class ImageNetNormalization(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the normalised images.
+        """Return the normalized images.
 
         Args:
             images: RGB, ``(B, 3, H, W)``, floating point, in [0, 1].

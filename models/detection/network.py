@@ -53,7 +53,7 @@ class SmallPyramid(nn.Module):
         """Return the pyramid's maps at strides 8, 16, 32, ``(B, 64, H / stride, W / stride)``.
 
         Args:
-            images: Normalised RGB, ``(B, 3, H, W)``, H and W multiples of 32.
+            images: Normalized RGB, ``(B, 3, H, W)``, H and W multiples of 32.
         """
         maps: OrderedDict[str, Tensor] = OrderedDict()
         for index, block in enumerate(self.blocks):

@@ -74,7 +74,7 @@ def residual_chain(in_channels: int, out_channels: int, *, blocks: int) -> nn.Se
     return nn.Sequential(*map(ResidualBlock, widths[:-1], widths[1:]))
 
 
-def initialise(network: nn.Module) -> None:
+def initialize(network: nn.Module) -> None:
     """Draw the first weights of a head in place, so that it learns within few steps.
 
     Convolutions keep the second moment of what they read (Kaiming, ReLU), biases are zero, and a
@@ -102,7 +102,7 @@ def pass_on(chain: nn.Sequential, start: int, channels: int) -> None:
     stay where they are. The other outputs keep their random mixtures.
 
     Args:
-        chain: From ``residual_chain``, after ``initialise``.
+        chain: From ``residual_chain``, after ``initialize``.
         start: First input channel that is passed on.
         channels: How many are.
     """
@@ -126,6 +126,6 @@ def heatmap_layer(channels: int, joints: int) -> nn.Conv2d:
         ``(B, channels, H, W)`` -> ``(B, K, H, W)``.
     """
     layer = nn.Conv2d(channels, joints, 3, padding=1)
-    initialise(layer)
+    initialize(layer)
     nn.init.normal_(layer.weight, std=0.001)
     return layer

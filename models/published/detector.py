@@ -25,7 +25,7 @@ _WITHOUT_EPSILON = (
 torchvision sets their epsilon to 0 when it loads these files itself (``overwrite_eps``).
 """
 _EPSILON = 1e-5
-"""What batch normalisation adds to the variance."""
+"""What batch normalization adds to the variance."""
 
 
 def convert_detector(tensors: Mapping[str, Tensor], source: str, *, variant: str) -> Converted:

@@ -16,7 +16,7 @@ from models.published.rules import (
     Naming,
     Rule,
     apply_rules,
-    recognise,
+    recognize,
     without_wrapper,
 )
 
@@ -77,7 +77,7 @@ def convert_hrnet(tensors: Mapping[str, Tensor], source: str) -> Converted:
         ValueError: If the names are none of ``NAMINGS``, or one falls under no rule.
     """
     plain = without_wrapper(tensors)
-    return apply_rules(plain, recognise(plain, NAMINGS, source), source)
+    return apply_rules(plain, recognize(plain, NAMINGS, source), source)
 
 
 def place_rows(converted: Converted, rows: Mapping[str, int | None], source: str) -> Converted:

@@ -13,7 +13,7 @@ from models.published.rules import (
     Naming,
     Rule,
     apply_rules,
-    recognise,
+    recognize,
     without_wrapper,
 )
 
@@ -132,4 +132,4 @@ def convert_raft(tensors: Mapping[str, Tensor], source: str) -> Converted:
                 f"{source}: expected {name} and {block}.downsample.1.{rest} to be one tensor, got "
                 "two that differ; the file is damaged, fetch it again"
             )
-    return apply_rules(plain, recognise(plain, NAMINGS, source), source)
+    return apply_rules(plain, recognize(plain, NAMINGS, source), source)

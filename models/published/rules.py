@@ -15,7 +15,7 @@ from torch import Tensor
 _SHOWN = 4
 """Names that an error lists."""
 COUNTER = ".num_batches_tracked"
-"""Ending of batch normalisation's counter of training steps; no forward pass reads it."""
+"""Ending of batch normalization's counter of training steps; no forward pass reads it."""
 
 
 class Rule(NamedTuple):
@@ -54,7 +54,7 @@ class Converted(NamedTuple):
     """The tensors of a file under the names of a network."""
 
     naming: str
-    """Title of the naming that the file was recognised by."""
+    """Title of the naming that the file was recognized by."""
     weights: dict[str, Tensor]
     table: tuple[Line, ...]
 
@@ -66,7 +66,7 @@ def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(tensors)
 
 
-def recognise(names: Iterable[str], namings: Sequence[Naming], source: str) -> Naming:
+def recognize(names: Iterable[str], namings: Sequence[Naming], source: str) -> Naming:
     """Return the naming that a file follows.
 
     Args:
@@ -147,7 +147,7 @@ def _cut(tensor: Tensor, parts: int, name: str, source: str) -> Sequence[Tensor]
 def with_counters(converted: Converted, expected: Iterable[str]) -> Converted:
     """Return a conversion with a zero for every counter of batches that the file does not have.
 
-    Files of PyTorch before 0.4.1, and those of frozen batch normalisation, have none.
+    Files of PyTorch before 0.4.1, and those of frozen batch normalization, have none.
 
     Args:
         converted: The conversion.

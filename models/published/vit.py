@@ -15,7 +15,7 @@ from models.published.rules import (
     Naming,
     Rule,
     apply_rules,
-    recognise,
+    recognize,
     without_wrapper,
 )
 
@@ -36,7 +36,7 @@ def _naming(title: str, patch: str, block: str, names: tuple[str, ...], norm: st
         block: Name of the list of blocks.
         names: Names, within a block, of what transformers calls layernorm_before,
             layernorm_after, mlp.fc1 and mlp.fc2.
-        norm: Name of the last normalisation.
+        norm: Name of the last normalization.
     """
     ours = ("layernorm_before", "layernorm_after", "mlp.fc1", "mlp.fc2")
     at = rf"backbone\.{block}\.(\d+)\."
@@ -67,7 +67,7 @@ def _naming(title: str, patch: str, block: str, names: tuple[str, ...], norm: st
             Rule(
                 rf"backbone\.{norm}\.(weight|bias)",
                 (r"backbone.layernorm.\1",),
-                "last normalisation",
+                "last normalization",
             ),
             Rule(r"(keypoint_head|head)\..+", (), _HEAD),
         ),
@@ -111,7 +111,7 @@ def convert_vit(tensors: Mapping[str, Tensor], source: str, *, tokens: int) -> C
         ValueError: If the names are none of ``NAMINGS``, or one falls under no rule.
     """
     plain = without_wrapper(tensors)
-    naming = recognise(plain, NAMINGS, source)
+    naming = recognize(plain, NAMINGS, source)
     converted = apply_rules(plain, naming, source)
     positions = converted.weights.get(_POSITIONS)
     if naming != MMPOSE or positions is None or positions.shape[1] not in (tokens, tokens + 1):

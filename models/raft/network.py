@@ -1,8 +1,8 @@
 """RAFT (Teed and Deng, ECCV 2020), torchvision's, from uint8 crops to flow on the heatmap's grid.
 
-Two habits of the released pose code are left out on purpose: it hands ImageNet-normalised images
+Two habits of the released pose code are left out on purpose: it hands ImageNet-normalized images
 to a network that scales 0..255 itself, so that RAFT sees an almost constant picture, and it reads
-flow from the key frame to each neighbour where the paper's Eq. 1 takes consecutive frames.
+flow from the key frame to each neighbor where the paper's Eq. 1 takes consecutive frames.
 
 Shapes: B pairs of images, H x W pixels.
 """
@@ -79,7 +79,7 @@ def to_unit_range(images: Tensor) -> Tensor:
         images: ``(B, 3, H, W)``, uint8, or float in [0, 255].
 
     Raises:
-        ValueError: If float values leave [0, 255] (an image normalised with ImageNet's mean and
+        ValueError: If float values leave [0, 255] (an image normalized with ImageNet's mean and
             deviation does) or look scaled to [0, 1] (fractions, none above 1).
     """
     if not images.is_floating_point():
@@ -89,7 +89,7 @@ def to_unit_range(images: Tensor) -> Tensor:
     if low < 0 or high > 255 or unit:
         raise ValueError(
             f"RAFT input: expected RGB in [0, 255], got floats from {low:.3f} to {high:.3f}; hand "
-            "over the uint8 crops, not images normalised or scaled for another network"
+            "over the uint8 crops, not images normalized or scaled for another network"
         )
     return images.float() / 127.5 - 1
 

@@ -14,7 +14,7 @@ from models.vit.sizes import PATCH, SIZES
 
 
 class ViTBackbone(nn.Module):
-    """ViTPose's backbone: an image becomes a grid of tokens, normalised by the last LayerNorm.
+    """ViTPose's backbone: an image becomes a grid of tokens, normalized by the last LayerNorm.
 
     Args:
         embed_dim: Channels D per token.

@@ -1,1 +1,1 @@
-"""Clips: a person in a key frame and its neighbouring frames."""
+"""Clips: a person in a key frame and its neighboring frames."""

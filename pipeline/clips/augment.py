@@ -42,7 +42,7 @@ class Augment(Section):
     scale: Annotated[float, Field(ge=0, lt=1)]
     """Standard deviation and bound of the scale around 1: 0.35 gives [0.65, 1.35]."""
     half_body_chance: Chance
-    """How often a person with more than 8 labelled joints is cut to one half, 0.3."""
+    """How often a person with more than 8 labeled joints is cut to one half, 0.3."""
     flip_chance: Chance
     """How often a variant is mirrored, 0.5."""
 
@@ -52,7 +52,7 @@ class Draw:
     """Draws of one variant of one clip, each made whether it is used or not."""
 
     half_body: bool
-    """Whether the crop shows one half of the body, where enough joints are labelled."""
+    """Whether the crop shows one half of the body, where enough joints are labeled."""
     upper: bool
     """Which half is preferred."""
     scale: float
@@ -100,7 +100,7 @@ def augmented_region(
     region: Region,
     drawn: Draw,
     keypoints: NDArray[np.float64],
-    labelled: NDArray[np.bool_],
+    labeled: NDArray[np.bool_],
 ) -> Region:
     """Return the region that a variant crops.
 
@@ -108,28 +108,28 @@ def augmented_region(
         region: Region of the whole person.
         drawn: The variant's draws; rotation and flip are no business of the region.
         keypoints: Joints, ``(15, 2)``, image pixels.
-        labelled: Which joints have coordinates, ``(15,)``.
+        labeled: Which joints have coordinates, ``(15,)``.
     """
     if drawn.half_body:
-        region = _half_body(region, drawn.upper, keypoints, labelled) or region
+        region = _half_body(region, drawn.upper, keypoints, labeled) or region
     return replace(region, height=region.height * drawn.scale, width=region.width * drawn.scale)
 
 
 def _half_body(
-    region: Region, upper: bool, keypoints: NDArray[np.float64], labelled: NDArray[np.bool_]
+    region: Region, upper: bool, keypoints: NDArray[np.float64], labeled: NDArray[np.bool_]
 ) -> Region | None:
     """Return the region around one half of the body, None where there is no telling it.
 
-    HRNet's rule (JointsDataset.py, ``half_body_transform``): only for more than 8 labelled joints,
-    the upper half unless the lower one is preferred and more than 2 of its joints are labelled.
-    The centre is the mean of the joints, the sides are their extent, fitted to the aspect and
+    HRNet's rule (JointsDataset.py, ``half_body_transform``): only for more than 8 labeled joints,
+    the upper half unless the lower one is preferred and more than 2 of its joints are labeled.
+    The center is the mean of the joints, the sides are their extent, fitted to the aspect and
     enlarged by half. HRNet's guard, which DCPose and its kin lack, asks for 2 joints; here it is
     an extent above 0, which also refuses joints that all lie on one spot.
     """
-    if labelled.sum() <= 8:
+    if labeled.sum() <= 8:
         return None
-    lower_joints = LOWER_BODY[labelled[LOWER_BODY]]
-    upper_joints = UPPER_BODY[labelled[UPPER_BODY]]
+    lower_joints = LOWER_BODY[labeled[LOWER_BODY]]
+    upper_joints = UPPER_BODY[labeled[UPPER_BODY]]
     chosen = upper_joints if upper or len(lower_joints) <= 2 else lower_joints
     points = keypoints[chosen]
     width, height = points.max(axis=0) - points.min(axis=0)
@@ -137,5 +137,5 @@ def _half_body(
     width, height = max(width, height * aspect), max(height, width / aspect)
     if width <= 0:
         return None
-    centre = points.mean(axis=0)
-    return Region((float(centre[0]), float(centre[1])), float(height) * 1.5, float(width) * 1.5)
+    center = points.mean(axis=0)
+    return Region((float(center[0]), float(center[1])), float(height) * 1.5, float(width) * 1.5)

@@ -1,4 +1,4 @@
-"""Clips: a person in a key frame, its neighbouring frames, and the transform that crops them all.
+"""Clips: a person in a key frame, its neighboring frames, and the transform that crops them all.
 
 The rows of the clip table say everything about a clip's pixels; cutting them out is left to
 ``pipeline.clips.cropping``.
@@ -32,7 +32,7 @@ class ClipSettings:
     enlarge: float
     """Factor on the box after the aspect fix."""
     delta: int
-    """Neighbours on each side: T = 2 delta + 1 frames."""
+    """Neighbors on each side: T = 2 delta + 1 frames."""
     augment: Augment | None
     """How variants from 1 on are drawn; None: variant 1 is the mirror image of variant 0."""
 
@@ -56,7 +56,7 @@ class VideoBoxes:
     """Rows of ``schemas.PEOPLE``, for the joints of ground-truth boxes."""
 
 
-def neighbours(key: int, frames: int, delta: int) -> NDArray[np.int32]:
+def neighbors(key: int, frames: int, delta: int) -> NDArray[np.int32]:
     """Return the T = 2 delta + 1 frames of a clip; those beyond the video's ends are its ends.
 
     DCPose and its kin repeat the key frame in their place instead; DSTA and mmpose clip as here.
@@ -64,7 +64,7 @@ def neighbours(key: int, frames: int, delta: int) -> NDArray[np.int32]:
     Args:
         key: Position of the key frame.
         frames: Frames of the video.
-        delta: Neighbours on each side.
+        delta: Neighbors on each side.
     """
     return np.arange(key - delta, key + delta + 1).clip(0, frames - 1).astype(np.int32)
 
@@ -94,7 +94,7 @@ def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.Da
         rows.append(
             (
                 *(source.video, clip, variant, box["frame"]),
-                neighbours(box["frame"], source.frames, settings.delta),
+                neighbors(box["frame"], source.frames, settings.delta),
                 *(box["person"], track_id, box["score"], *box_xywh),
                 *(to_crop.ravel(), drawn.flip, in_crop.ravel(), visible),
             )
@@ -122,7 +122,7 @@ def _joints_of_box(
 def _joints(slots: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Return the 15 joints, image pixels, and their labels: 0 none, 1 occluded, 2 visible.
 
-    A joint is labelled unless its three numbers are 0 (poseval, convert.py); the flag of an
+    A joint is labeled unless its three numbers are 0 (poseval, convert.py); the flag of an
     occluded one is 0, other values are what PoseTrack writes for visible joints.
     """
     table = slots.reshape(len(SLOTS), 3)[JOINT_SLOTS]
@@ -133,13 +133,13 @@ def _joints(slots: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 def _matrix(
     box_xywh: NDArray[np.float64],
     keypoints: NDArray[np.float64],
-    labelled: NDArray[np.bool_],
+    labeled: NDArray[np.bool_],
     drawn: Draw,
     settings: ClipSettings,
 ) -> NDArray[np.float64]:
     """Return the one transform of a clip, ``(2, 3)``: of all its frames and all its joints."""
     region = crop_region(box_xywh, settings.crop_size, settings.enlarge)
-    region = augmented_region(region, drawn, keypoints, labelled)
+    region = augmented_region(region, drawn, keypoints, labeled)
     to_crop = crop_matrix(region, settings.crop_size, drawn.rotation)
     return mirror(to_crop, settings.crop_size[1]) if drawn.flip else to_crop
 

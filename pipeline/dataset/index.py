@@ -1,4 +1,4 @@
-"""A data set as three tables: its videos, their frames on disk, the people labelled in them."""
+"""A data set as three tables: its videos, their frames on disk, the people labeled in them."""
 
 import json
 import re
@@ -120,7 +120,7 @@ def _refuse_bad_video(file: Path) -> None:
 def _files_of_video(read: Annotations, folders: Mapping[str, list[str]]) -> list[str]:
     """Return the frames of a video in the order of time: all that the manifest has in its folder.
 
-    Numbers in the file names say the time. They must rise evenly: neighbours across a hole would
+    Numbers in the file names say the time. They must rise evenly: neighbors across a hole would
     show another moment than the flow and the papers' delta mean.
     """
     found = {str(PurePosixPath(name).parent) for name in read.file_names}
@@ -165,7 +165,7 @@ def _frame_rows(
     entry = np.array([entries.get(name, -1) for name in files], dtype=np.int32)
     named = entry >= 0
     # poseval scores every frame with people, whatever is_labeled says (evaluateAP.py).
-    labelled = (read.labelled | read.has_people)[entry] & named
+    labeled = (read.labeled | read.has_people)[entry] & named
     return pd.DataFrame(
         {
             "video": read.path.stem,
@@ -174,7 +174,7 @@ def _frame_rows(
             "file": files,
             "sha256": [manifest[name].sha256 for name in files],
             "image_id": np.where(named, read.image_ids[entry], -1),
-            "labelled": labelled,
+            "labelled": labeled,
             "entry": entry,
             "ignore": [_polygons(read, int(e)) if e >= 0 else "" for e in entry],
             "tag": [read.tags[e] if e >= 0 else "" for e in entry],

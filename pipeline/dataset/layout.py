@@ -92,7 +92,7 @@ def _find_root(given: Path, place: Path, files: dict[str, list[Path]]) -> Path:
 
 
 def find_frames(root: Path, annotations: list[Path]) -> list[str]:
-    """Return the frames on disk of every video that the annotation files name, labelled or not.
+    """Return the frames on disk of every video that the annotation files name, labeled or not.
 
     Args:
         root: The data set's folder.

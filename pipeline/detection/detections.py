@@ -37,7 +37,7 @@ def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFra
     """Return the annotated boxes, clipped to the image, with score 1.
 
     As in the public code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``), people
-    without a labelled joint, or without a part of their box inside the image, are left out.
+    without a labeled joint, or without a part of their box inside the image, are left out.
 
     Args:
         people: Rows of ``schemas.PEOPLE`` of one split.

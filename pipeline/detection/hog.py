@@ -13,7 +13,7 @@ STRIDE = 8
 PADDING = 16
 """Pixels added around the frame, so that people at its border are found."""
 SCALE = 1.05
-"""Ratio of neighbouring levels of the image pyramid."""
+"""Ratio of neighboring levels of the image pyramid."""
 LEAST_WEIGHT = 0.3
 """Distance from the SVM's plane below which a window is no person."""
 SHRINK = np.array([0.15, 0.05])

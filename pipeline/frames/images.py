@@ -1,7 +1,7 @@
 """Frames from disk, checked before and after decoding.
 
 What a file claims to be is read from its header before a decoder allocates anything: a PNG of a
-hundred kilobytes can ask for gigabytes. Colours are RGB everywhere. Orientation tags are ignored,
+hundred kilobytes can ask for gigabytes. Colors are RGB everywhere. Orientation tags are ignored,
 because annotations are made on the pixels as they are stored.
 """
 
@@ -81,7 +81,7 @@ def decode_picture(
         image_size: Height and width that the picture must have, None if any will do.
 
     Returns:
-        Picture ``(H, W, 3)``, RGB; grey, alpha, 16 bits and CMYK are converted.
+        Picture ``(H, W, 3)``, RGB; gray, alpha, 16 bits and CMYK are converted.
 
     Raises:
         ValueError: As in ``read_frame``.

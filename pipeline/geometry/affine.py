@@ -1,10 +1,10 @@
 """The one transform between image and crop: matrices, points through them, mirror images.
 
-A matrix ``(2, 3)`` maps a column (x, y, 1) to (x, y). Pixel centres lie at integers on both sides,
+A matrix ``(2, 3)`` maps a column (x, y, 1) to (x, y). Pixel centers lie at integers on both sides,
 as cv2.warpAffine has it: the middle of a crop of W pixels is (W - 1) / 2, and mirroring it sends x
 to W - 1 - x. The same matrix warps every frame of a clip and moves its joints.
 
-The public code of this line of papers puts the box's centre on W / 2 instead (HRNet,
+The public code of this line of papers puts the box's center on W / 2 instead (HRNet,
 transforms.py, ``get_affine_transform``), half a pixel away from the crop's middle, so that a crop
 and its mirror image disagree by a pixel.
 """
@@ -23,11 +23,11 @@ def crop_matrix(region: Region, crop_size: tuple[int, int], rotation: float) -> 
     Args:
         region: Rectangle of the image that fills the crop.
         crop_size: Height and width of the crop.
-        rotation: Degrees by which the picture turns about the region's centre, clockwise as seen
+        rotation: Degrees by which the picture turns about the region's center, clockwise as seen
             on the screen (from +x to +y).
 
     Returns:
-        Matrix ``(2, 3)``: the region's centre lands on the crop's middle, the region's width on
+        Matrix ``(2, 3)``: the region's center lands on the crop's middle, the region's width on
         the crop's width. One scale serves both axes, that of the width: regions have the crop's
         aspect.
     """
@@ -38,7 +38,7 @@ def crop_matrix(region: Region, crop_size: tuple[int, int], rotation: float) -> 
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    return np.column_stack([turn, middle - turn @ np.array(region.centre)])
+    return np.column_stack([turn, middle - turn @ np.array(region.center)])
 
 
 def mirror(to_crop: NDArray[np.float64], crop_width: int) -> NDArray[np.float64]:

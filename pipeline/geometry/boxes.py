@@ -1,7 +1,7 @@
 """Boxes of people: two written forms, clipping, the region that is cropped, overlap.
 
 A box has no unit of its own: it lies in the plane of the keypoints, image pixels with pixel
-centres at integers. ``xywh`` is (left, top, width, height), ``xyxy`` (left, top, right, bottom).
+centers at integers. ``xywh`` is (left, top, width, height), ``xyxy`` (left, top, right, bottom).
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 class Region:
     """Upright rectangle of the image that becomes the crop."""
 
-    centre: tuple[float, float]
-    """Its centre (x, y), image pixels."""
+    center: tuple[float, float]
+    """Its center (x, y), image pixels."""
     height: float
     """Image pixels."""
     width: float
@@ -35,7 +35,7 @@ def xyxy_to_xywh(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def clip_boxes(boxes_xywh: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the part of every box that lies between the outermost pixel centres.
+    """Return the part of every box that lies between the outermost pixel centers.
 
     Args:
         boxes_xywh: Boxes, ``(N, 4)``, image pixels.
@@ -79,7 +79,7 @@ def crop_region(
     aspect = crop_size[1] / crop_size[0]
     region_width, region_height = max(width, height * aspect), max(height, width / aspect)
     return Region(
-        centre=(left + width / 2, top + height / 2),
+        center=(left + width / 2, top + height / 2),
         height=region_height * enlarge,
         width=region_width * enlarge,
     )

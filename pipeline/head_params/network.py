@@ -17,7 +17,7 @@ class Network(Section):
     """Params that a head is built from, by the names of its constructor's arguments."""
 
     delta: Annotated[int, Field(ge=0)]
-    """Neighbours on each side of the key frame that the head reads: T = 2 delta + 1."""
+    """Neighbors on each side of the key frame that the head reads: T = 2 delta + 1."""
 
 
 class System(NamedTuple):

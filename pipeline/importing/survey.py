@@ -34,18 +34,18 @@ class SplitFacts:
 
     videos: int = 0
     frames: int = 0
-    """On disk, labelled or not."""
+    """On disk, labeled or not."""
     missing: int = 0
     """Named by the annotations and not on disk."""
-    labelled: int = 0
+    labeled: int = 0
     people: int = 0
     boxes_beyond: int = 0
     """Person boxes that reach out of the image; they are clipped."""
     unreadable: int = 0
     joints: dict[str, int] = field(default_factory=lambda: dict.fromkeys(JOINTS, 0))
-    """Labelled joints by name, occluded ones included."""
+    """Labeled joints by name, occluded ones included."""
     no_crop: int = 0
-    """People without a labelled joint, or without a part of their box in the image."""
+    """People without a labeled joint, or without a part of their box in the image."""
     no_head: int = 0
     """People without a head box."""
 
@@ -175,7 +175,7 @@ def _add_video(facts: SplitFacts, file: Path, split: str, pictures: _Pictures, r
 
 def _add_people(facts: SplitFacts, found: Index) -> None:
     people, video = found.people, found.videos.iloc[0]
-    facts.labelled += int(found.frames["labelled"].sum())
+    facts.labeled += int(found.frames["labelled"].sum())
     facts.people += len(people)
     facts.no_crop += len(people) - len(ground_truth_boxes(people, found.videos))
     facts.no_head += int(people["head_w"].isna().sum())
@@ -185,8 +185,8 @@ def _add_people(facts: SplitFacts, found: Index) -> None:
     clipped = clip_boxes(boxes, (int(video["height"]), int(video["width"])))
     facts.boxes_beyond += int((np.abs(clipped - boxes) > 1).any(axis=1).sum())
     slots = np.stack(people["keypoints"].tolist()).reshape(-1, len(SLOTS), 3)
-    labelled = (slots[:, JOINT_SLOTS] != 0).any(axis=2).sum(axis=0)
-    for joint, count in zip(JOINTS, labelled, strict=True):
+    labeled = (slots[:, JOINT_SLOTS] != 0).any(axis=2).sum(axis=0)
+    for joint, count in zip(JOINTS, labeled, strict=True):
         facts.joints[joint] += int(count)
 
 
@@ -202,10 +202,10 @@ def _skipped(splits: Mapping[str, SplitFacts]) -> list[dict[str, Any]]:
     """Return what the pipeline will leave out, how often, and why."""
     rows = []
     for split, facts in splits.items():
-        unlabelled = facts.frames - facts.labelled
+        unlabeled = facts.frames - facts.labeled
         for what, count, why in (
-            ("frames without labels", unlabelled, "no key frames; neighbours of labelled ones"),
-            ("people", facts.no_crop, "no labelled joint, or no part of their box in the image"),
+            ("frames without labels", unlabeled, "no key frames; neighbors of labeled ones"),
+            ("people", facts.no_crop, "no labeled joint, or no part of their box in the image"),
             (
                 "people in poseval's AP",
                 facts.no_head if split == "val" else 0,

@@ -7,16 +7,16 @@ from pipeline.posetrack.reader import read_annotations
 from pipeline.synthetic.dataset import VideoSpec
 
 TRAIN_LABELS, VAL_LABELS = 30.0, 53.0
-"""Labelled frames per video of PoseTrack: the 30 in the middle, and on val every fourth of about
+"""Labeled frames per video of PoseTrack: the 30 in the middle, and on val every fourth of about
 121 others too (Andriluka et al., CVPR 2018: 66,374 frames in 550 videos)."""
 POSES_PER_FRAME = 153_615 / 23_000
-"""People per labelled frame (the same paper's totals)."""
+"""People per labeled frame (the same paper's totals)."""
 PUBLISHED = {
     "posetrack17": (250, 50, 80_144),
     "posetrack18": (593, 170, 153_615),
     "posetrack21": (593, 170, 177_164),
 }
-"""Videos of train and val, and labelled people of both together (JM-Pose Sec. 4.1)."""
+"""Videos of train and val, and labeled people of both together (JM-Pose Sec. 4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,18 @@ class SplitCount:
     """The size of one split."""
 
     videos: int
-    labelled: float
-    """Labelled frames."""
+    labeled: float
+    """Labeled frames."""
     people: float
-    """People with joints on labelled frames: clips of variant 0."""
+    """People with joints on labeled frames: clips of variant 0."""
     source: str
 
 
 def published_counts(name: str) -> dict[str, SplitCount]:
     """Return both splits of a PoseTrack data set without its files.
 
-    The publications give the labelled people of train and val together; they are shared out by
-    the labelled frames of either.
+    The publications give the labeled people of train and val together; they are shared out by
+    the labeled frames of either.
 
     Args:
         name: ``posetrack17``, ``posetrack18`` or ``posetrack21``.
@@ -79,7 +79,7 @@ def counts_of_files(folder: Path) -> dict[str, SplitCount] | None:
         frames = people = 0
         for file in files:
             read = read_annotations(file)
-            frames += int((read.labelled | read.has_people).sum())
+            frames += int((read.labeled | read.has_people).sum())
             people += int(read.people.present.any(axis=1).sum())
         counts[split] = SplitCount(len(files), frames, people, "annotation files")
     return counts
@@ -96,7 +96,7 @@ def counts_of_specs(
     """
     counts = {}
     for split, videos in specs.items():
-        frames = sum(video.labelled(frame) for video in videos for frame in range(video.frames))
+        frames = sum(video.labeled(frame) for video in videos for frame in range(video.frames))
         people = frames * people_per_frame
         counts[split] = SplitCount(len(videos), frames, people, "some rendered videos, about")
     return counts

@@ -99,7 +99,7 @@ def _detection(values: Values, split: str, count: SplitCount, speeds: Speeds, wo
     if split != "val" or kind in {"ground_truth", "file"}:
         return Line(f"detect@{split}", round(count.people), 0, 0.0)
     speed = speeds.forward.get("detector") if kind == "torchvision" else None
-    seconds = None if speed is None else count.labelled * (speed + speeds.decode) / workers
+    seconds = None if speed is None else count.labeled * (speed + speeds.decode) / workers
     return Line("detect@val", round(count.people), 0, seconds)
 
 
@@ -107,7 +107,7 @@ def _cutting(
     count: SplitCount, shapes: Mapping[str, tuple[int, ...]], speeds: Speeds, workers: int
 ) -> dict[str, float]:
     """Return seconds per clip of either input: people of one frame share its decoding."""
-    shared = count.people / max(count.labelled, 1)
+    shared = count.people / max(count.labeled, 1)
     reference = float(np.prod(shapes["crops/hrnet"][1:3]))
     return {
         name: shape[0]

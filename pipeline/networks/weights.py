@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-REINITIALISED_ROWS = "reinitialised_rows"
+REINITIALIZED_ROWS = "reinitialised_rows"
 """Note in the header of weights whose head was drawn anew, on import, for some joints: a word each.
 
 It stands in the file itself, for a stage may read nothing that DVC does not know of.

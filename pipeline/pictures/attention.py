@@ -29,7 +29,7 @@ class Grid:
     def on_picture(self, places: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return places given in entries, (x, y), in pixels of the picture."""
         pixels = self.start + self.step * np.asarray(places, np.float64)
-        # Pixel centres at integers: enlarging moves the first one by half the factor less 1.
+        # Pixel centers at integers: enlarging moves the first one by half the factor less 1.
         return pixels * FACTOR + (FACTOR - 1) / 2
 
 
@@ -61,7 +61,7 @@ def map_over(crop: Picture, values: NDArray[np.float32], grid: Grid, caption: st
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    blended = cv2.addWeighted(_coloured(spread), _OPACITY, picture, 1 - _OPACITY, 0)
+    blended = cv2.addWeighted(_colored(spread), _OPACITY, picture, 1 - _OPACITY, 0)
     return draw_caption(np.asarray(blended, np.uint8), f"{caption} {extent}")
 
 
@@ -69,17 +69,17 @@ def places_on(
     crop: Picture,
     places: NDArray[np.float32],
     weights: NDArray[np.float32],
-    centre: NDArray[np.float32],
+    center: NDArray[np.float32],
     grid: Grid,
     caption: str,
 ) -> Picture:
-    """Mark places on a crop, in one colour per group, larger where the weight is larger.
+    """Mark places on a crop, in one color per group, larger where the weight is larger.
 
     Args:
         crop: The crop.
         places: (x, y) in entries of the map, ``(groups, points, 2)``.
         weights: Of every place, at least 0, ``(groups, points)``.
-        centre: The entry that reads there, (x, y), ``(2,)``; it is marked by a cross.
+        center: The entry that reads there, (x, y), ``(2,)``; it is marked by a cross.
         grid: Where the entries lie.
         caption: What it shows.
     """
@@ -87,12 +87,12 @@ def places_on(
     largest = max(float(weights.max()), 1e-12)
     for group, (points, shares) in enumerate(zip(places, weights, strict=True)):
         hue = np.array([[[180 * group // len(places), 255, 255]]], np.uint8)
-        colour = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+        color = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
         for point, share in zip(grid.on_picture(points), shares.tolist(), strict=True):
             radius = max(1, round(4 * share / largest))
             x, y = np.rint(point).astype(int).tolist()
-            cv2.circle(picture, (x, y), radius, colour, 1, cv2.LINE_AA)
-    x, y = np.rint(grid.on_picture(centre)).astype(int).tolist()
+            cv2.circle(picture, (x, y), radius, color, 1, cv2.LINE_AA)
+    x, y = np.rint(grid.on_picture(center)).astype(int).tolist()
     cv2.drawMarker(picture, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 11, 1)
     return draw_caption(picture, caption)
 
@@ -110,7 +110,7 @@ def matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: str) 
     tall = min(height - 24, max(1, width * scaled.shape[0] // scaled.shape[1]), _ENTRY_SIDE)
     drawn = cv2.resize(scaled, (width, tall), interpolation=cv2.INTER_NEAREST)
     picture = np.zeros((height, width, 3), np.uint8)
-    picture[-tall:] = _coloured(drawn)
+    picture[-tall:] = _colored(drawn)
     return draw_caption(picture, f"{caption} {extent}")
 
 
@@ -121,7 +121,7 @@ def _scaled(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
     return spread, f"{low:.2f}..{high:.2f}"
 
 
-def _coloured(grey: NDArray[np.uint8]) -> Picture:
-    """Return a picture of ``grey``, ``(H, W)``, from dark blue to yellow."""
-    colours = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return np.asarray(colours, np.uint8)
+def _colored(gray: NDArray[np.uint8]) -> Picture:
+    """Return a picture of ``gray``, ``(H, W)``, from dark blue to yellow."""
+    colors = cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return np.asarray(colors, np.uint8)

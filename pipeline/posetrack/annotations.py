@@ -20,7 +20,7 @@ MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError)
 """What a value of another type or shape than expected raises when it is taken apart."""
 
 BOX_MARGIN = 1.2
-"""A person without a box gets the extent of their joints, scaled by this about its centre."""
+"""A person without a box gets the extent of their joints, scaled by this about its center."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Annotations:
     """``id`` of every image, ``(F,)``; in PoseTrack 2017 ``imgnum``, -1 where there is none."""
     image_sizes: NDArray[np.int32]
     """(height, width) of every image in pixels, ``(F, 2)``; 0 where the file does not say."""
-    labelled: NDArray[np.bool_]
+    labeled: NDArray[np.bool_]
     """``is_labeled`` of every frame, ``(F,)``; where no frame has it, whether it has people."""
-    says_labelled: bool
+    says_labeled: bool
     """Whether every frame has ``is_labeled``."""
     tags: tuple[str, ...]
     """Degradation of every synthetic frame, F of them; empty elsewhere."""
@@ -226,12 +226,12 @@ def refuse_bad_boxes(path: Path, people: People) -> None:
     """Check the boxes of ground truth.
 
     A head box may be empty (its person then never matches, as in poseval), not inverted. A person
-    box must have an area wherever several joints are labelled: OKS and the crops are scaled by
+    box must have an area wherever several joints are labeled: OKS and the crops are scaled by
     it. PoseTrack18 makes its boxes from the extent of the joints, so that of a single joint has
     none: such a person is scored, and gets no crop.
 
     Raises:
-        ValueError: If a head box has a negative side, or the box of a labelled person has one, or
+        ValueError: If a head box has a negative side, or the box of a labeled person has one, or
             has no area in spite of several joints.
     """
     joints = people.present[:, JOINT_SLOTS].sum(axis=1)

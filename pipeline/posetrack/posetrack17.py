@@ -59,8 +59,8 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         file_names=tuple(columns.names),
         image_ids=np.array(columns.numbers, dtype=np.int64),
         image_sizes=np.zeros((len(entries), 2), dtype=np.int32),
-        labelled=np.array(columns.labelled, dtype=bool) if columns.says_labelled else has_people,
-        says_labelled=columns.says_labelled,
+        labeled=np.array(columns.labeled, dtype=bool) if columns.says_labeled else has_people,
+        says_labeled=columns.says_labeled,
         tags=("",) * len(entries),
         regions=regions.table(),
         people=people,
@@ -93,8 +93,8 @@ class _Columns:
     def __init__(self, path: Path) -> None:
         self.names: list[str] = []
         self.numbers = array("q")
-        self.labelled = array("b")
-        self.says_labelled = True
+        self.labeled = array("b")
+        self.says_labeled = True
         self._frame = array("i")
         self._track_id = array("q")
         self._points = NumberTable(path, "annolist, person {}, annopoints", 4 * len(SLOTS))
@@ -108,8 +108,8 @@ class _Columns:
         number = entry.get("imgnum")
         self.numbers.append(-1 if number in (None, []) else one(number))
         flag = entry.get("is_labeled")
-        self.says_labelled &= flag not in (None, [])
-        self.labelled.append(0 if flag in (None, []) else one(flag))
+        self.says_labeled &= flag not in (None, [])
+        self.labeled.append(0 if flag in (None, []) else one(flag))
         for person in _list(entry, "annorect"):
             self._add_person(person, frame, truth=truth)
 

@@ -45,8 +45,8 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         image_ids = np.array(array("q", [image["id"] for image in images]), dtype=np.int64)
         names = tuple(image["file_name"] + "" for image in images)
         sizes = array("i", [image.get(side, 0) for image in images for side in ("height", "width")])
-        says_labelled = all(image.get("is_labeled") is not None for image in images)
-        labelled = array("b", [image.get("is_labeled") or 0 for image in images])
+        says_labeled = all(image.get("is_labeled") is not None for image in images)
+        labeled = array("b", [image.get("is_labeled") or 0 for image in images])
         tags = tuple(image.get("tag", "") + "" for image in images)
         videos = {image.get("video_id", image.get("vid_id")) for image in images}
     except MALFORMED as error:
@@ -64,8 +64,8 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         file_names=names,
         image_ids=image_ids,
         image_sizes=np.array(sizes, dtype=np.int32).reshape(-1, 2),
-        labelled=np.array(labelled, dtype=bool) if says_labelled else has_people,
-        says_labelled=says_labelled,
+        labeled=np.array(labeled, dtype=bool) if says_labeled else has_people,
+        says_labeled=says_labeled,
         tags=tags,
         regions=_regions(images if truth else [], path).table(),
         people=people,

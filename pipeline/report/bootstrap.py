@@ -38,7 +38,7 @@ def mean_ap_of_draws(matches: Matches, counts: NDArray[np.int32]) -> NDArray[np.
     """Return the mean AP in percent when every video counts as often as a draw took it.
 
     Args:
-        matches: The labelled predictions of all videos.
+        matches: The labeled predictions of all videos.
         counts: ``(draws, videos)``, as from ``draw_videos``.
 
     Returns:
@@ -73,7 +73,7 @@ def draw_ap(matches: Matches, draws: int = DRAWS, seed: int = SEED) -> DrawnAP:
     """Return the mean AP of a system over draws of its videos.
 
     Args:
-        matches: Its labelled predictions.
+        matches: Its labeled predictions.
         draws: Number of bootstrap draws.
         seed: Of the draws; the same for every system that is to be compared.
     """

@@ -13,14 +13,14 @@ from pipeline.limbs import LIMBS
 from pipeline.skeleton import JOINTS, SLOTS
 
 Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-SIDE_COLOURS: dict[str, Colour] = {
+SIDE_COLORS: dict[str, Color] = {
     "left": (255, 140, 0),
     "right": (0, 160, 255),
     "middle": (90, 220, 90),
 }
-"""Orange is the person's left, blue their right: safe for colour-blind readers."""
+"""Orange is the person's left, blue their right: safe for color-blind readers."""
 
 _SHIFT = 4
 """OpenCV draws on a grid of 2 ** -4 pixels."""
@@ -47,17 +47,17 @@ def draw_pose(
     image: Picture,
     keypoints: ArrayLike,
     visible: ArrayLike,
-    colours: dict[str, Colour] | None = None,
+    colors: dict[str, Color] | None = None,
     thickness: int = 2,
 ) -> Picture:
     """Draw one person's limbs and joints; hidden joints are rings, and their limbs thin.
 
     Args:
         image: The picture.
-        keypoints: xy in pixels, pixel centres at integers, ``(15, 2)`` in the order of ``JOINTS``
+        keypoints: xy in pixels, pixel centers at integers, ``(15, 2)`` in the order of ``JOINTS``
             or ``(17, 2)`` in that of ``SLOTS``.
         visible: 0 leaves a joint out, 1 draws it as hidden, 2 as seen, ``(15,)`` or ``(17,)``.
-        colours: Colour by side, with the keys of ``SIDE_COLOURS``, which is the default.
+        colors: Color by side, with the keys of ``SIDE_COLORS``, which is the default.
         thickness: Of a limb in pixels.
 
     Raises:
@@ -70,42 +70,42 @@ def draw_pose(
             f"draw_pose: expected keypoints (15, 2) or (17, 2) and as many flags, got "
             f"{points.shape} and {flags.shape}"
         )
-    colours = SIDE_COLOURS if colours is None else colours
+    colors = SIDE_COLORS if colors is None else colors
     drawn = image.copy()
     for start, end in LIMBS:
         first, last = names.index(start), names.index(end)
         if flags[first] == 0 or flags[last] == 0:
             continue
         width = thickness if min(flags[first], flags[last]) == 2 else max(thickness // 2, 1)
-        colour = colours[side_of(end)]
+        color = colors[side_of(end)]
         ends = _fixed(points[first]), _fixed(points[last])
-        cv2.line(drawn, *ends, colour, width, cv2.LINE_AA, _SHIFT)
+        cv2.line(drawn, *ends, color, width, cv2.LINE_AA, _SHIFT)
     for name, point, flag in zip(names, points, flags.tolist(), strict=True):
         if flag and not name.endswith("_ear"):
-            _draw_joint(drawn, point, colours[side_of(name)], flag == 2, thickness)
+            _draw_joint(drawn, point, colors[side_of(name)], flag == 2, thickness)
     return drawn
 
 
 def _draw_joint(
-    image: Picture, point: NDArray[np.float64], colour: Colour, seen: bool, thickness: int
+    image: Picture, point: NDArray[np.float64], color: Color, seen: bool, thickness: int
 ) -> None:
     """Draw a dot with a dark rim, or a ring, into the picture."""
     radius = (thickness + 1) << _SHIFT
     where = _fixed(point)
     if seen:
         cv2.circle(image, where, radius, (0, 0, 0), -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(image, where, radius - (1 << _SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, where, radius - (1 << _SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
     else:
         cv2.circle(image, where, radius, (255, 255, 255), 2, cv2.LINE_AA, _SHIFT)
-        cv2.circle(image, where, radius, colour, 1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, where, radius, color, 1, cv2.LINE_AA, _SHIFT)
 
 
-def draw_box(image: Picture, box_xywh: ArrayLike, colour: Colour, thickness: int = 1) -> Picture:
+def draw_box(image: Picture, box_xywh: ArrayLike, color: Color, thickness: int = 1) -> Picture:
     """Draw a box, xywh in pixels."""
     drawn = image.copy()
     x, y, width, height = np.asarray(box_xywh, np.float64).tolist()
     corners = _fixed(np.array([x, y])), _fixed(np.array([x + width, y + height]))
-    cv2.rectangle(drawn, *corners, colour, thickness, cv2.LINE_AA, _SHIFT)
+    cv2.rectangle(drawn, *corners, color, thickness, cv2.LINE_AA, _SHIFT)
     return drawn
 
 

@@ -208,6 +208,6 @@ def _kind(system: str) -> str:
 
 def _short(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    # A digest is recognised by its first characters; the metric files hold all of it.
+    # A digest is recognized by its first characters; the metric files hold all of it.
     is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:12] if is_digest else text

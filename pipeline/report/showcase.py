@@ -18,7 +18,7 @@ Kind = Literal["improved", "worsened", "worst"]
 ReadImage = Callable[[str, int], NDArray[np.uint8]]
 """Gives the picture ``(H, W, 3)`` of a video and an entry of its file."""
 LEAST_JOINTS = 8
-"""People with fewer labelled joints say little."""
+"""People with fewer labeled joints say little."""
 HEIGHT = 200
 """Of every picture in pixels."""
 MARGIN = 0.3
@@ -35,8 +35,8 @@ def found_share(matches: Matches) -> NDArray[np.float64]:
     assigned = matches.partner >= 0
     hits = (matches.correct & matches.pool.predicted.exists).sum(axis=1)
     found[matches.partner[assigned]] = hits[assigned]
-    labelled = truth.exists.sum(axis=1)
-    return np.where(labelled > 0, found / np.maximum(labelled, 1), np.nan)
+    labeled = truth.exists.sum(axis=1)
+    return np.where(labeled > 0, found / np.maximum(labeled, 1), np.nan)
 
 
 def most_changed(head: Matches, baseline: Matches, count: int) -> dict[Kind, NDArray[np.int64]]:
@@ -84,10 +84,10 @@ def side_by_side(
     pool = next(iter(systems.values())).pool
     truth, frame = pool.truth, int(pool.truth.frame[person])
     image = read_image(pool.names[pool.video[frame]], int(pool.entry[frame]))
-    labelled = truth.exists[person]
+    labeled = truth.exists[person]
     joints = truth.joints[person]
-    window = _window(joints[labelled], image.shape[:2])
-    flags = np.where(labelled, 1 + truth.visible[person], 0)
+    window = _window(joints[labeled], image.shape[:2])
+    flags = np.where(labeled, 1 + truth.visible[person], 0)
     panels = [_panel(image, window, joints, flags, "labels")]
     for name, matches in systems.items():
         rows = np.flatnonzero(matches.partner == person)
@@ -119,6 +119,6 @@ def _panel(
     scale = HEIGHT / max(part.shape[0], 1)
     width = max(round(part.shape[1] * scale), 1)
     shown = cv2.resize(part, (width, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    # Pixel centres are at integers: a resized picture moves them by half a pixel and back.
+    # Pixel centers are at integers: a resized picture moves them by half a pixel and back.
     places = (joints - (left, top) + 0.5) * scale - 0.5
     return draw_caption(draw_pose(np.asarray(shown, np.uint8), places, flags), caption)

@@ -45,7 +45,7 @@ class Action(NamedTuple):
     cycles: tuple[float, float]
     """Range of the rate, in cycles per frame."""
     stride: float
-    """Head sizes travelled per cycle along the facing direction."""
+    """Head sizes traveled per cycle along the facing direction."""
     swings: dict[str, Swing]
 
 

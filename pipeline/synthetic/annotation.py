@@ -37,7 +37,7 @@ def _image(spec: VideoSpec, video: SyntheticVideo, frame: int, split: str) -> di
     polygons = video.ignored[frame]
     return {
         "has_no_densepose": True,
-        "is_labeled": bool(video.labelled[frame]),
+        "is_labeled": bool(video.labeled[frame]),
         "file_name": f"images/{split}/{spec.name}/{frame:06d}.jpg",
         "nframes": spec.frames,
         "frame_id": _image_id(spec, frame),
@@ -76,10 +76,10 @@ def _person(spec: VideoSpec, video: SyntheticVideo, frame: int, track: int) -> d
 
 
 def annotations(spec: VideoSpec, video: SyntheticVideo, split: str) -> dict[str, Any]:
-    """Return the content of a video's annotation file; only labelled frames hold people."""
+    """Return the content of a video's annotation file; only labeled frames hold people."""
     people = [
         _person(spec, video, frame, track)
-        for frame in np.flatnonzero(video.labelled).tolist()
+        for frame in np.flatnonzero(video.labeled).tolist()
         for track in np.flatnonzero(video.present[frame]).tolist()
     ]
     images = [_image(spec, video, frame, split) for frame in range(spec.frames)]

@@ -40,14 +40,14 @@ _HAIRS = np.array(
 )
 
 
-def to_linear(colour: Array) -> Array:
+def to_linear(color: Array) -> Array:
     """Return linear light in [0, 1] of display values in [0, 1] (gamma 2.2)."""
-    return np.asarray(np.clip(colour, 0, 1) ** 2.2)
+    return np.asarray(np.clip(color, 0, 1) ** 2.2)
 
 
 @dataclass(frozen=True, slots=True)
 class Cloth:
-    """A material: base and second colour in display values, and a pattern."""
+    """A material: base and second color in display values, and a pattern."""
 
     base: Array
     second: Array
@@ -64,18 +64,18 @@ def draw_cloth(rng: np.random.Generator) -> Cloth:
         rng.beta(2, 2),
         np.clip(value + rng.choice([-0.4, 0.4]), 0.05, 1),
     )
-    colours = cv2.cvtColor(
+    colors = cv2.cvtColor(
         np.array([[(hue, saturation, value), second]], np.float32), cv2.COLOR_HSV2RGB
     )[0]
     patterns = ("plain", "stripes", "checks", "dots", "bands")
     pattern = str(rng.choice(patterns, p=(0.5, 0.18, 0.12, 0.08, 0.12)))
     return Cloth(
-        colours[0].astype(np.float64), colours[1].astype(np.float64), pattern, rng.uniform(1.2, 2.6)
+        colors[0].astype(np.float64), colors[1].astype(np.float64), pattern, rng.uniform(1.2, 2.6)
     )
 
 
 def _weave(cloth: Cloth, along: Array, across: Array, rng: np.random.Generator) -> Array:
-    """Return display colours ``(h, w, 3)`` of a material at places in head sizes."""
+    """Return display colors ``(h, w, 3)`` of a material at places in head sizes."""
     turn = 2 * np.pi * cloth.pitch
     rows, columns = np.sin(turn * along), np.sin(turn * across)
     shares = {
@@ -86,9 +86,9 @@ def _weave(cloth: Cloth, along: Array, across: Array, rng: np.random.Generator) 
         "dots": (rows * columns > 0.55) * 1.0,
     }
     share = shares[cloth.pattern]
-    colours = cloth.base + share[..., None] * (cloth.second - cloth.base)
+    colors = cloth.base + share[..., None] * (cloth.second - cloth.base)
     folds = cv2.resize(rng.normal(0, 0.1, (6, 5)), along.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.clip(colours * (1 + folds[..., None]), 0.01, 1))
+    return np.asarray(np.clip(colors * (1 + folds[..., None]), 0.01, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,13 @@ def _around(columns: int) -> Array:
 
 
 def _face(outfit: Outfit, v: Array, rng: np.random.Generator) -> Array:
-    """Return the colours of a head all the way round, ``(h, 96, 3)``; v is 0 at the crown."""
+    """Return the colors of a head all the way round, ``(h, 96, 3)``; v is 0 at the crown."""
     theta = _around(96)[None, :]
     height = v[:, None]
-    colours = np.broadcast_to(outfit.skin, (len(v), 96, 3)).copy()
+    colors = np.broadcast_to(outfit.skin, (len(v), 96, 3)).copy()
 
-    def paint(mask: NDArray[np.bool_], colour: Array) -> None:
-        colours[np.broadcast_to(mask, colours.shape[:2])] = colour
+    def paint(mask: NDArray[np.bool_], color: Array) -> None:
+        colors[np.broadcast_to(mask, colors.shape[:2])] = color
 
     side = np.abs(theta)
     if outfit.beard:
@@ -168,31 +168,31 @@ def _face(outfit: Outfit, v: Array, rng: np.random.Generator) -> Array:
         paint((np.abs(height - 0.32) < 0.05) & (side < 0.9), outfit.top.second * 0.6)
     strands = 1 + 0.12 * rng.normal(0, 1, (1, 96))
     return np.clip(
-        colours * np.where(colours.sum(-1, keepdims=True) < 1, strands[..., None], 1), 0, 1
+        colors * np.where(colors.sum(-1, keepdims=True) < 1, strands[..., None], 1), 0, 1
     )
 
 
 def _shirt(outfit: Outfit, v: Array, rng: np.random.Generator) -> Array:
-    """Return the colours of the torso all the way round, ``(h, 96, 3)``."""
+    """Return the colors of the torso all the way round, ``(h, 96, 3)``."""
     theta = _around(96)[None, :]
     along, across = np.broadcast_arrays(v[:, None] * 2.5, theta)
-    colours = _weave(outfit.top, along, across, rng)
+    colors = _weave(outfit.top, along, across, rng)
     height, side = v[:, None], np.abs(theta)
     if outfit.opening == "jacket":
-        colours[np.broadcast_to(side < 0.3, along.shape)] = outfit.top.second
+        colors[np.broadcast_to(side < 0.3, along.shape)] = outfit.top.second
     if outfit.opening == "zip":
-        colours[np.broadcast_to(side < 0.07, along.shape)] = 0.15
+        colors[np.broadcast_to(side < 0.07, along.shape)] = 0.15
     if outfit.opening == "print":
-        colours[(np.abs(height - 0.35) < 0.12) & (side < 0.45)] = outfit.top.second
+        colors[(np.abs(height - 0.35) < 0.12) & (side < 0.45)] = outfit.top.second
     collar = (height < 0.14 - 0.2 * side) & (side < 1)
-    colours[np.broadcast_to(collar, along.shape)] = outfit.skin * 0.92
+    colors[np.broadcast_to(collar, along.shape)] = outfit.skin * 0.92
     if outfit.hair_length >= 1.0:
-        colours[(height < 0.16) & (side > 2.2)] = outfit.hair
-    return colours
+        colors[(height < 0.16) & (side > 2.2)] = outfit.hair
+    return colors
 
 
 def _limb(part: Part, outfit: Outfit, grid: Grid, length: float, rng: np.random.Generator) -> Array:
-    """Return the colours of a limb, ``(h, w, 3)``."""
+    """Return the colors of a limb, ``(h, w, 3)``."""
     along, across = np.broadcast_arrays(grid.v[:, None] * length, grid.s[None, :] * part.width)
     skin = np.broadcast_to(outfit.skin, (*along.shape, 3))
     if part.name in ("neck", "nose"):
@@ -223,8 +223,8 @@ def make_sprites(
         grid = part_grid(part, length, scale)
         outline, shade = part_outline(part, grid), roundness(grid.s)
         if not part.wrapped:
-            colours = to_linear(_limb(part, outfit, grid, length, rng)) * shade[None, :, None]
-            picture = np.dstack([colours * outline[..., None], outline]).astype(np.float32)
+            colors = to_linear(_limb(part, outfit, grid, length, rng)) * shade[None, :, None]
+            picture = np.dstack([colors * outline[..., None], outline]).astype(np.float32)
             sprites.append(Sprite(grid.to_part, picture, None, outline, shade))
             continue
         if part.name == "head":

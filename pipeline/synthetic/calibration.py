@@ -45,7 +45,7 @@ class Figures:
     ``motion``: joint to (median, 95th percentile) of head sizes per frame. ``occluded``: joint to
     the share that is hidden, of those in the picture. ``bones``: bone to its median length in the
     picture. ``turning``: limb to (median, 95th percentile) of degrees per frame. ``people``:
-    (median, 95th percentile) of labelled people per frame that has any.
+    (median, 95th percentile) of labeled people per frame that has any.
     """
 
     motion: dict[str, tuple[float, float]]

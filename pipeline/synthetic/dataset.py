@@ -42,9 +42,9 @@ class VideoSpec:
     height: int = 240
     width: int = 320
     label_run: int = 10
-    """Frames in the middle of the video that are all labelled."""
+    """Frames in the middle of the video that are all labeled."""
     label_step: int = 4
-    """Distance of the labelled frames outside the middle run; 1 labels every frame."""
+    """Distance of the labeled frames outside the middle run; 1 labels every frame."""
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.label_step < 1 or min(self.height, self.width) < 64:
@@ -58,8 +58,8 @@ class VideoSpec:
         """Name of the video; poseval demands NNNNNN_mpii_... (evaluate.py reads it so)."""
         return f"{self.seed:06d}_mpii_synthetic"
 
-    def labelled(self, frame: int) -> bool:
-        """Tell whether a frame is labelled: PoseTrack labels a dense middle and every 4th frame."""
+    def labeled(self, frame: int) -> bool:
+        """Tell whether a frame is labeled: PoseTrack labels a dense middle and every 4th frame."""
         start = (self.frames - self.label_run) // 2
         return start <= frame < start + self.label_run or frame % self.label_step == 0
 
@@ -84,8 +84,8 @@ def video_specs(
         frames: Frames per video.
         height: Picture height in pixels.
         width: Picture width in pixels.
-        label_run: Frames in the middle that are all labelled.
-        label_step: Distance of the labelled frames outside the middle.
+        label_run: Frames in the middle that are all labeled.
+        label_step: Distance of the labeled frames outside the middle.
 
     Raises:
         ValueError: If there is no such range, or the range is too short.

@@ -1,8 +1,8 @@
 """What goes wrong with single frames: blur, and things that come between camera and people.
 
 Faults are drawn per frame by a chain of its own that neither knows the people nor which frames
-are labelled, and that seldom spoils two frames in a row: the neighbours of a bad frame are mostly
-good, which is what makes looking at neighbours worth something.
+are labeled, and that seldom spoils two frames in a row: the neighbors of a bad frame are mostly
+good, which is what makes looking at neighbors worth something.
 """
 
 from dataclasses import dataclass

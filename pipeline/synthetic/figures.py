@@ -2,7 +2,7 @@
 
 A person is a tree of rigid bones. Space: x to the right of the picture, y down, z away from the
 camera. The unit is the head size, poseval's 0.6 x diagonal of the head box, about a fifth of a
-metre. At yaw 0 a person faces the camera, so that their left is at the right of the picture.
+meter. At yaw 0 a person faces the camera, so that their left is at the right of the picture.
 
 Shapes: N times, J points of ``POINTS``.
 """

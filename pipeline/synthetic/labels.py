@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 Polygon = tuple[tuple[float, float], ...]
 """Corners xy in pixels."""
 
-_LABELLED = [slot for slot, name in enumerate(SLOTS) if name in POINT]
-_LABELLED_POINTS = [POINT[SLOTS[slot]] for slot in _LABELLED]
+_LABELED = [slot for slot, name in enumerate(SLOTS) if name in POINT]
+_LABELED_POINTS = [POINT[SLOTS[slot]] for slot in _LABELED]
 
 _OWN_PARTS = {
     "nose": ("head", "nose"),
@@ -73,8 +73,8 @@ def _visibility(scene: Scene, frame: int, person: int, parts: PartMap) -> NDArra
     return visible
 
 
-def _labelled_box(keypoints: Array, visible: NDArray[np.uint8], height: int, width: int) -> Array:
-    """Return the box of a person's labelled joints, xywh, enlarged 1.3 times and cut."""
+def _labeled_box(keypoints: Array, visible: NDArray[np.uint8], height: int, width: int) -> Array:
+    """Return the box of a person's labeled joints, xywh, enlarged 1.3 times and cut."""
     points = keypoints[visible > 0]
     low, high = points.min(axis=0), points.max(axis=0)
     middle, half = (low + high) / 2, np.maximum((high - low) * 0.65, 2.0)
@@ -108,7 +108,7 @@ def overlap(boxes: Array) -> float:
 
 def ignored(scene: Scene, frame: int) -> tuple[Polygon, ...]:
     """Return one rectangle around the people without labels, if any is in the picture."""
-    far = scene.stances[scene.labelled :]
+    far = scene.stances[scene.labeled :]
     if not far:
         return ()
     places = np.concatenate([seen.points[frame] for seen in far])
@@ -135,18 +135,18 @@ class FrameLabels(NamedTuple):
 def frame_labels(scene: Scene, frame: int, parts: PartMap) -> FrameLabels:
     """Return the labels of one frame from its part map.
 
-    A person is labelled if at least 4 joints lie in the picture and one of them is seen.
+    A person is labeled if at least 4 joints lie in the picture and one of them is seen.
     """
-    people = scene.labelled
+    people = scene.labeled
     keypoints = np.zeros((people, len(SLOTS), 2))
     visible = np.zeros((people, len(SLOTS)), np.uint8)
     boxes, head_boxes = np.zeros((people, 4)), np.zeros((people, 4))
     present = np.zeros(people, np.bool_)
     for person, seen in enumerate(scene.stances[:people]):
-        keypoints[person, _LABELLED] = seen.points[frame, _LABELLED_POINTS]
+        keypoints[person, _LABELED] = seen.points[frame, _LABELED_POINTS]
         visible[person] = _visibility(scene, frame, person, parts)
         present[person] = (visible[person] > 0).sum() >= 4 and 2 in visible[person]
         if present[person]:
-            boxes[person] = _labelled_box(keypoints[person], visible[person], *parts.shape)
+            boxes[person] = _labeled_box(keypoints[person], visible[person], *parts.shape)
             head_boxes[person] = _head_box(seen, frame)
     return FrameLabels(keypoints, visible, boxes, head_boxes, present)

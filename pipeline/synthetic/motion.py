@@ -82,7 +82,7 @@ def exact_flow(video: VideoSpec | Scene, frame: int) -> ExactFlow:
     inside = (column >= 0) & (column < spec.width) & (row >= 0) & (row < spec.height)
     there = second[np.clip(row, 0, spec.height - 1), np.clip(column, 0, spec.width - 1)]
     people = np.where(first >= 0, first // PARTS_PER_PERSON, -1)
-    people[people >= scene.labelled] = -1
+    people[people >= scene.labeled] = -1
     return ExactFlow(
         flow=(landed - grid[:2]).reshape(2, spec.height, spec.width).astype(np.float32),
         people=people.astype(np.int16),

@@ -97,8 +97,8 @@ def _paint_layers(
 
 
 def _size(scene: Scene, frame: int) -> float:
-    """Return the usual head size of the labelled people in pixels."""
-    return float(np.median([seen.scale[frame] for seen in scene.stances[: scene.labelled]]))
+    """Return the usual head size of the labeled people in pixels."""
+    return float(np.median([seen.scale[frame] for seen in scene.stances[: scene.labeled]]))
 
 
 def _exposed(scene: Scene, frame: int) -> Image:

@@ -79,7 +79,7 @@ _MARGIN = 1.25
 class Sprite:
     """Looks of one part.
 
-    ``picture`` is the finished sprite of a limb, or None; ``wrap`` the colours all the way round
+    ``picture`` is the finished sprite of a limb, or None; ``wrap`` the colors all the way round
     ``(h, W, 3)``, ``outline`` the alpha ``(h, w)`` and ``shade`` the light across ``(w,)`` of a
     wrapped part. ``to_part`` maps sprite pixels to (s, v, 1), ``(3, 3)``.
     """
@@ -103,9 +103,9 @@ class Sprite:
         place = (theta / (2 * np.pi) + 0.5) * columns - 0.5
         left = np.floor(place).astype(np.int64)
         share = (place - left).astype(np.float32)[:, None]
-        colours = wrap[:, left % columns] * (1 - share) + wrap[:, (left + 1) % columns] * share
+        colors = wrap[:, left % columns] * (1 - share) + wrap[:, (left + 1) % columns] * share
         picture = np.empty((*self.outline.shape, 4), np.float32)
-        np.multiply(colours, (self.outline * self.shade)[..., None], out=picture[..., :3])
+        np.multiply(colors, (self.outline * self.shade)[..., None], out=picture[..., :3])
         picture[..., 3] = self.outline
         return picture
 

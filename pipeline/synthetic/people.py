@@ -51,7 +51,7 @@ class Person:
     yaw: float
     sway: Array
     """Amplitude in radians, rate in cycles per frame and lag in turns of the turning body."""
-    labelled: bool
+    labeled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Role:
     yaw: float
     middle: float
     """Time of the middle in frames."""
-    labelled: bool = True
+    labeled: bool = True
 
 
 def draw_person(rng: np.random.Generator, role: Role) -> Person:
@@ -189,5 +189,5 @@ def draw_person(rng: np.random.Generator, role: Role) -> Person:
         velocity=velocity,
         yaw=role.yaw,
         sway=np.array([abs(rng.normal(0, 0.12)), rng.uniform(0.005, 0.03), rng.random()]),
-        labelled=role.labelled,
+        labeled=role.labeled,
     )

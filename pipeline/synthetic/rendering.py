@@ -27,15 +27,15 @@ class SyntheticVideo:
 
     Attributes:
         images: RGB uint8, ``(T, H, W, 3)``.
-        keypoints: xy in pixels, pixel centres at integers, ``(T, P, 17, 2)``; exact also where a
+        keypoints: xy in pixels, pixel centers at integers, ``(T, P, 17, 2)``; exact also where a
             joint is hidden or outside the picture, 0 for the ears.
         visible: ``(T, P, 17)``: 0 none or outside the picture, 1 hidden, 2 seen.
-        boxes: xywh in pixels, ``(T, P, 4)``: the labelled joints' extent times 1.3, as in
+        boxes: xywh in pixels, ``(T, P, 4)``: the labeled joints' extent times 1.3, as in
             PoseTrack18's files, cut at the picture's edges; 0 where absent.
         head_boxes: xywh in pixels, ``(T, P, 4)``; not cut.
-        present: Whether the person is labelled in that frame, ``(T, P)``.
+        present: Whether the person is labeled in that frame, ``(T, P)``.
         tags: What is wrong with each frame: clean, blurred, covered or crossing.
-        labelled: Whether each frame is labelled, ``(T,)``.
+        labeled: Whether each frame is labeled, ``(T,)``.
         ignored: Polygons per frame around people without labels.
     """
 
@@ -46,7 +46,7 @@ class SyntheticVideo:
     head_boxes: Array
     present: NDArray[np.bool_]
     tags: tuple[str, ...]
-    labelled: NDArray[np.bool_]
+    labeled: NDArray[np.bool_]
     ignored: tuple[tuple[Polygon, ...], ...]
 
 
@@ -76,6 +76,6 @@ def render_video(spec: VideoSpec) -> SyntheticVideo:
         head_boxes=head_boxes,
         present=present,
         tags=tuple(tags),
-        labelled=np.array([spec.labelled(frame) for frame in range(spec.frames)]),
+        labeled=np.array([spec.labeled(frame) for frame in range(spec.frames)]),
         ignored=tuple(ignored(scene, frame) for frame in range(spec.frames)),
     )

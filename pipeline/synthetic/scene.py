@@ -42,7 +42,7 @@ _COVERABLE = tuple(
 class Scene:
     """Everything that is needed to paint any frame of a video.
 
-    ``people`` holds the labelled ones first: their positions are the track ids. ``stances`` are
+    ``people`` holds the labeled ones first: their positions are the track ids. ``stances`` are
     theirs at the frames; ``covers`` hold, per frame, what hides limbs in that frame only.
     """
 
@@ -52,7 +52,7 @@ class Scene:
     background: Layer
     props: tuple[Layer, ...]
     people: tuple[Person, ...]
-    labelled: int
+    labeled: int
     faults: tuple[Fault, ...]
     stances: tuple[Stance, ...]
     covers: tuple[tuple[Layer, ...], ...]
@@ -100,8 +100,8 @@ def _crossing_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -
     return roles
 
 
-def _labelled_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -> list[Role]:
-    """Draw the roles of the people who are labelled."""
+def _labeled_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -> list[Role]:
+    """Draw the roles of the people who are labeled."""
     count = int(np.clip(np.round(np.exp(rng.normal(np.log(4.1), 0.65))), 1, 13))
     roles = _crossing_roles(rng, spec, ground) if count > 1 and rng.random() < 0.22 else []
     far = 5.0 if count > 6 else 0.0
@@ -124,7 +124,7 @@ def _far_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -> lis
         size = rng.uniform(2.8, 4.2) * spec.height / 240
         place = np.array([(column + rng.normal(0, 18) - ground.middle) / size, FOCAL / size])
         action = str(rng.choice(["stand", "talk", "walk"]))
-        roles.append(Role(action, 0.6, place, rng.uniform(-3, 3), spec.frames / 2, labelled=False))
+        roles.append(Role(action, 0.6, place, rng.uniform(-3, 3), spec.frames / 2, labeled=False))
     return roles
 
 
@@ -155,8 +155,8 @@ def build_scene(spec: VideoSpec) -> Scene:
         middle=(spec.width - 1) / 2,
     )
     camera = draw_camera(layout, spec.height, spec.width, spec.frames)
-    roles = _labelled_roles(layout, spec, ground)
-    labelled = len(roles)
+    roles = _labeled_roles(layout, spec, ground)
+    labeled = len(roles)
     roles += _far_roles(layout, spec, ground)
     people = tuple(draw_person(looks, role) for role in roles)
     sizes = layout.uniform(11, 20, int(layout.choice(4, p=(0.2, 0.3, 0.3, 0.2)))) * unit
@@ -173,9 +173,9 @@ def build_scene(spec: VideoSpec) -> Scene:
         background=draw_background(looks, spec.height, spec.width, ground),
         props=props,
         people=people,
-        labelled=labelled,
+        labeled=labeled,
         faults=faults,
         stances=tuple(stances),
-        covers=_draw_covers(faulty, faults, stances[:labelled]),
+        covers=_draw_covers(faulty, faults, stances[:labeled]),
         grain=grain.astype(np.float32),
     )

@@ -50,14 +50,14 @@ def _noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Arr
     )
 
 
-def _colour(rng: np.random.Generator, saturation: float = 0.35) -> Array:
-    """Return a display colour, mostly muted."""
+def _color(rng: np.random.Generator, saturation: float = 0.35) -> Array:
+    """Return a display color, mostly muted."""
     hsv = np.array([[(rng.random() * 360, rng.random() * saturation, rng.uniform(0.2, 0.9))]])
     return np.asarray(cv2.cvtColor(hsv.astype(np.float32), cv2.COLOR_HSV2RGB)[0, 0], np.float64)
 
 
 def _gradient(top: Array, bottom: Array, rows: int, columns: int) -> Array:
-    """Return a vertical blend of two colours, ``(rows, columns, 3)``."""
+    """Return a vertical blend of two colors, ``(rows, columns, 3)``."""
     share = np.linspace(0, 1, max(rows, 1))[:, None, None]
     return np.broadcast_to(top + share * (bottom - top), (max(rows, 1), columns, 3)).copy()
 
@@ -66,19 +66,19 @@ def _add_shapes(rng: np.random.Generator, canvas: Array, floor: int) -> None:
     """Draw blocks and blobs that stand behind the people: houses, shelves, trees."""
     height, width = canvas.shape[:2]
     for _ in range(rng.integers(3, 11)):
-        colour = _colour(rng)
+        color = _color(rng)
         x, half = rng.integers(0, width), rng.integers(width // 40, width // 8)
         top = int(floor - abs(rng.normal(0.15, 0.15)) * height)
         if rng.random() < 0.65:
             bottom = floor + int(rng.integers(-6, 14))
-            cv2.rectangle(canvas, (x - half, top), (x + half, bottom), colour.tolist(), -1)
+            cv2.rectangle(canvas, (x - half, top), (x + half, bottom), color.tolist(), -1)
             for step in range(int(rng.integers(0, 4))):
                 line = top + (step + 1) * max(bottom - top, 4) // 5
                 ends = (x - half, line), (x + half, line)
-                cv2.line(canvas, *ends, (colour * 0.75).tolist(), 2)
+                cv2.line(canvas, *ends, (color * 0.75).tolist(), 2)
         else:
             axes = (half, max(int(half * rng.uniform(0.5, 1.5)), 2))
-            cv2.ellipse(canvas, (x, top), axes, 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+            cv2.ellipse(canvas, (x, top), axes, 0, 0, 360, color.tolist(), -1, cv2.LINE_AA)
 
 
 def draw_background(rng: np.random.Generator, height: int, width: int, ground: Ground) -> Layer:
@@ -89,8 +89,8 @@ def draw_background(rng: np.random.Generator, height: int, width: int, ground: G
     floor = min(max(floor, 8), rows - 8)
     canvas = np.concatenate(
         [
-            _gradient(_colour(rng), _colour(rng), floor, columns),
-            _gradient(_colour(rng), _colour(rng), rows - floor, columns),
+            _gradient(_color(rng), _color(rng), floor, columns),
+            _gradient(_color(rng), _color(rng), rows - floor, columns),
         ]
     )
     _add_shapes(rng, canvas, floor)
@@ -102,13 +102,13 @@ def draw_background(rng: np.random.Generator, height: int, width: int, ground: G
 
 
 def _textured(rng: np.random.Generator, alpha: Array) -> Image:
-    """Return a sprite of a mottled, shaded colour with the given alpha."""
+    """Return a sprite of a mottled, shaded color with the given alpha."""
     rows, columns = alpha.shape
-    colour = _colour(rng, 0.6)
+    color = _color(rng, 0.6)
     mottled = 1 + 0.12 * _noise(rng, rows, columns, max(3, columns // 6))
     light = np.linspace(1.1, 0.75, columns)
-    colours = to_linear(colour * (mottled * light)[..., None])
-    return np.dstack([colours * alpha[..., None], alpha]).astype(np.float32)
+    colors = to_linear(color * (mottled * light)[..., None])
+    return np.dstack([colors * alpha[..., None], alpha]).astype(np.float32)
 
 
 def _prop_alpha(rng: np.random.Generator, kind: str, size: float) -> Array:
@@ -157,5 +157,5 @@ def draw_cover(rng: np.random.Generator, middle: Array, size: float) -> Layer:
     angle = rng.uniform(0, np.pi)
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]])
-    centre = np.array([(columns + 1) / 2, (rows + 1) / 2])
-    return Layer(picture, np.column_stack([linear, middle - linear @ centre]), 0.0)
+    center = np.array([(columns + 1) / 2, (rows + 1) / 2])
+    return Layer(picture, np.column_stack([linear, middle - linear @ center]), 0.0)

@@ -10,7 +10,7 @@ VIDEOS = pa.schema(
     {
         "video": pa.string(),  # stem of the annotation file
         "split": pa.string(),  # train or val
-        "frames": pa.int32(),  # frames on disk, labelled or not
+        "frames": pa.int32(),  # frames on disk, labeled or not
         "height": pa.int32(),
         "width": pa.int32(),
         "form": pa.string(),  # posetrack17, posetrack18 or posetrack21

@@ -12,11 +12,11 @@ from pipeline.training.history import History
 from pipeline.training.run_folder import CHECKPOINT
 
 _NETWORK = "network."
-_OPTIMISER = "optimiser."
+_OPTIMIZER = "optimiser."
 _HISTORY = "history"
 
 
-def write_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer, run: History) -> None:
+def write_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer, run: History) -> None:
     """Replace the checkpoint of a run by its present state.
 
     No state of a random generator is kept: the loop seeds them from the step. The position is the
@@ -25,23 +25,23 @@ def write_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer, run
     Args:
         folder: Scratch folder of the run.
         network: What is trained.
-        optimiser: Its optimiser.
+        optimizer: Its optimizer.
         run: The settled history.
     """
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"{_OPTIMISER}{index}.{name}": value for name, value in state.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in state.items()}
     tensors[_HISTORY] = run.to_tensor()
     write_weights(folder / CHECKPOINT, tensors, {"columns": json.dumps(run.columns)})
 
 
-def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> History:
-    """Put network and optimiser into the state of the folder's checkpoint.
+def read_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> History:
+    """Put network and optimizer into the state of the folder's checkpoint.
 
     Args:
         folder: Scratch folder of the run; without a checkpoint nothing is changed.
         network: What is trained.
-        optimiser: Its optimiser, fresh.
+        optimizer: Its optimizer, fresh.
 
     Returns:
         The history up to the checkpoint; an empty one without a checkpoint.
@@ -51,10 +51,10 @@ def read_checkpoint(folder: Path, network: nn.Module, optimiser: Optimizer) -> H
         return History()
     tensors = read_weights(path)
     network.load_state_dict(_below(_NETWORK, tensors))
-    fresh = optimiser.state_dict()
-    fresh["state"] = _states(_below(_OPTIMISER, tensors))
+    fresh = optimizer.state_dict()
+    fresh["state"] = _states(_below(_OPTIMIZER, tensors))
     # Moves every moment to its parameter's device and leaves the step counters where they were.
-    optimiser.load_state_dict(fresh)
+    optimizer.load_state_dict(fresh)
     return History(json.loads(read_notes(path)["columns"]), tensors[_HISTORY])
 
 

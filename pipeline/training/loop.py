@@ -2,7 +2,7 @@
 
 Two runs with the same inputs end in the same bytes, however often one of them was killed: every
 random number is drawn from a seed made of (seed, step, process), the order of the clips is a
-function of (seed, epoch), and a checkpoint holds the network, the optimiser and the history.
+function of (seed, epoch), and a checkpoint holds the network, the optimizer and the history.
 """
 
 import os
@@ -32,7 +32,7 @@ BEST = "best.safetensors"
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
-"""Returns the terms of the loss, scalars, already weighted: their sum is minimised."""
+"""Returns the terms of the loss, scalars, already weighted: their sum is minimized."""
 
 
 class Feed(Protocol):
@@ -114,10 +114,10 @@ class _Loop:
         self.network = network
         self.feed = feed
         self.plan = plan
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=plan.training.lr, weight_decay=plan.training.weight_decay
         )
-        self.history = read_checkpoint(plan.folder, network, self.optimiser)
+        self.history = read_checkpoint(plan.folder, network, self.optimizer)
         wanted = list(plan.core(network).parameters())
         known = {id(parameter) for parameter in wanted}
         self.clipped = [wanted, [p for p in network.parameters() if id(p) not in known]]
@@ -152,10 +152,10 @@ class _Loop:
     def _step(self, step: int, batch: Batch) -> None:
         training = self.plan.training
         rate = training.rate(step, self.feed.steps_per_epoch)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(_step_seed(training.seed, step, self.plan.place.rank))
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         device = self.plan.place.device
         dtype = compute_dtype(device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
@@ -164,7 +164,7 @@ class _Loop:
         if training.clip:
             for parameters in self.clipped:
                 nn.utils.clip_grad_norm_(parameters, training.clip)
-        self.optimiser.step()
+        self.optimizer.step()
         self.history.add(step + 1, step // self.feed.steps_per_epoch, rate, terms)
 
     def _after(self, taken: int, total: int) -> None:
@@ -181,7 +181,7 @@ class _Loop:
         if held_out:
             self._evaluate()
         if checkpoint:
-            write_checkpoint(plan.folder, self.network, self.optimiser, self.history)
+            write_checkpoint(plan.folder, self.network, self.optimizer, self.history)
             self._write_timings()
 
     def _evaluate(self) -> None:

@@ -55,8 +55,8 @@ def make_targets(
     # A joint without label may have any coordinates, NaN among them.
     cells_xy = torch.where(visible[..., None] > 0, cells_xy, torch.inf)
     down, across = (
-        torch.exp(-((torch.arange(cells, device=keypoints.device) - centre) ** 2) / (2 * sigma**2))
-        for cells, centre in zip(heatmap_size, (cells_xy[..., 1:], cells_xy[..., :1]), strict=True)
+        torch.exp(-((torch.arange(cells, device=keypoints.device) - center) ** 2) / (2 * sigma**2))
+        for cells, center in zip(heatmap_size, (cells_xy[..., 1:], cells_xy[..., :1]), strict=True)
     )
     return down.float()[..., :, None] * across.float()[..., None, :]
 

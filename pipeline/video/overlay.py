@@ -16,7 +16,7 @@ from pipeline.video.source import Frame
 _CLOCK = 90_000
 """Ticks per second; every usual frame rate and any variable one falls on them."""
 _IDS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180))
-"""Colours of boxes by id, in turn."""
+"""Colors of boxes by id, in turn."""
 
 
 def write_overlay(
@@ -68,20 +68,20 @@ def draw_people(
     thickness = max(2, round(min(picture.shape[:2]) / 300))
     for person in [] if people is None else people.to_dict("records"):
         box = [person[f"box_{side}"] for side in "xywh"]
-        colour = _IDS[person["track_id"] % len(_IDS)]
-        picture = draw_box(picture, box, colour, max(1, thickness // 2))
+        color = _IDS[person["track_id"] % len(_IDS)]
+        picture = draw_box(picture, box, color, max(1, thickness // 2))
         seen = np.where(np.asarray(person["scores"]) < score_min, 1, 2)
         joints = np.asarray(person["keypoints"]).reshape(-1, 2)
         picture = draw_pose(picture, joints, seen, thickness=thickness)
         if person["track_id"] >= 0:
             where = int(box[0]), max(10 * thickness, int(box[1]) - 4)
             label, face = str(person["track_id"]), cv2.FONT_HERSHEY_SIMPLEX
-            for shade, width in (((0, 0, 0), 3 * thickness), (colour, thickness)):
+            for shade, width in (((0, 0, 0), 3 * thickness), (color, thickness)):
                 cv2.putText(picture, label, where, face, thickness / 3, shade, width, cv2.LINE_AA)
     return picture
 
 
 def _even(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the picture with even sides, which the colour format wants: a border is repeated."""
+    """Return the picture with even sides, which the color format wants: a border is repeated."""
     bottom, right = picture.shape[0] % 2, picture.shape[1] % 2
     return np.pad(picture, ((0, bottom), (0, right), (0, 0)), mode="edge")

@@ -93,8 +93,8 @@ def _frames_alone(frames: Sequence[int], video: str) -> Annotations:
         file_names=tuple(f"{video}/{number:06d}.jpg" for number in frames),
         image_ids=np.array(frames, np.int64),
         image_sizes=np.zeros((count, 2), np.int32),
-        labelled=np.ones(count, bool),
-        says_labelled=True,
+        labeled=np.ones(count, bool),
+        says_labeled=True,
         tags=("",) * count,
         regions=Regions(none.astype(np.int32), np.zeros(1, np.int64), np.zeros((0, 2))),
         people=People(

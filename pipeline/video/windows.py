@@ -1,4 +1,4 @@
-"""A stretch of a video in memory: some key frames and the neighbours that their clips need."""
+"""A stretch of a video in memory: some key frames and the neighbors that their clips need."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class FrameWindow:
     start: int
     stop: int
     end: int
-    """One past the last frame that clips may show: the video's end, or past every neighbour."""
+    """One past the last frame that clips may show: the video's end, or past every neighbor."""
     frames: dict[int, Frame]
 
     def picture(self, number: int) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def windows(
         frames: All frames of the video, in order.
         first: First key frame.
         last: Last key frame; None: that of the video.
-        delta: Neighbours that clips need on each side.
+        delta: Neighbors that clips need on each side.
         length: Key frames per window.
     """
     held: dict[int, Frame] = {}

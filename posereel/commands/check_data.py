@@ -25,7 +25,7 @@ ROWS = {
     "frames": "frames on disk",
     "missing": "frames missing",
     "unreadable": "unreadable pictures",
-    "labelled": "labelled frames",
+    "labeled": "labeled frames",
     "people": "people",
     "boxes_beyond": "boxes that reach out of the image",
 }

@@ -26,7 +26,7 @@ from pipeline.importing.detector_folder import copy_detector
 from pipeline.importing.dvc_add import track
 from pipeline.importing.joint_orders import Order, head_rows
 from pipeline.importing.weights import read_published, refuse_other_file, weight_files
-from pipeline.networks.weights import REINITIALISED_ROWS, write_weights
+from pipeline.networks.weights import REINITIALIZED_ROWS, write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.units.receipts import hash_file
 
@@ -130,9 +130,9 @@ def _import_file(
         rows = head_rows(order)
         converted = place_rows(converted, rows, str(source))
         fresh = [joint for joint, row in rows.items() if row is None]
-        facts |= {"keypoints": order, "joints": list(rows), REINITIALISED_ROWS: fresh}
+        facts |= {"keypoints": order, "joints": list(rows), REINITIALIZED_ROWS: fresh}
     tensors, converted = fit(published, converted, str(source))
-    write_weights(out, tensors, {REINITIALISED_ROWS: " ".join(fresh)} if fresh else None)
+    write_weights(out, tensors, {REINITIALIZED_ROWS: " ".join(fresh)} if fresh else None)
     _show(source, converted, facts)
     return facts | {
         "naming": converted.naming,
@@ -153,7 +153,7 @@ def _show(source: Path, converted: Converted, facts: dict[str, Any]) -> None:
         table.add_row(str(line.tensors), line.done, line.what, line.example)
     console = Console(width=110)
     console.print(table)
-    if fresh := facts.get(REINITIALISED_ROWS):
+    if fresh := facts.get(REINITIALIZED_ROWS):
         console.print(
             f"The head's keypoints are {facts['keypoints']}'s, so the rows {', '.join(fresh)} were "
             "drawn anew: they must be trained (finetune_backbone). If the file was trained on "

@@ -107,7 +107,7 @@ def _shapes(values: Mapping[str, Any], params: Path) -> dict[str, tuple[int, ...
 
 
 def _render_some(params: Path, folder: Path) -> tuple[float, float]:
-    """Return seconds of rendering one video, and the people on each of its labelled frames."""
+    """Return seconds of rendering one video, and the people on each of its labeled frames."""
     specs = split_specs(read_section(params, "render", Render))
     videos = [spec for split in specs.values() for spec in split][::_EVERY]
     if not videos:
@@ -119,7 +119,7 @@ def _render_some(params: Path, folder: Path) -> tuple[float, float]:
     spent = time.perf_counter() - begin
     for spec in videos:
         read = read_annotations(folder / "annotations" / "train" / f"{spec.name}.json")
-        people, frames = people + len(read.people.frame), frames + int(read.labelled.sum())
+        people, frames = people + len(read.people.frame), frames + int(read.labeled.sum())
     return spent / len(videos), people / max(frames, 1)
 
 
@@ -203,7 +203,7 @@ def _picture_seconds(crop_size: tuple[int, int]) -> tuple[float, float]:
 def _print(lines: Sequence[Line], counts: Mapping[str, SplitCount], name: str) -> None:
     for split, count in counts.items():
         typer.echo(
-            f"{name} {split}: {count.videos} videos, {count.labelled:.0f} labelled frames, "
+            f"{name} {split}: {count.videos} videos, {count.labeled:.0f} labeled frames, "
             f"{count.people:.0f} people ({count.source})"
         )
     width = max(len(line.name) for line in lines)

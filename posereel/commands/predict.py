@@ -59,7 +59,7 @@ from pipeline.video.windows import windows
 
 app = typer.Typer(add_completion=False)
 WINDOW = 16
-"""Key frames in memory at once: with 4 neighbours, 125 MB of 1080p."""
+"""Key frames in memory at once: with 4 neighbors, 125 MB of 1080p."""
 BuildCache = Callable[..., nn.Module]
 
 

@@ -60,14 +60,14 @@ def main(
             typer.echo(line, err=True)
         raise ValueError(
             f"{stage}: {len(different)} of {len(chosen)} sampled units differ (above): the edit is "
-            "not cosmetic, nothing was re-labelled; run: dvc repro"
+            "not cosmetic, nothing was re-labeled; run: dvc repro"
         )
     others = [one for one in cosmetic if one not in chosen]
     done = sum(relabel(scratch, one) for one in others)
     counts = {
         "stage": stage,
         "sampled": len(chosen),
-        "relabelled": done,
+        "relabeled": done,
         "absent": len(others) - done,
         "changed_otherwise": len(known) - len(cosmetic),
     }
@@ -75,7 +75,7 @@ def main(
         typer.echo(json.dumps(counts))
         return
     typer.echo(
-        f"rekey: {stage}: {len(chosen)} sampled units have the same bytes, {done} re-labelled, "
+        f"rekey: {stage}: {len(chosen)} sampled units have the same bytes, {done} re-labeled, "
         f"{counts['absent']} not here, {counts['changed_otherwise']} changed in more than the "
         "code; run: dvc repro"
     )

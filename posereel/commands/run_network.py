@@ -89,7 +89,7 @@ def _read_crops(path: Path, frames: int) -> NDArray[np.uint8]:
     if crops.dtype != np.uint8 or not fits:
         raise ValueError(
             f"{path}: expected RGB crops, uint8 {shape}, got {found.dtype} {found.shape}; save "
-            "them as they are before any normalisation"
+            "them as they are before any normalization"
         )
     return np.ascontiguousarray(crops)
 

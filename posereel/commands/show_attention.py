@@ -128,11 +128,11 @@ def _taps(view: JMPoseView, clip: int, crop: Picture, joint: str) -> list[Pictur
         return []
     row, column = _peak(view.heatmaps[clip], joint)
     at_joint = view.places[clip, ..., row, column], view.modulation[clip, ..., row, column]
-    centre = np.array([column, row], np.float32)
+    center = np.array([column, row], np.float32)
     places, taken = (part.numpy() for part in at_joint)
     mean = view.modulation[clip].mean(dim=(0, 1)).numpy()
     return [
-        places_on(crop, places, taken, centre, HEATMAP, f"taps, {joint}"),
+        places_on(crop, places, taken, center, HEATMAP, f"taps, {joint}"),
         map_over(crop, mean, HEATMAP, "modulation"),
     ]
 
@@ -173,11 +173,11 @@ def _samples(view: VREMDView, clip: int, frames: Pictures, joint: str) -> list[P
     heatmaps = view.heatmaps[clip]
     peak, cells = _peak(heatmaps, joint), heatmaps.shape[1:]
     row, column = (place * grid[axis] // cells[axis] for axis, place in enumerate(peak))
-    token, centre = row * grid[1] + column, np.array([column, row], np.float32)
+    token, center = row * grid[1] + column, np.array([column, row], np.float32)
     at_joint = zip(view.places[:, clip, :, token], view.weights[:, clip, :, token], strict=True)
     crop = frames[len(frames) // 2]
     return [
-        places_on(crop, places.numpy(), weights.numpy(), centre, TOKENS, f"samples {index}")
+        places_on(crop, places.numpy(), weights.numpy(), center, TOKENS, f"samples {index}")
         for index, (places, weights) in enumerate(at_joint, 1)
     ]
 

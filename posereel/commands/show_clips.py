@@ -2,7 +2,7 @@
 
 Reads: nothing; the videos are rendered anew from their seeds.
 Writes: one PNG. Every row is a video, its columns consecutive frames from the middle on. Dots are
-seen joints, rings hidden ones; orange is the person's left, blue their right; grey boxes are
+seen joints, rings hidden ones; orange is the person's left, blue their right; gray boxes are
 ignored regions.
 """
 
@@ -34,7 +34,7 @@ def _drawn(video: SyntheticVideo, frame: int, plain: bool) -> NDArray[np.uint8]:
         low, high = corners.min(axis=0), corners.max(axis=0)
         image = draw_box(image, np.concatenate([low, high - low]), (150, 150, 150), 2)
     for person in np.flatnonzero(video.present[frame]).tolist():
-        # Pixel centres at integers: the centre of the first pixel moves by half the factor less 1.
+        # Pixel centers at integers: the center of the first pixel moves by half the factor less 1.
         places = video.keypoints[frame, person] * _FACTOR + (_FACTOR - 1) / 2
         image = draw_pose(image, places, video.visible[frame, person])
     return image
@@ -46,7 +46,7 @@ def _row(spec: VideoSpec, columns: int, plain: bool) -> tuple[list[NDArray[np.ui
     start = (spec.frames - columns) // 2
     frames = range(start, start + columns)
     captions = [
-        f"{spec.name} {frame} {video.tags[frame]}{'' if video.labelled[frame] else ' unlabelled'}"
+        f"{spec.name} {frame} {video.tags[frame]}{'' if video.labeled[frame] else ' unlabeled'}"
         for frame in frames
     ]
     return [_drawn(video, frame, plain) for frame in frames], captions

@@ -45,7 +45,7 @@ def keypoint_mask(visual: Matrix, keypoints: Matrix) -> Vector:
 
 
 def bilinear(tokens: Matrix, grid: tuple[int, int], x: float, y: float) -> Vector:
-    """Read a token map at a fractional place; a neighbour beyond the map counts as 0."""
+    """Read a token map at a fractional place; a neighbor beyond the map counts as 0."""
     rows, columns = grid
     out = [0.0] * len(tokens[0])
     for row in (math.floor(y), math.floor(y) + 1):

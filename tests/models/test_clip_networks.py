@@ -1,4 +1,4 @@
-"""The frozen networks of the extraction stages: in evaluation mode, clips apart, nothing learnt."""
+"""The frozen networks of the extraction stages: evaluation mode, clips apart, nothing learned."""
 
 from collections.abc import Callable
 

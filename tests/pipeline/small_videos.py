@@ -1,4 +1,4 @@
-"""Small video files whose every frame can be told by its colour."""
+"""Small video files whose every frame can be told by its color."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,7 +12,7 @@ Picture = NDArray[np.uint8]
 
 
 def numbered(count: int, size: tuple[int, int] = (48, 64)) -> list[Picture]:
-    """Grey pictures, 10 levels brighter from each to the next, with a white upper left quarter."""
+    """Gray pictures, 10 levels brighter from each to the next, with a white upper left quarter."""
     pictures = []
     for number in range(count):
         picture = np.full((*size, 3), 20 + 10 * number, np.uint8)
@@ -28,7 +28,7 @@ def number_of(picture: Picture) -> int:
 
 
 def write_video(path: Path, pictures: Sequence[Picture], seconds: Sequence[float]) -> None:
-    """Write a video without loss of colour or size, each frame at its own time."""
+    """Write a video without loss of color or size, each frame at its own time."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25))
         stream.height, stream.width = pictures[0].shape[:2]

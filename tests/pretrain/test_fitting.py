@@ -42,7 +42,7 @@ def test_the_average_is_that_of_a_literal_run(tmp_path: Path) -> None:
 
     average = fit(network, loss, source(), RUN, tmp_path / "a.safetensors")
 
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [{"params": [twin.weight], "weight_decay": 0.0}, {"params": [twin.bias]}],
         lr=RUN.lr,
         betas=(0.9, 0.99),
@@ -53,12 +53,12 @@ def test_the_average_is_that_of_a_literal_run(tmp_path: Path) -> None:
     for step in range(RUN.steps):
         done = (step - 5) / 35
         share = (step + 1) / 5 if step < 5 else 0.5 * (1 + math.cos(math.pi * done))
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = RUN.lr * share
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(twin, next(batches)).backward()
         nn.utils.clip_grad_norm_(twin.parameters(), 10.0)
-        optimiser.step()
+        optimizer.step()
         keep = min(0.9, (step + 1) / (step + 51))
         mean = keep * mean + (1 - keep) * twin.weight.detach()
     torch.testing.assert_close(average.weight, mean)

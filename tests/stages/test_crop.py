@@ -236,7 +236,7 @@ def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
 
 
 def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> None:
-    write_video(workspace.root, "val", 8, frames=1, labelled=(0,))
+    write_video(workspace.root, "val", 8, frames=1, labeled=(0,))
     take_in(workspace.root)
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
@@ -257,7 +257,7 @@ def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
 
 
 def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspace) -> None:
-    content = document("val", 3, labelled=(0,))
+    content = document("val", 3, labeled=(0,))
     person = content["annotations"][0]
     content["annotations"] = [person | {"id": n, "track_id": n} for n in range(200)]
     write_json(workspace.root / "annotations/val/v3.json", content)

@@ -69,7 +69,7 @@ def test_boxes_of_a_file_are_for_val_only(workspace: Workspace) -> None:
     assert set(boxes("train")["source"]) == set(boxes("val_gt")["source"]) == {"ground_truth"}
 
 
-def test_the_torchvision_detector_sees_the_labelled_frames(workspace: Workspace) -> None:
+def test_the_torchvision_detector_sees_the_labeled_frames(workspace: Workspace) -> None:
     use_fcos(workspace)
     result = workspace.run(app, "--split", "val")
     assert result.exit_code == 0
@@ -80,7 +80,7 @@ def test_the_torchvision_detector_sees_the_labelled_frames(workspace: Workspace)
         said = network([frame])[0]
     mine = table[table["frame"] == 2]
     corners = said["boxes"].numpy()
-    # Random boxes may be flat, or lie beyond the last pixel's centre: those do not count.
+    # Random boxes may be flat, or lie beyond the last pixel's center: those do not count.
     visible = (corners[:, 0] < 89) & (corners[:, 1] < 59) & (corners[:, 2:] > 0).all(1)
     visible &= (corners[:, 2:] > corners[:, :2]).all(1) & (said["scores"].numpy() >= 0.1)
     visible &= said["labels"].numpy() == PERSON

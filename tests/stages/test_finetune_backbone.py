@@ -10,7 +10,7 @@ from torch import nn
 import stages.finetune_backbone
 from models.hrnet.network import build_hrnet
 from models.hrnet.training import backbone_loss
-from pipeline.networks.weights import REINITIALISED_ROWS, read_weights, write_weights
+from pipeline.networks.weights import REINITIALIZED_ROWS, read_weights, write_weights
 from pipeline.splits import video_share
 from pipeline.training.targets import make_targets
 from stages.finetune_backbone import app
@@ -75,10 +75,10 @@ def test_what_cannot_be_published_is_refused_in_one_line(
 
 def test_a_head_with_made_up_rows_is_refused_unless_it_is_trained(project: Project) -> None:
     file = project.data / "weights/hrnet.safetensors"
-    write_weights(file, read_weights(file), {REINITIALISED_ROWS: "head_bottom head_top"})
+    write_weights(file, read_weights(file), {REINITIALIZED_ROWS: "head_bottom head_top"})
     refused = project.run(app, finetune_backbone=section(project, steps=0))
     assert refused.exit_code == 1
-    assert "its rows of head_bottom head_top were re-initialised on import" in refused.stderr
+    assert "its rows of head_bottom head_top were re-initialized on import" in refused.stderr
     assert project.run(app, finetune_backbone=section(project)).exit_code == 0
 
 

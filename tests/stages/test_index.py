@@ -21,7 +21,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def test_it_writes_the_three_tables_and_says_so(workspace: Workspace) -> None:
     result = workspace.run(app)
     assert result.exit_code == 0
-    assert result.output == "index: 3 videos, 15 frames (9 labelled), 18 people in data/index\n"
+    assert result.output == "index: 3 videos, 15 frames (9 labeled), 18 people in data/index\n"
     assert len(read_table(Path("data/index/videos.parquet"), VIDEOS)) == 3
     assert len(read_table(Path("data/index/frames.parquet"), FRAMES)) == 15
     assert len(read_table(Path("data/index/people.parquet"), PEOPLE)) == 18
@@ -43,7 +43,7 @@ def test_a_data_set_without_videos_is_indexed(workspace: Workspace) -> None:
         file.unlink()
     (workspace.root / "frames.manifest").write_text("")
     result = workspace.run(app)
-    assert result.output == "index: 0 videos, 0 frames (0 labelled), 0 people in data/index\n"
+    assert result.output == "index: 0 videos, 0 frames (0 labeled), 0 people in data/index\n"
     assert len(read_table(Path("data/index/people.parquet"), PEOPLE)) == 0
 
 

@@ -57,7 +57,7 @@ def trained(project: Project, system: str, section: dict[str, Any] = SECTION) ->
 
 
 @pytest.mark.parametrize("system", ["refine", "fuse", "vit", "fuse_vit"])
-def test_controls_of_one_frame_see_the_key_frame_and_those_of_several_its_neighbours_too(
+def test_controls_of_one_frame_see_the_key_frame_and_those_of_several_its_neighbors_too(
     tmp_path: Path, system: str
 ) -> None:
     key = STORED // 2

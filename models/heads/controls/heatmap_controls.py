@@ -8,7 +8,7 @@ Shapes: B clips, T frames with the key frame in the middle, K joints, H x W cell
 
 from torch import Tensor, nn
 
-from models.heads.blocks import conv_norm, heatmap_layer, initialise, residual_chain
+from models.heads.blocks import conv_norm, heatmap_layer, initialize, residual_chain
 
 
 class Refine(nn.Module):
@@ -93,5 +93,5 @@ class Fuse(nn.Module):
 def _residual_head(in_channels: int, joints: int, *, channels: int, blocks: int) -> nn.Sequential:
     body = (conv_norm(in_channels, channels), residual_chain(channels, channels, blocks=blocks))
     for part in body:
-        initialise(part)
+        initialize(part)
     return nn.Sequential(*body, heatmap_layer(channels, joints))

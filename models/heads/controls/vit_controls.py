@@ -1,7 +1,7 @@
 """What VREMD has to beat on the same tokens: one frame decoded, and all frames fused plainly.
 
 ``ViTDecoder`` is the baseline of VREMD's Table 4, a frozen ViT and a pose head. ``FuseViT`` is no
-row of the paper: it tells what neighbouring frames are worth without masks or attention.
+row of the paper: it tells what neighboring frames are worth without masks or attention.
 
 Shapes: B clips, T frames with the key frame in the middle, N = rows x columns tokens in row-major
 order, D channels per token, K joints.

@@ -24,7 +24,7 @@ def modulated_deform_conv(
         offsets: Shifts of the taps in cells, ``(B, G * 9 * 2, H, W)``, as (dy, dx) per tap.
         masks: Factors of the taps, ``(B, G * 9, H, W)``.
         weight: Kernel, ``(C_out, C, 3, 3)``.
-        dilation: Cells between neighbouring taps where the offsets are zero.
+        dilation: Cells between neighboring taps where the offsets are zero.
 
     Returns:
         ``(B, C_out, H, W)``.
@@ -51,7 +51,7 @@ def _deform_conv_by_grid_sample(
     rows = rows + torch.arange(h, device=x.device).view(h, 1)
     columns = columns + steps.repeat(3).view(TAPS, 1, 1) + torch.arange(w, device=x.device)
     # grid_sample counts from -1 at the left edge of the first cell to 1 at the right edge of the
-    # last; a cell's own place is its centre.
+    # last; a cell's own place is its center.
     grid = torch.stack([(2 * columns + 1) / w - 1, (2 * rows + 1) / h - 1], dim=-1)
     samples = F.grid_sample(
         x.reshape(b * groups, c // groups, h, w),

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.heads.blocks import initialise
+from models.heads.blocks import initialize
 from models.heads.losses import heatmap_loss
 
 ESTIMATORS = ("vsd", "gaussian", "none")
@@ -59,7 +59,7 @@ class HeatmapPredictors(nn.Module):
         self.both = nn.Conv2d(2 * channels, joints, 1)
         for predictor in (self.joint, self.motion, self.both):
             # Begun at random, most cells could be read as less than 0, where no gradient passes.
-            initialise(predictor)
+            initialize(predictor)
             nn.init.normal_(predictor.weight, std=0.001)
 
     def fit(self, joint: Tensor, motion: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -203,8 +203,8 @@ def _spread_rows(maps: Tensor, rows: int) -> Tensor:
 
 def _correlation(samples: Tensor, shrinkage: float) -> Tensor:
     """Return the correlation matrix of the columns, mixed with the identity, in float64."""
-    centred = samples.double() - samples.double().mean(0)
-    covariance = centred.T @ centred / samples.shape[0]
+    centered = samples.double() - samples.double().mean(0)
+    covariance = centered.T @ centered / samples.shape[0]
     # The floor keeps the gradient of a channel that is constant (a dead ReLU) finite.
     scale = (covariance.diagonal() + 1e-6).rsqrt()
     identity = torch.eye(samples.shape[1], dtype=torch.float64, device=samples.device)
@@ -215,7 +215,7 @@ class LossTerms(NamedTuple):
     """The training loss and its parts, each a scalar."""
 
     total: Tensor
-    """What is minimised: Eq. 16, and the predictors' own loss."""
+    """What is minimized: Eq. 16, and the predictors' own loss."""
     heatmap: Tensor
     """Heatmap loss (Eq. 15)."""
     orthogonality: Tensor
@@ -227,7 +227,7 @@ class LossTerms(NamedTuple):
 class JointMotionLoss(nn.Module):
     """JM-Pose's training loss (Eq. 16) with the predictors that it needs for itself.
 
-    The predictors are parameters: the optimiser must be given those of this module too. Only
+    The predictors are parameters: the optimizer must be given those of this module too. Only
     their own loss reaches them, and it reaches nothing else, so it needs no weight.
 
     Args:

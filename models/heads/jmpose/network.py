@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.heads.blocks import ResidualBlock, heatmap_layer, initialise, pass_on, residual_chain
+from models.heads.blocks import ResidualBlock, heatmap_layer, initialize, pass_on, residual_chain
 from models.heads.jmpose.deform import TAPS, modulated_deform_conv
 
 ATTENTIONS = ("channel", "spatial")
@@ -58,7 +58,7 @@ class MotionEmbedding(nn.Module):
         norm = nn.BatchNorm2d(channels)
         blocks = residual_chain(channels, channels, blocks=MOTION_BLOCKS)
         self.body = nn.Sequential(mix, norm, nn.ReLU(inplace=True), blocks)
-        initialise(self)
+        initialize(self)
         nn.init.constant_(norm.bias, MOTION_START)
         nn.init.constant_(norm.weight, MOTION_SPREAD)
 
@@ -86,7 +86,7 @@ class ContextAwareJointLearner(nn.Module):
         joints: Number of joints K.
         channels: Width C of the motion and the joint feature.
         offset_groups: Number G of groups of channels that are read at places of their own.
-        dilation: Cells between neighbouring taps of the convolution.
+        dilation: Cells between neighboring taps of the convolution.
     """
 
     def __init__(self, *, joints: int, channels: int, offset_groups: int, dilation: int) -> None:
@@ -104,10 +104,10 @@ class ContextAwareJointLearner(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
         # Without a norm the constant part of what is gathered drowns what the heatmaps modulate.
         self.norm = nn.BatchNorm2d(channels)
-        initialise(self)
+        initialize(self)
         nn.init.kaiming_normal_(self.weight)
         pass_on(self.fuse, 0, min(joints, channels))
-        _begin_at_centre(self.masks)
+        _begin_at_center(self.masks)
         nn.init.zeros_(self.offsets.weight)
         # Zero offsets silence their branch; a second zero would hold it up one more step.
         nn.init.ones_(self.offset_block.norm.weight)
@@ -135,7 +135,7 @@ class ContextAwareJointLearner(nn.Module):
         return feature
 
 
-def _begin_at_centre(conv: nn.Conv2d) -> None:
+def _begin_at_center(conv: nn.Conv2d) -> None:
     """Redraw a 3x3 convolution to read little but its own cell: random kernels smear peaks."""
     nn.init.normal_(conv.weight, std=0.01)
     with torch.no_grad():
@@ -155,7 +155,7 @@ class HeatmapProjection(nn.Module):
     def __init__(self, *, joints: int, channels: int) -> None:
         super().__init__()
         self.widen = nn.Conv2d(joints, channels, 1)
-        initialise(self)
+        initialize(self)
 
     def forward(self, heatmaps: Tensor, _motion: Tensor) -> Tensor:
         """Return ``(B, C, H, W)`` from heatmaps ``(B, K, H, W)``; the motion is not read."""
@@ -167,7 +167,7 @@ class CrossAttention(nn.Module):
     """One direction of the joint-motion cross-attention, without the residual (Eqs. 7, 8).
 
     ``channel``: channels attend to channels, C/heads x C/heads numbers per clip and head. Queries
-    and keys are of unit length, and the paper's 1 / sqrt(d), "the hyperparameter", is learnt per
+    and keys are of unit length, and the paper's 1 / sqrt(d), "the hyperparameter", is learned per
     head. ``spatial``: cells attend to cells, H*W x H*W numbers; d is the width of a head.
 
     Args:
@@ -232,7 +232,7 @@ def _projection(channels: int, *, silent: bool = False) -> nn.Sequential:
     mix = nn.Conv2d(channels, channels, 1, bias=False)
     spread = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
     projection = nn.Sequential(mix, spread)
-    initialise(projection)
+    initialize(projection)
     if silent:
         nn.init.zeros_(spread.weight)
     return projection
@@ -257,8 +257,8 @@ class JointMotionInteraction(nn.Module):
         shape = {"channels": channels, "heads": attention_heads}
         self.joint_attention = CrossAttention(**shape, kind=attention)
         self.motion_attention = CrossAttention(**shape, kind=attention)
-        initialise(self.joint_block)
-        initialise(self.motion_block)
+        initialize(self.joint_block)
+        initialize(self.motion_block)
         self.mask = _mask_network(channels) if mask == "fused" else nn.Identity()
 
     def forward(self, joint: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,7 +284,7 @@ class JointMotionInteraction(nn.Module):
 def _mask_network(channels: int) -> nn.Sequential:
     """Build the convolutions of Eq. 9 that exchange information before the sigmoid."""
     blend = residual_chain(2 * channels, channels, blocks=1)
-    initialise(blend)
+    initialize(blend)
     # This one has no ReLU: the sigmoid could not fall below 1/2 after it.
     masks = nn.Conv2d(channels, 2 * channels, 3, padding=1)
     # L masks multiply: begun at sigmoid(0), four layers would keep 6 % of a feature.
@@ -380,10 +380,10 @@ class JMPose(nn.Module):
         )
         self.merge = residual_chain(2 * channels, channels, blocks=1) if mutual_learning else None
         self.head = heatmap_layer(channels, joints)
-        initialise(self.aggregate)
+        initialize(self.aggregate)
         pass_on(self.aggregate, frames // 2 * joints, joints)
         if self.merge is not None:
-            initialise(self.merge)
+            initialize(self.merge)
             pass_on(self.merge, 0, channels)
 
     @property

@@ -7,7 +7,7 @@ differ in who chooses the places and the weights:
     deformable attention         the token alone; weights by the token alone
     deformable convolution       the token alone, once per kernel cell; weights by the token alone
 
-Points and offsets are (x, y) in tokens, the centre of the first token at (0, 0). Beyond the map
+Points and offsets are (x, y) in tokens, the center of the first token at (0, 0). Beyond the map
 the motion is 0.
 
 Shapes: B clips, N = rows x columns tokens in row-major order, D channels, H heads, P points.
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from models.heads.tokens.layout import to_map, to_tokens
 
 
-def token_centres(grid: tuple[int, int]) -> Tensor:
+def token_centers(grid: tuple[int, int]) -> Tensor:
     """Return the (x, y) of every token of a grid, ``(N, 2)``, in row-major order."""
     rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
     return torch.stack([columns, rows], dim=-1).flatten(0, 1).float()
@@ -64,17 +64,17 @@ def sample_bilinear(maps: Tensor, points: Tensor) -> Tensor:
         ``(B, C, N, P)``.
     """
     columns_rows = points.new_tensor([maps.shape[3], maps.shape[2]])
-    # grid_sample's -1 and 1 are the outer edges of the first and last token, not their centres.
-    normalised = (2 * points + 1) / columns_rows - 1
+    # grid_sample's -1 and 1 are the outer edges of the first and last token, not their centers.
+    normalized = (2 * points + 1) / columns_rows - 1
     return F.grid_sample(
-        maps, normalised, mode="bilinear", padding_mode="zeros", align_corners=False
+        maps, normalized, mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 
 class _Places(nn.Module):
-    """Where each token samples: its own centre plus bounded offsets that start as a ring."""
+    """Where each token samples: its own center plus bounded offsets that start as a ring."""
 
-    centres: Tensor
+    centers: Tensor
 
     def __init__(
         self, *, heads: int, points: int, grid: tuple[int, int], offset_range: float
@@ -82,7 +82,7 @@ class _Places(nn.Module):
         super().__init__()
         self.offset_range = offset_range
         self.shape = (heads, points, 2)
-        self.register_buffer("centres", token_centres(grid), persistent=False)
+        self.register_buffer("centers", token_centers(grid), persistent=False)
         start = ring(heads, points, offset_range)
         # The ring as it enters tanh; learnable, as a bias of the offset layer.
         self.start = nn.Parameter(torch.atanh(start / offset_range))
@@ -91,7 +91,7 @@ class _Places(nn.Module):
         """Turn unbounded offsets ``(B, N, H * P * 2)`` into points ``(B, H, N, P, 2)``."""
         offsets = torch.tanh(torch.unflatten(raw, -1, self.shape) + self.start)
         offsets = offsets * self.offset_range
-        return offsets.transpose(1, 2) + self.centres[:, None]
+        return offsets.transpose(1, 2) + self.centers[:, None]
 
 
 def _split_heads(maps: Tensor, heads: int) -> Tensor:

@@ -93,7 +93,7 @@ class AdaptiveDeformableCross(nn.Module):
         """
         sampled = self.sampler(motion, enhanced) if self.constrained else self.sampler(motion)
         crossed = self.cross_attention(motion, enhanced)
-        # The sum is not normalised: a still token would become as long as one that moves.
+        # The sum is not normalized: a still token would become as long as one that moves.
         filtered: Tensor = self.mlp(self.norm(torch.cat([sampled, crossed], dim=-1)))
         return motion + filtered
 
@@ -117,7 +117,7 @@ class MotionTrajectory(nn.Module):
 
 
 class BidirectionalMotionDisentanglement(nn.Module):
-    """BMD: motion between the key frame and its neighbours, filtered by ADC blocks and fused.
+    """BMD: motion between the key frame and its neighbors, filtered by ADC blocks and fused.
 
     With separation, each direction is a trajectory apart with ADC blocks of its own, and a linear
     layer fuses both at the end. Without (Table 6, a to c), that layer joins them at the start and
@@ -142,8 +142,8 @@ class BidirectionalMotionDisentanglement(nn.Module):
         block: Callable[[], AdaptiveDeformableCross],
     ) -> None:
         super().__init__()
-        neighbours = frames // 2
-        self.gather = nn.Linear(neighbours * width, width) if neighbours > 1 else nn.Identity()
+        neighbors = frames // 2
+        self.gather = nn.Linear(neighbors * width, width) if neighbors > 1 else nn.Identity()
         self.separation = separation
         self.trajectories = nn.ModuleList(
             MotionTrajectory(block() for _ in range(depth)) for _ in range(2 if separation else 1)

@@ -1,6 +1,6 @@
 """Transformer pieces of VREMD: multi-head attention, feed-forward network, post-norm block.
 
-The blocks normalise after each residual sum, as in the first Transformer (Vaswani et al., 2017,
+The blocks normalize after each residual sum, as in the first Transformer (Vaswani et al., 2017,
 Sec. 3.1). A pre-norm block would divide every token by its own length before attention reads it,
 and so undo the masks by which VREMD multiplies its tokens.
 

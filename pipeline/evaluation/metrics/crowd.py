@@ -12,32 +12,32 @@ DECIMALS = 2
 
 
 def crowd_index(
-    boxes_xywh: NDArray[np.float64], joints: NDArray[np.float64], labelled: NDArray[np.bool_]
+    boxes_xywh: NDArray[np.float64], joints: NDArray[np.float64], labeled: NDArray[np.bool_]
 ) -> float:
     """Return the crowd index of one image (Li et al., "CrowdPose", CVPR 2019, Eq. 1).
 
-    The mean over all people with a labelled joint of N_b / N_a: N_a counts their own labelled
-    joints, N_b the labelled joints of all others inside their box, edges included. It is not
+    The mean over all people with a labeled joint of N_b / N_a: N_a counts their own labeled
+    joints, N_b the labeled joints of all others inside their box, edges included. It is not
     clipped at 1, as the values in CrowdPose's own files are not.
 
     Args:
         boxes_xywh: Boxes of all P people in pixels, ``(P, 4)``.
         joints: xy in pixels, ``(P, K, 2)``.
-        labelled: Joints that have a label, occluded ones included, ``(P, K)``.
+        labeled: Joints that have a label, occluded ones included, ``(P, K)``.
 
     Returns:
         The index, at least 0, rounded to two decimals as in CrowdPose's files; 0 where nobody
-        has a labelled joint.
+        has a labeled joint.
     """
-    people = labelled.any(axis=1)
-    boxes, joints, labelled = boxes_xywh[people], joints[people], labelled[people]
+    people = labeled.any(axis=1)
+    boxes, joints, labeled = boxes_xywh[people], joints[people], labeled[people]
     if not len(boxes):
         return 0.0
     low, high = boxes[:, None, None, :2], (boxes[:, :2] + boxes[:, 2:])[:, None, None]
-    inside = ((joints[None] >= low) & (joints[None] <= high)).all(axis=3) & labelled[None]
+    inside = ((joints[None] >= low) & (joints[None] <= high)).all(axis=3) & labeled[None]
     counts = inside.sum(axis=2)
     others = counts.sum(axis=1) - np.diagonal(counts)
-    return round(float(np.mean(others / labelled.sum(axis=1))), DECIMALS)
+    return round(float(np.mean(others / labeled.sum(axis=1))), DECIMALS)
 
 
 def hardest(index: NDArray[np.float64], share: float) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 
 
 def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np.int64]:
-    """Count every kind over all labelled joints of many videos.
+    """Count every kind over all labeled joints of many videos.
 
     Args:
         pairs: The videos.
@@ -38,7 +38,7 @@ def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np
 
     Returns:
         Counts, ``(15, 6)``: joints in the order of ``JOINTS``, kinds in that of ``KINDS``. A row
-        sums to the number of labelled joints.
+        sums to the number of labeled joints.
     """
     counts = np.zeros((len(JOINTS), len(KINDS)), dtype=np.int64)
     for pair, frames in zip(pairs, used, strict=True):
@@ -49,8 +49,8 @@ def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np
         for frame in np.flatnonzero(frames & pair.truth.has_people):
             g, p = truth[frame], predicted[frame]
             kinds = frame_errors(
-                (_joints(pair.truth, g), _labelled(pair.truth, g), areas[g]),
-                (_joints(pair.predicted, p), _labelled(pair.predicted, p), scores[p]),
+                (_joints(pair.truth, g), _labeled(pair.truth, g), areas[g]),
+                (_joints(pair.predicted, p), _labeled(pair.predicted, p), scores[p]),
             )
             for kind in range(len(KINDS)):
                 counts[:, kind] += (kinds == kind).sum(axis=0)
@@ -60,10 +60,10 @@ def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np
 def frame_errors(
     truth: tuple[Floats, Mask, Floats], predicted: tuple[Floats, Mask, Floats]
 ) -> NDArray[np.int64]:
-    """Name the error of every labelled joint of a frame.
+    """Name the error of every labeled joint of a frame.
 
     Args:
-        truth: Joints xy in pixels ``(G, 15, 2)``, which are labelled ``(G, 15)``, and the areas of
+        truth: Joints xy in pixels ``(G, 15, 2)``, which are labeled ``(G, 15)``, and the areas of
             the people in square pixels ``(G,)``.
         predicted: Joints ``(P, 15, 2)``, which are predicted ``(P, 15)``, and the scores of the
             people ``(P,)``.
@@ -71,27 +71,27 @@ def frame_errors(
     Returns:
         Position in ``KINDS`` for every ground-truth joint, ``(G, 15)``; -1 where it has no label.
     """
-    joints, labelled, areas = truth
+    joints, labeled, areas = truth
     places, given, scores = predicted
-    kinds = np.where(labelled, KINDS.index("undetected"), -1)
+    kinds = np.where(labeled, KINDS.index("undetected"), -1)
     if not len(joints) or not len(places):
         return kinds
     # (P, G, 15): similarity of every predicted joint to the same and to the mirrored joint.
-    same = _similarity(places, joints, labelled, areas)
-    mirrored = _similarity(places, joints[:, FLIP], labelled[:, FLIP], areas)
-    oks = (np.maximum(same, 0) * given[:, None]).sum(axis=2) / np.maximum(labelled.sum(axis=1), 1)
+    same = _similarity(places, joints, labeled, areas)
+    mirrored = _similarity(places, joints[:, FLIP], labeled[:, FLIP], areas)
+    oks = (np.maximum(same, 0) * given[:, None]).sum(axis=2) / np.maximum(labeled.sum(axis=1), 1)
     for p, g in _matched(oks, scores):
         found = _kinds(same[p], mirrored[p], g)
         found[~given[p]] = KINDS.index("miss")
-        kinds[g] = np.where(labelled[g], found, -1)
+        kinds[g] = np.where(labeled[g], found, -1)
     return kinds
 
 
-def _similarity(places: Floats, joints: Floats, labelled: Mask, areas: Floats) -> Floats:
+def _similarity(places: Floats, joints: Floats, labeled: Mask, areas: Floats) -> Floats:
     """Return the keypoint similarity, ``(P, G, 15)``; -1 to a joint without label."""
     distance = ((places[:, None] - joints[None]) ** 2).sum(axis=3)
     spread = 2 * (2 * OKS_SIGMAS[JOINT_SLOTS]) ** 2 * (areas[:, None] + np.spacing(1))
-    return np.where(labelled, np.exp(-distance / spread), -1.0)
+    return np.where(labeled, np.exp(-distance / spread), -1.0)
 
 
 def _matched(oks: Floats, scores: Floats) -> list[tuple[int, int]]:
@@ -131,7 +131,7 @@ def _joints(annotations: Annotations, rows: NDArray[np.int64]) -> Floats:
     return annotations.people.keypoints[rows][:, JOINT_SLOTS, :2]
 
 
-def _labelled(annotations: Annotations, rows: NDArray[np.int64]) -> Mask:
+def _labeled(annotations: Annotations, rows: NDArray[np.int64]) -> Mask:
     return annotations.people.present[rows][:, JOINT_SLOTS]
 
 

@@ -41,8 +41,8 @@ def oks_ap(
         frames: Frames that count, in the order video, entry, ``(F,)``; all by default.
 
     Returns:
-        The four figures, None where there is no labelled person; None in place of all where a
-        labelled person has no box, as in the whole of PoseTrack 2017.
+        The four figures, None where there is no labeled person; None in place of all where a
+        labeled person has no box, as in the whole of PoseTrack 2017.
 
     Raises:
         ValueError: If a coordinate or score is not finite: pycocotools would take NaN keypoints
@@ -67,8 +67,8 @@ def oks_ap(
 
 
 def _boxless(people: People, counts: NDArray[np.bool_]) -> bool:
-    labelled = (people.keypoints[:, :, 2] > 0).any(axis=1) & counts[people.frame]
-    return bool((labelled & np.isnan(people.boxes_xywh).any(axis=1)).any())
+    labeled = (people.keypoints[:, :, 2] > 0).any(axis=1) & counts[people.frame]
+    return bool((labeled & np.isnan(people.boxes_xywh).any(axis=1)).any())
 
 
 def _truth_rows(people: People, ids: NDArray[np.int64]) -> list[Row]:

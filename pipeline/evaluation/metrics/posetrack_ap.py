@@ -1,4 +1,4 @@
-"""PoseTrack's AP: pose matching by head-normalised distance, one precision-recall curve per joint.
+"""PoseTrack's AP: pose matching by head-normalized distance, one precision-recall curve per joint.
 
 Steps S4 to S8 of the metric, as poseval computes it (leonid-pishchulin/poseval, commit 4258a157,
 poseval/eval_helpers.py: assignGTmulti, computeRPC, VOCap; evaluateAP.py), and PoseTrack21's variant
@@ -149,7 +149,7 @@ def curves(
     """Rank the predictions of every joint over all videos and frames.
 
     Args:
-        matches: The labelled predictions.
+        matches: The labeled predictions.
         frames: Frames that count, ``(F,)``; all scored ones by default.
         joints: Ground-truth joints that count, ``(G, 15)``; all by default. The assignment stays
             that of all joints. A prediction whose partner shows the joint, but not as one that
@@ -192,7 +192,7 @@ def score(
     """Return AP of every joint and group in percent, with the counts behind it.
 
     Args:
-        matches: The labelled predictions.
+        matches: The labeled predictions.
         frames: Frames that count, as in ``curves``.
         joints: Ground-truth joints that count, as in ``curves``.
 

@@ -120,7 +120,7 @@ def pool(pairs: Sequence[VideoPair], protocol: Protocol) -> Pool:
     lengths = np.array([len(pair.truth.file_names) for pair in pairs], dtype=np.int64)
     first = np.cumsum(lengths) - lengths
     video = np.repeat(np.arange(len(pairs)), lengths)
-    chosen = [p.truth.has_people if protocol == "poseval" else p.truth.labelled for p in pairs]
+    chosen = [p.truth.has_people if protocol == "poseval" else p.truth.labeled for p in pairs]
     used = np.concatenate([np.zeros(0, dtype=bool), *chosen])
     return Pool(
         protocol=protocol,
@@ -139,7 +139,7 @@ def _refuse_other_frames(pair: VideoPair, protocol: Protocol) -> None:
         raise ValueError(
             f"{predicted.path}: expected {len(truth.file_names)} frames, as {truth.path} has, got "
             f"{len(predicted.file_names)}; frames are paired by position, so write one entry for "
-            "every frame, labelled or not"
+            "every frame, labeled or not"
         )
     both_ids = "posetrack17" not in (truth.form, predicted.form)
     if both_ids and _other_order(truth.image_ids, predicted.image_ids, protocol == "posetrack21"):
@@ -149,7 +149,7 @@ def _refuse_other_frames(pair: VideoPair, protocol: Protocol) -> None:
             f"{truth.path}, got {predicted.image_ids[entry]}; frames are paired by position, so "
             "write them in the ground truth's order"
         )
-    if protocol == "posetrack21" and not truth.says_labelled:
+    if protocol == "posetrack21" and not truth.says_labeled:
         raise ValueError(
             f"{truth.path}: expected `is_labeled` on every image, as the protocol posetrack21 "
             "needs, found images without it; use the protocol poseval or add the key"

@@ -1,4 +1,4 @@
-"""ImageNet's normalisation: torchvision's numbers, images in [0, 1] only."""
+"""ImageNet's normalization: torchvision's numbers, images in [0, 1] only."""
 
 import pytest
 import torch

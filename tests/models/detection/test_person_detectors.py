@@ -36,7 +36,7 @@ def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_pa
             **processor(images=[frame.numpy() for frame in FRAMES], return_tensors="pt")
         )
     for index, (boxes, scores) in enumerate(found):
-        # RT-DETR's own rule: the best 20 of all (query, label) pairs, boxes by their centre.
+        # RT-DETR's own rule: the best 20 of all (query, label) pairs, boxes by their center.
         chances = outputs.logits[index].sigmoid().flatten()
         best = chances.topk(20).indices
         people = [i for i in best.tolist() if LABELS[i % 2] == "person" and chances[i] > 0.05]

@@ -9,7 +9,7 @@ from models.heads.blocks import (
     ResidualBlock,
     conv_norm,
     heatmap_layer,
-    initialise,
+    initialize,
     pass_on,
     residual_chain,
 )
@@ -76,7 +76,7 @@ def test_a_chain_without_blocks_is_refused() -> None:
 
 def test_a_fresh_residual_block_passes_its_input_on() -> None:
     block = ResidualBlock(4, 4)
-    initialise(block)
+    initialize(block)
     x = torch.rand(2, 4, 7, 5)
     assert torch.equal(block(x), x)
 
@@ -84,7 +84,7 @@ def test_a_fresh_residual_block_passes_its_input_on() -> None:
 def test_fresh_convolutions_keep_the_spread_of_what_they_read() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(32, 64, 3, padding=1)
-    initialise(conv)
+    initialize(conv)
     # Kaiming: unit second moment in and, after ReLU, out.
     out = conv(torch.randn(4, 32, 20, 20)).relu()
     assert out[:, :, 1:-1, 1:-1].square().mean().item() == pytest.approx(1, rel=0.1)
@@ -104,7 +104,7 @@ def test_heatmaps_begin_near_zero() -> None:
 
 def test_a_fresh_chain_passes_the_peaks_of_the_chosen_inputs_on() -> None:
     chain = residual_chain(9, 5, blocks=1)
-    initialise(chain)
+    initialize(chain)
     pass_on(chain, 2, 4)
     maps = torch.zeros(6, 9, 8, 6)
     cells = torch.randint(48, (6, 9))

@@ -1,6 +1,6 @@
 """HRNet step by step after Sun et al. (CVPR 2019), on a dict of tensors under the official names.
 
-Every operation is written out, batch normalisation too, so that a gradient reaches every tensor.
+Every operation is written out, batch normalization too, so that a gradient reaches every tensor.
 """
 
 import torch

@@ -11,7 +11,7 @@ from models.hrnet.network import HRNetPose, build_hrnet, feature_channels
 from tests.models.hrnet.oracle_hrnet import literal_hrnet
 
 
-def randomise(network: torch.nn.Module, seed: int) -> None:
+def randomize(network: torch.nn.Module, seed: int) -> None:
     """Give batch norm statistics and the final layer values that a wrong path would show."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in network.state_dict().items():
@@ -23,7 +23,7 @@ def randomise(network: torch.nn.Module, seed: int) -> None:
 
 def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
     network = build_hrnet("tiny", joints=15).double()
-    randomise(network, seed=0)
+    randomize(network, seed=0)
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()
     modules = tuple(len(getattr(network.backbone, f"stage{s}")) for s in (2, 3, 4))
 
@@ -41,7 +41,7 @@ def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
 
 def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps() -> None:
     ours = HRNetPose(config=cfg_cls["hrnet_w18_small"], joints=3).eval()
-    randomise(ours, seed=2)
+    randomize(ours, seed=2)
     theirs = timm.create_model(
         "hrnet_w18_small", features_only=True, feature_location="", pretrained=False
     ).eval()

@@ -20,7 +20,7 @@ def conv(x: Tensor, w: Weights, name: str, stride: int = 1) -> Tensor:
 
 
 def norm(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
-    """Normalise over each picture (features), by statistics in the file (context), or not."""
+    """Normalize over each picture (features), by statistics in the file (context), or not."""
     if kind == "none":
         return x
     if kind == "instance":
@@ -70,8 +70,8 @@ def look_up(levels: list[Tensor], places: Tensor, radius: int) -> Tensor:
     dx, dy = torch.meshgrid(steps, steps, indexing="ij")
     read = []
     for level, volume in enumerate(levels):
-        centre = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) / 2**level
-        at = centre + torch.stack([dx, dy], dim=-1)
+        center = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) / 2**level
+        at = center + torch.stack([dx, dy], dim=-1)
         limits = torch.tensor([volume.shape[3] - 1, volume.shape[2] - 1]).to(places)
         found = F.grid_sample(volume, 2 * at / limits - 1, align_corners=True)
         read.append(found.reshape(b, h, w, -1))

@@ -45,9 +45,9 @@ def tokens(images: Tensor, w: Weights, names: Names, heads: int) -> Tensor:
         return torch.einsum("bnc,dc->bnd", x, w[f"{name}.weight"]) + w[f"{name}.bias"]
 
     def norm(x: Tensor, name: str) -> Tensor:
-        centred = x - x.mean(-1, keepdim=True)
-        scale = (centred.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
-        return centred / scale * w[f"{name}.weight"] + w[f"{name}.bias"]
+        centered = x - x.mean(-1, keepdim=True)
+        scale = (centered.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
+        return centered / scale * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     x = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     kernel = w[f"{names.patch}.weight"]

@@ -19,7 +19,7 @@ def small(seed: int = 0) -> ViTBackbone:
     return network.eval()
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
@@ -36,7 +36,7 @@ def literal_vit(images: Tensor, network: ViTBackbone, heads: int) -> Tensor:
 
     kernel = w["embeddings.patch_embeddings.projection.weight"]
     bias = w["embeddings.patch_embeddings.projection.bias"]
-    x = F.conv2d(normalised(images), kernel, bias, stride=16, padding=2).flatten(2).transpose(1, 2)
+    x = F.conv2d(normalized(images), kernel, bias, stride=16, padding=2).flatten(2).transpose(1, 2)
     positions = w["embeddings.position_embeddings"]
     x = x + positions[:, 1:] + positions[:, :1]
     b, n, d = x.shape
@@ -84,7 +84,7 @@ def test_tokens_are_those_of_transformers_with_the_same_weights() -> None:
     images = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(2))
 
     with torch.no_grad():
-        assert torch.equal(network(images), theirs(normalised(images)).feature_maps[0])
+        assert torch.equal(network(images), theirs(normalized(images)).feature_maps[0])
 
 
 def test_tokens_follow_the_grid_row_by_row() -> None:

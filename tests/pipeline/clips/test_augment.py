@@ -82,34 +82,34 @@ def _person() -> np.ndarray:
     return keypoints
 
 
-def _half(upper: bool, labelled: np.ndarray) -> Region:
+def _half(upper: bool, labeled: np.ndarray) -> Region:
     drawn = Draw(half_body=True, upper=upper, scale=1.0, rotation=0.0, flip=False)
-    return augmented_region(REGION, drawn, _person(), labelled)
+    return augmented_region(REGION, drawn, _person(), labeled)
 
 
 def test_the_upper_half_is_its_joints_extent_at_the_aspect_enlarged_by_half() -> None:
-    region = _half(upper=True, labelled=EVERY)
-    assert region.centre == pytest.approx((45, 15))
+    region = _half(upper=True, labeled=EVERY)
+    assert region.center == pytest.approx((45, 15))
     assert region.width == pytest.approx(90 * 1.5)
     assert region.height == pytest.approx(90 / 0.75 * 1.5)
 
 
-def test_the_lower_half_is_taken_when_drawn_and_labelled() -> None:
-    region = _half(upper=False, labelled=EVERY)
-    assert region.centre == pytest.approx((40, 125))
+def test_the_lower_half_is_taken_when_drawn_and_labeled() -> None:
+    region = _half(upper=False, labeled=EVERY)
+    assert region.center == pytest.approx((40, 125))
     assert region.height == pytest.approx(50 * 1.5)
     assert region.width == pytest.approx(50 * 0.75 * 1.5)
 
 
-def test_two_labelled_legs_are_too_few_for_a_lower_half() -> None:
-    labelled = EVERY.copy()
-    labelled[LOWER_BODY[2:]] = False
-    assert _half(upper=False, labelled=labelled).centre == pytest.approx((45, 15))
+def test_two_labeled_legs_are_too_few_for_a_lower_half() -> None:
+    labeled = EVERY.copy()
+    labeled[LOWER_BODY[2:]] = False
+    assert _half(upper=False, labeled=labeled).center == pytest.approx((45, 15))
 
 
-def test_eight_labelled_joints_are_too_few_for_a_half_body() -> None:
-    labelled = np.arange(len(JOINTS)) < 8
-    assert _half(upper=True, labelled=labelled) == REGION
+def test_eight_labeled_joints_are_too_few_for_a_half_body() -> None:
+    labeled = np.arange(len(JOINTS)) < 8
+    assert _half(upper=True, labeled=labeled) == REGION
 
 
 def test_joints_on_one_spot_leave_the_region_as_it_is() -> None:
@@ -118,9 +118,9 @@ def test_joints_on_one_spot_leave_the_region_as_it_is() -> None:
 
 
 @given(st.floats(0.65, 1.35), st.booleans())
-def test_scale_keeps_centre_and_aspect(scale: float, flip: bool) -> None:
+def test_scale_keeps_center_and_aspect(scale: float, flip: bool) -> None:
     drawn = Draw(half_body=False, upper=True, scale=scale, rotation=10.0, flip=flip)
     region = augmented_region(REGION, drawn, _person(), EVERY)
-    assert region.centre == REGION.centre
+    assert region.center == REGION.center
     assert region.width == pytest.approx(120 * scale)
     assert region.height == pytest.approx(160 * scale)

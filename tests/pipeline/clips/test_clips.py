@@ -1,4 +1,4 @@
-"""The clip table: neighbours, key frames, transforms and joints of every variant."""
+"""The clip table: neighbors, key frames, transforms and joints of every variant."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.augment import Augment
-from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, neighbours
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, neighbors
 from pipeline.skeleton import JOINTS, SLOTS
 from pipeline.tables.parquet import digest_rows
 from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
@@ -54,17 +54,17 @@ def other_side(name: str) -> str:
 
 
 @given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 4))
-def test_neighbours_are_consecutive_and_clipped_to_the_video(
+def test_neighbors_are_consecutive_and_clipped_to_the_video(
     key: int, frames: int, delta: int
 ) -> None:
     key = min(key, frames - 1)
     expected = [min(max(key + step, 0), frames - 1) for step in range(-delta, delta + 1)]
-    assert list(neighbours(key, frames, delta)) == expected
-    assert neighbours(key, frames, delta)[delta] == key
+    assert list(neighbors(key, frames, delta)) == expected
+    assert neighbors(key, frames, delta)[delta] == key
 
 
 def test_the_papers_five_frames_at_the_start_of_a_video() -> None:
-    assert list(neighbours(1, 10, 2)) == [0, 0, 1, 2, 3]
+    assert list(neighbors(1, 10, 2)) == [0, 0, 1, 2, 3]
 
 
 def test_a_plain_clip_is_cropped_around_its_enlarged_box() -> None:

@@ -94,7 +94,7 @@ def test_positions_follow_time_whatever_order_the_file_has(root: Path) -> None:
 
 
 def test_numbers_without_leading_zeros_are_ordered_as_numbers(tmp_path: Path) -> None:
-    content = document("val", 3, frames=12, labelled=(0,))
+    content = document("val", 3, frames=12, labeled=(0,))
     for frame, image in enumerate(content["images"]):
         image["file_name"] = f"images/val/v3/frame_{frame}.png"
         (tmp_path / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def test_numbers_without_leading_zeros_are_ordered_as_numbers(tmp_path: Path) ->
     assert list(files) == [f"images/val/v3/frame_{frame}.png" for frame in range(12)]
 
 
-def test_frames_with_people_count_as_labelled_whatever_the_flag_says(root: Path) -> None:
+def test_frames_with_people_count_as_labeled_whatever_the_flag_says(root: Path) -> None:
     content = document("val", 3)
     for image in content["images"]:
         image["is_labeled"] = False
@@ -138,7 +138,7 @@ def test_the_size_comes_from_the_first_frame_where_the_file_does_not_say(root: P
 
 
 def test_posetrack17_boxes_are_the_extent_of_the_joints_times_1_2(tmp_path: Path) -> None:
-    write_video(tmp_path, "val", 3, frames=1, labelled=())
+    write_video(tmp_path, "val", 3, frames=1, labeled=())
     points = [
         {"id": [0], "x": [10.0], "y": [40.0], "is_visible": [1]},
         {"id": [14], "x": [30.0], "y": [20.0], "is_visible": [0]},
@@ -263,5 +263,5 @@ def test_the_real_posetrack18_samples_are_indexed(shared: Path, tmp_path: Path) 
     found = index_data_set(tmp_path / "annotations", manifest, samples)
     assert len(found.videos) == 3
     assert list(found.people.groupby("video").size()) == [1, 2, 11]
-    labelled = sum((np.reshape(row, (17, 3))[:, 2] > 0).sum() for row in found.people["keypoints"])
-    assert labelled == 182
+    labeled = sum((np.reshape(row, (17, 3))[:, 2] > 0).sum() for row in found.people["keypoints"])
+    assert labeled == 182

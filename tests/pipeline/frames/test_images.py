@@ -80,16 +80,16 @@ def test_an_orientation_tag_does_not_turn_the_frame() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["grey", "alpha", "deep"])
+@pytest.mark.parametrize("kind", ["gray", "alpha", "deep"])
 def test_other_pixel_formats_become_8_bit_rgb(kind: str) -> None:
-    grey = _picture(channels=1)
+    gray = _picture(channels=1)
     pictures = {
-        "grey": grey,
-        "alpha": np.dstack([grey, grey, grey, np.full_like(grey, 7)]),
-        "deep": grey.astype(np.uint16) * 257,
+        "gray": gray,
+        "alpha": np.dstack([gray, gray, gray, np.full_like(gray, 7)]),
+        "deep": gray.astype(np.uint16) * 257,
     }
     decoded = decode_picture(HERE, _encode(pictures[kind], ".png"), None)
-    np.testing.assert_array_equal(decoded, np.dstack([grey] * 3))
+    np.testing.assert_array_equal(decoded, np.dstack([gray] * 3))
 
 
 def test_a_cmyk_jpeg_becomes_rgb() -> None:

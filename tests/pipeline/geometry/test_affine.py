@@ -15,8 +15,8 @@ SIZES = st.sampled_from([(128, 96), (64, 48), (96, 128), (51, 33)])
 @st.composite
 def regions(draw: st.DrawFn, crop_size: tuple[int, int]) -> Region:
     width = draw(st.floats(5, 900))
-    centre = (draw(st.floats(-50, 700)), draw(st.floats(-50, 700)))
-    return Region(centre, width * crop_size[0] / crop_size[1], width)
+    center = (draw(st.floats(-50, 700)), draw(st.floats(-50, 700)))
+    return Region(center, width * crop_size[0] / crop_size[1], width)
 
 
 @st.composite
@@ -33,7 +33,7 @@ def test_a_region_as_large_as_the_crop_is_copied_without_any_change() -> None:
 
 
 def test_the_edges_of_the_region_become_the_edges_of_the_crop() -> None:
-    # Pixel centres are at integers: a crop of 40 columns reaches from -0.5 to 39.5.
+    # Pixel centers are at integers: a crop of 40 columns reaches from -0.5 to 39.5.
     matrix = crop_matrix(Region((100.0, 50.0), 200, 120), (200, 120), 0)
     edges = transform(np.array([[40.0, -50.0], [160.0, 150.0]]), matrix)
     np.testing.assert_allclose(edges, [[-0.5, -0.5], [119.5, 199.5]])
@@ -41,8 +41,8 @@ def test_the_edges_of_the_region_become_the_edges_of_the_crop() -> None:
 
 def test_a_quarter_turn_is_clockwise_on_the_screen() -> None:
     matrix = crop_matrix(Region((10.0, 10.0), 21, 21), (21, 21), 90)
-    right_of_centre, below_centre = np.array([13.0, 10.0]), np.array([10.0, 13.0])
-    np.testing.assert_allclose(transform(right_of_centre, matrix), below_centre, atol=1e-12)
+    right_of_center, below_center = np.array([13.0, 10.0]), np.array([10.0, 13.0])
+    np.testing.assert_allclose(transform(right_of_center, matrix), below_center, atol=1e-12)
 
 
 @given(matrices(), st.floats(-500, 900), st.floats(-500, 900))
@@ -94,14 +94,14 @@ def test_a_painted_pixel_lands_where_the_matrix_says(data: st.DataObject) -> Non
     # A crop that magnifies: the pixel becomes a tent whose peak can be found.
     magnification = data.draw(st.floats(4, 8))
     region_width = width / magnification
-    centre = (data.draw(st.floats(60, 140)), data.draw(st.floats(60, 140)))
-    region = Region(centre, region_width * height / width, region_width)
+    center = (data.draw(st.floats(60, 140)), data.draw(st.floats(60, 140)))
+    region = Region(center, region_width * height / width, region_width)
     matrix = crop_matrix(region, crop_size, data.draw(st.floats(-90, 90)))
     if data.draw(st.booleans()):
         matrix = mirror(matrix, width)
-    x, y = (round(place) + data.draw(st.integers(-1, 1)) for place in centre)
+    x, y = (round(place) + data.draw(st.integers(-1, 1)) for place in center)
     place = transform(np.array([x, y]), matrix)
-    # A tent that the crop's edge cuts has its centre elsewhere; turned, it reaches further.
+    # A tent that the crop's edge cuts has its center elsewhere; turned, it reaches further.
     reach = 2**0.5 * magnification
     assume(bool((place > reach).all() and (place < np.array([width, height]) - 1 - reach).all()))
     image = np.zeros((200, 200), np.float32)

@@ -25,7 +25,7 @@ def test_a_box_is_written_by_its_size_or_by_two_corners() -> None:
 def test_the_aspect_is_fixed_before_the_box_is_enlarged() -> None:
     # 200 x 100 (width x height) into a 4:3 portrait: the height grows to 200 / 0.75, then x 1.25.
     region = crop_region(np.array([10, 20, 200, 100.0]), (384, 288), 1.25)
-    assert region.centre == (110, 70)
+    assert region.center == (110, 70)
     assert region.width == pytest.approx(250)
     assert region.height == pytest.approx(200 / 0.75 * 1.25)
 
@@ -48,7 +48,7 @@ def test_a_box_without_area_has_no_region(box: tuple[float, ...]) -> None:
         crop_region(np.array(box, dtype=float), (4, 3), 1.25)
 
 
-def test_boxes_are_clipped_to_the_outermost_pixel_centres() -> None:
+def test_boxes_are_clipped_to_the_outermost_pixel_centers() -> None:
     boxes = np.array([[-10, -20, 50, 60], [90, 40, 99, 99], [200, 0, 10, 10], [-9, -9, 999, 999.0]])
     clipped = clip_boxes(boxes, (60, 100))
     np.testing.assert_array_equal(

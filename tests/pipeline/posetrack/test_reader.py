@@ -91,7 +91,7 @@ def test_the_2017_form_has_the_same_content(seed: int, tmp_path: Path) -> None:
         assert np.array_equal(old.regions.points, new.regions.points)
         assert np.array_equal(old.regions.frame, new.regions.frame)
         if is_truth:
-            assert np.array_equal(old.labelled, new.labelled)
+            assert np.array_equal(old.labeled, new.labeled)
 
 
 def test_fifteen_keypoints_in_any_order_and_neck_for_head_bottom_are_read_by_name(
@@ -125,13 +125,13 @@ def test_posetrack21_and_coco_video_files_are_told_apart(tmp_path: Path) -> None
     assert read_annotations(save(tmp_path, coco)).people.track_id.tolist() == [5, 6]
 
 
-def test_without_is_labeled_frames_with_people_are_the_labelled_ones(tmp_path: Path) -> None:
+def test_without_is_labeled_frames_with_people_are_the_labeled_ones(tmp_path: Path) -> None:
     file = add_person(document(3), 1, {"nose": (5, 5)})
     for image in file["images"]:
         del image["is_labeled"]
     read = read_annotations(save(tmp_path, file))
-    assert read.labelled.tolist() == [False, True, False]
-    assert not read.says_labelled
+    assert read.labeled.tolist() == [False, True, False]
+    assert not read.says_labeled
 
 
 def test_a_person_without_joints_or_boxes_is_kept(tmp_path: Path) -> None:

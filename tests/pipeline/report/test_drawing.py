@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.report.drawing import (
-    SIDE_COLOURS,
+    SIDE_COLORS,
     contact_sheet,
     draw_box,
     draw_caption,
@@ -25,11 +25,11 @@ def joints(**places: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     return keypoints, visible
 
 
-def test_a_seen_joint_is_a_dot_of_its_sides_colour() -> None:
+def test_a_seen_joint_is_a_dot_of_its_sides_color() -> None:
     drawn = draw_pose(BLACK, *joints(left_wrist=(30, 40), right_wrist=(60, 20), nose=(80, 60)))
-    assert drawn[40, 30].tolist() == list(SIDE_COLOURS["left"])
-    assert drawn[20, 60].tolist() == list(SIDE_COLOURS["right"])
-    assert drawn[60, 80].tolist() == list(SIDE_COLOURS["middle"])
+    assert drawn[40, 30].tolist() == list(SIDE_COLORS["left"])
+    assert drawn[20, 60].tolist() == list(SIDE_COLORS["right"])
+    assert drawn[60, 80].tolist() == list(SIDE_COLORS["middle"])
     assert not BLACK.any()
 
 
@@ -43,7 +43,7 @@ def test_a_hidden_joint_is_a_ring_and_a_missing_one_is_not_drawn() -> None:
 
 def test_a_limb_needs_both_its_joints() -> None:
     both = draw_pose(BLACK, *joints(left_elbow=(20, 20), left_wrist=(20, 60)))
-    assert both[40, 20].tolist() == list(SIDE_COLOURS["left"])
+    assert both[40, 20].tolist() == list(SIDE_COLORS["left"])
     assert not draw_pose(BLACK, *joints(left_elbow=(20, 20)))[40, 20].any()
 
 

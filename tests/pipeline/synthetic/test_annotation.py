@@ -64,12 +64,12 @@ def test_images_have_the_fields_and_names_that_the_official_tools_read(
     assert document["categories"][0]["keypoints"] == list(SLOTS)
 
 
-def test_only_labelled_frames_hold_people(document: dict[str, Any], video: SyntheticVideo) -> None:
-    labelled = [image["is_labeled"] for image in document["images"]]
-    assert labelled == [True, False, True, True, True, False] == video.labelled.tolist()
+def test_only_labeled_frames_hold_people(document: dict[str, Any], video: SyntheticVideo) -> None:
+    labeled = [image["is_labeled"] for image in document["images"]]
+    assert labeled == [True, False, True, True, True, False] == video.labeled.tolist()
     holding = {person["image_id"] % 10_000 for person in document["annotations"]}
     assert holding <= {0, 2, 3, 4}
-    assert len(document["annotations"]) == video.present[video.labelled].sum()
+    assert len(document["annotations"]) == video.present[video.labeled].sum()
 
 
 def test_a_hidden_joint_keeps_its_place_with_flag_0_and_a_missing_one_has_none(

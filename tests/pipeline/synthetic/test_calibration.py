@@ -75,7 +75,7 @@ def one_person(keypoints: np.ndarray, visible: np.ndarray, head: float) -> Synth
         head_boxes=boxes,
         present=np.ones((frames, 1), bool),
         tags=("clean",) * frames,
-        labelled=np.ones(frames, bool),
+        labeled=np.ones(frames, bool),
         ignored=((),) * frames,
     )
 

@@ -48,11 +48,11 @@ def test_a_spec_without_frames_or_with_a_tiny_picture_is_refused() -> None:
         VideoSpec(1, label_step=0)
 
 
-def test_the_middle_is_labelled_densely_and_the_rest_every_fourth_frame() -> None:
+def test_the_middle_is_labeled_densely_and_the_rest_every_fourth_frame() -> None:
     spec = VideoSpec(1, frames=24, label_run=6, label_step=4)
-    labelled = [frame for frame in range(24) if spec.labelled(frame)]
-    assert labelled == [0, 4, 8, 9, 10, 11, 12, 13, 14, 16, 20]
+    labeled = [frame for frame in range(24) if spec.labeled(frame)]
+    assert labeled == [0, 4, 8, 9, 10, 11, 12, 13, 14, 16, 20]
 
 
 def test_a_step_of_one_labels_every_frame() -> None:
-    assert all(VideoSpec(1, frames=5, label_run=0, label_step=1).labelled(f) for f in range(5))
+    assert all(VideoSpec(1, frames=5, label_run=0, label_step=1).labeled(f) for f in range(5))

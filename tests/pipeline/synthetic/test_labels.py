@@ -15,10 +15,10 @@ def scenes() -> list[Scene]:
     return [build_scene(spec) for spec in video_specs("tests", 12, frames=3)]
 
 
-def test_boxes_are_the_labelled_joints_extent_times_1_3_cut_at_the_edges(
+def test_boxes_are_the_labeled_joints_extent_times_1_3_cut_at_the_edges(
     scenes: list[Scene],
 ) -> None:
-    # PoseTrack18's files: bbox is exactly 1.3 x the extent of the labelled keypoints.
+    # PoseTrack18's files: bbox is exactly 1.3 x the extent of the labeled keypoints.
     for scene in scenes:
         labels = frame_labels(scene, 1, part_map(scene, 1)[1])
         for person in np.flatnonzero(labels.present).tolist():
@@ -41,7 +41,7 @@ def test_the_head_box_gives_back_the_head_size(scenes: list[Scene]) -> None:
             assert size == pytest.approx(scene.stances[person].scale[1], rel=0.01)
 
 
-def test_a_seen_joint_shows_its_owner_and_a_person_behind_a_wall_is_not_labelled(
+def test_a_seen_joint_shows_its_owner_and_a_person_behind_a_wall_is_not_labeled(
     scenes: list[Scene],
 ) -> None:
     for scene in scenes:
@@ -82,11 +82,11 @@ def test_people_without_labels_lie_inside_an_ignored_region(scenes: list[Scene])
     regions = 0
     for scene in scenes:
         polygons = ignored(scene, 1)
-        assert bool(polygons) <= (scene.labelled < len(scene.people))
+        assert bool(polygons) <= (scene.labeled < len(scene.people))
         for polygon in polygons:
             regions += 1
             (left, top), (right, bottom) = polygon[0], polygon[2]
-            for seen in scene.stances[scene.labelled :]:
+            for seen in scene.stances[scene.labeled :]:
                 places = np.clip(seen.points[1], 0, [319, 239])
                 assert ((places >= [left - 1, top - 1]) & (places <= [right + 1, bottom + 1])).all()
     assert regions

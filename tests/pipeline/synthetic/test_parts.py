@@ -19,14 +19,14 @@ def wrapped_sprite() -> Sprite:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "colour"), [(0, [1, 0, 0]), (90, [0, 1, 0]), (180, [0, 0, 1]), (-90, [0, 0, 1])]
+    ("degrees", "color"), [(0, [1, 0, 0]), (90, [0, 1, 0]), (180, [0, 0, 1]), (-90, [0, 0, 1])]
 )
 def test_a_turn_shows_the_side_that_then_faces_the_camera(
-    degrees: float, colour: list[float]
+    degrees: float, color: list[float]
 ) -> None:
     picture = wrapped_sprite().turned(np.radians(degrees))
     middle = picture[len(picture) // 2, picture.shape[1] // 2]
-    assert middle.tolist() == pytest.approx([*colour, 1])
+    assert middle.tolist() == pytest.approx([*color, 1])
 
 
 def test_facing_the_camera_the_persons_left_is_at_the_right_of_the_sprite() -> None:
@@ -66,7 +66,7 @@ def test_a_part_map_has_room_for_every_part() -> None:
     assert len(PART) == len(PARTS)
 
 
-def test_a_sprite_without_colours_is_refused() -> None:
+def test_a_sprite_without_colors_is_refused() -> None:
     empty = Sprite(np.eye(3), None, None, np.ones((2, 2), np.float32), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="got neither"):
         empty.turned(0.0)

@@ -42,7 +42,7 @@ def test_pictures_and_labels_have_the_shapes_they_promise(videos: list[Synthetic
         assert video.visible.shape == (12, people, 17)
         assert video.boxes.shape == video.head_boxes.shape == (12, people, 4)
         assert set(video.tags) <= set(TAGS)
-        assert len(video.tags) == len(video.labelled) == len(video.ignored) == 12
+        assert len(video.tags) == len(video.labeled) == len(video.ignored) == 12
 
 
 def test_joints_off_the_picture_and_ears_have_no_label(videos: list[SyntheticVideo]) -> None:
@@ -92,7 +92,7 @@ def test_blurred_frames_are_less_sharp_than_clean_ones(videos: list[SyntheticVid
     assert max(ratios) < 0.75
 
 
-def test_covered_frames_hide_more_limbs_than_their_clean_neighbours(
+def test_covered_frames_hide_more_limbs_than_their_clean_neighbors(
     videos: list[SyntheticVideo],
 ) -> None:
     hidden: dict[str, list[float]] = {tag: [] for tag in TAGS}

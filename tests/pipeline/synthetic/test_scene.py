@@ -13,14 +13,14 @@ def scenes() -> list[Scene]:
     return [build_scene(spec) for spec in video_specs("tests", 24, frames=8, height=120, width=160)]
 
 
-def test_labelled_people_come_first_and_some_scenes_have_others(scenes: list[Scene]) -> None:
+def test_labeled_people_come_first_and_some_scenes_have_others(scenes: list[Scene]) -> None:
     for scene in scenes:
-        flags = [person.labelled for person in scene.people]
+        flags = [person.labeled for person in scene.people]
         assert flags == sorted(flags, reverse=True)
-        assert scene.labelled == sum(flags) >= 1
+        assert scene.labeled == sum(flags) >= 1
         assert len(scene.stances) == len(scene.people)
         assert len(scene.faults) == len(scene.covers) == scene.spec.frames
-    assert 0 < sum(scene.labelled < len(scene.people) for scene in scenes) < len(scenes)
+    assert 0 < sum(scene.labeled < len(scene.people) for scene in scenes) < len(scenes)
 
 
 def test_only_covered_frames_have_covers(scenes: list[Scene]) -> None:

@@ -36,7 +36,7 @@ def launch(*command: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_loop_takes_the_steps_that_torch_takes_when_written_out(tmp_path: Path) -> None:
     network = build()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.05)
     rates = []
     feed = Noise()
     place = Place(torch.device("cpu"), 0, 1)
@@ -45,11 +45,11 @@ def test_the_loop_takes_the_steps_that_torch_takes_when_written_out(tmp_path: Pa
         rates.append(
             0.01 * min(1, (step + 1) / 4) * (1 if step < 9 else 0.1 if step < 17 else 0.01)
         )
-        optimiser.param_groups[0]["lr"] = rates[-1]
-        optimiser.zero_grad()
+        optimizer.param_groups[0]["lr"] = rates[-1]
+        optimizer.zero_grad()
         sum(loss(network, batch).values()).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
     ours = build()
     ours[3] = nn.Identity()
     history = train(ours, loss, feed, Plan(TRAINING, "train_tiny", tmp_path, 100, CPU))

@@ -1,9 +1,9 @@
-"""Windows hold every key frame once, with the neighbours that its clip shows, and no more."""
+"""Windows hold every key frame once, with the neighbors that its clip shows, and no more."""
 
 import numpy as np
 import pytest
 
-from pipeline.clips.clips import neighbours
+from pipeline.clips.clips import neighbors
 from pipeline.video.source import Frame
 from pipeline.video.windows import windows
 
@@ -24,8 +24,8 @@ def test_every_clip_has_the_frames_that_the_dag_would_give_it(
         keys += range(window.start, window.stop)
         assert len(window.frames) <= length + 3 * delta + 1
         for key in range(window.start, window.stop):
-            shown = neighbours(key, window.end, delta)
-            assert shown.tolist() == neighbours(key, count, delta).tolist()
+            shown = neighbors(key, window.end, delta)
+            assert shown.tolist() == neighbors(key, count, delta).tolist()
             for number in shown.tolist():
                 assert window.picture(number)[0, 0, 0] == number
     stop = count if last is None else min(count, last + 1)

@@ -26,7 +26,7 @@ def facts(root: Path, code: int = 0) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_recognised_and_counted(layout: str, tmp_path: Path) -> None:
+def test_every_layout_is_recognized_and_counted(layout: str, tmp_path: Path) -> None:
     write_tree(tmp_path, layout)
     found = facts(tmp_path)
     assert found["data_set"] == ("posetrack18" if layout == "coco_video" else layout)
@@ -76,7 +76,7 @@ def test_the_table_says_what_will_be_skipped_and_why(tmp_path: Path) -> None:
     assert found["splits"]["val"]["boxes_beyond"] == 1
     done = run(str(tmp_path))
     assert done.exit_code == 0
-    assert "no labelled joint" in done.stdout
+    assert "no labeled joint" in done.stdout
     assert "next: posereel use-preset NAME" in done.stdout
 
 

@@ -26,8 +26,8 @@ def test_every_stage_of_the_default_that_takes_time_is_estimated(
     assert set(stages) == expected
     train = content["splits"]["train"]
     assert train["videos"] == 26
-    # 7 of the 12 frames are labelled: 0, 3, the four from 4 on, and 9.
-    assert train["labelled"] == 26 * 7
+    # 7 of the 12 frames are labeled: 0, 3, the four from 4 on, and 9.
+    assert train["labeled"] == 26 * 7
     assert stages["heatmaps@train"]["clips"] == round(train["people"])
     row = 3 * 15 * 32 * 24 * 2 + 4
     assert stages["heatmaps@train"]["bytes"] == round(train["people"]) * row

@@ -1,4 +1,4 @@
-"""Re-labelling: only after a cosmetic edit, only units that nothing else has changed."""
+"""Re-labeling: only after a cosmetic edit, only units that nothing else has changed."""
 
 import json
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_after_a_cosmetic_edit_the_sample_is_computed_and_the_rest_linked(
     result = rekey(workspace, "--sample", "3", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout.splitlines()[-1]) == {
-        "stage": "crop", "sampled": 3, "relabelled": 5, "absent": 0, "changed_otherwise": 0,
+        "stage": "crop", "sampled": 3, "relabeled": 5, "absent": 0, "changed_otherwise": 0,
     }  # fmt: skip
     assert crop(workspace).endswith("(0 units computed, 8 reused, 5.3 MB)")
     assert workspace.files(OUT) == before
@@ -84,7 +84,7 @@ def test_without_the_command_the_edit_costs_all_units(workspace: Workspace) -> N
     assert "(8 units computed, 0 reused" in crop(workspace)
 
 
-def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labelled(
+def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labeled(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = pipeline.clips.cropping.crop
@@ -101,7 +101,7 @@ def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labelled(
     assert len(units_in_scratch()) == len(before) + 2
 
 
-def test_a_unit_whose_labels_changed_too_is_never_re_labelled(workspace: Workspace) -> None:
+def test_a_unit_whose_labels_changed_too_is_never_re_labeled(workspace: Workspace) -> None:
     file = document("train", 1)
     for annotation in file["annotations"]:
         annotation["bbox"][2] += 7.0
@@ -111,7 +111,7 @@ def test_a_unit_whose_labels_changed_too_is_never_re_labelled(workspace: Workspa
     workspace.run(detect.app, "--split", "train")
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
-    assert "3 re-labelled, 0 not here, 4 changed in more than the code" in result.stdout
+    assert "3 re-labeled, 0 not here, 4 changed in more than the code" in result.stdout
     assert "(4 units computed, 4 reused" in crop(workspace)
 
 
@@ -121,10 +121,10 @@ def test_units_of_code_that_was_never_committed_are_computed(
     monkeypatch.setattr("posereel.commands.rekey.past_digests", lambda *_: iter(["new", "older"]))
     result = rekey(workspace)
     assert result.exit_code == 0, result.output
-    assert "0 re-labelled, 0 not here, 8 changed in more than the code" in result.stdout
+    assert "0 re-labeled, 0 not here, 8 changed in more than the code" in result.stdout
 
 
-def test_units_whose_old_files_were_written_into_are_not_re_labelled(workspace: Workspace) -> None:
+def test_units_whose_old_files_were_written_into_are_not_re_labeled(workspace: Workspace) -> None:
     before = workspace.files(OUT)
     for name in ("v1", "v2"):
         for shard in (workspace.folder / OUT / name).rglob("c.*"):
@@ -133,7 +133,7 @@ def test_units_whose_old_files_were_written_into_are_not_re_labelled(workspace: 
             shard.write_bytes(content)
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
-    assert "1 sampled units have the same bytes, 0 re-labelled, 7 not here" in result.stdout
+    assert "1 sampled units have the same bytes, 0 re-labeled, 7 not here" in result.stdout
     assert "(7 units computed, 1 reused" in crop(workspace)
     assert workspace.files(OUT) == before
 

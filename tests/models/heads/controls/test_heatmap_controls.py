@@ -26,7 +26,7 @@ def test_heatmaps_keep_their_size(name: str, shape: tuple[int, ...]) -> None:
     assert heatmaps.isfinite().all()
 
 
-def test_only_fuse_looks_at_neighbours() -> None:
+def test_only_fuse_looks_at_neighbors() -> None:
     heatmaps = torch.rand(2, 3, 4, 8, 6)
     others = heatmaps.clone()
     others[:, 0] = 0
@@ -54,13 +54,13 @@ def test_order_of_the_batch_does_not_matter(name: str) -> None:
 def test_one_batch_can_be_overfitted_and_every_parameter_learns(name: str) -> None:
     network = control(name)
     heatmaps, target = torch.rand(2, 3, 4, 8, 6), torch.rand(2, 4, 8, 6)
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     losses = []
     for _ in range(80):
         loss = (network(heatmaps) - target).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
     assert all(p.grad is not None and p.grad.any() for p in network.parameters())

@@ -85,17 +85,17 @@ def test_the_order_of_clips_does_not_matter(build: Build) -> None:
 
 
 @both
-def test_one_batch_can_be_learnt_and_every_parameter_gets_a_gradient(build: Build) -> None:
+def test_one_batch_can_be_learned_and_every_parameter_gets_a_gradient(build: Build) -> None:
     torch.manual_seed(0)
     network = build()
     clips, targets = tokens(4), torch.rand(4, 5, 16, 12)
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     losses = []
     for _ in range(120):
         loss = (network(clips) - targets).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
         if len(losses) == 2:
             assert all(p.grad is not None and p.grad.any() for p in network.parameters())

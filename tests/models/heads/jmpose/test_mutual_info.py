@@ -224,17 +224,17 @@ def test_only_self_distillation_has_parameters() -> None:
 
 
 @pytest.mark.parametrize("estimator", ["vsd", "gaussian"])
-def test_minimising_lowers_the_information(estimator: str) -> None:
+def test_minimizing_lowers_the_information(estimator: str) -> None:
     joint, motion = features(0.3)
     criterion = loss(estimator=estimator, layers=1)
-    optimiser = torch.optim.Adam([joint, motion], 0.02)
+    optimizer = torch.optim.Adam([joint, motion], 0.02)
     values = []
     for _ in range(30):
         (terms,) = criterion.information((joint,), (motion,), initial())
         values.append(terms.total().item())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         terms.total().backward()
-        optimiser.step()
+        optimizer.step()
     assert values[-1] < values[0] - 0.1
 
 

@@ -302,16 +302,16 @@ def test_pairs_for_the_information_loss_follow_table_6() -> None:
 # Learning
 
 
-def step(network: JMPose, criterion: JointMotionLoss, optimiser: torch.optim.Optimizer) -> float:
+def step(network: JMPose, criterion: JointMotionLoss, optimizer: torch.optim.Optimizer) -> float:
     inputs = clips()
     targets = torch.rand(2, K, 8, 6, generator=torch.Generator().manual_seed(3))
     out: JMPoseOutput = network(**inputs)
     terms = criterion(
         *out, initial=inputs["heatmaps"][:, 1], targets=targets, weights=torch.ones(2, K)
     )
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     terms.total.backward()
-    optimiser.step()
+    optimizer.step()
     return terms.heatmap.item()
 
 
@@ -326,9 +326,9 @@ def training(**changes: object) -> tuple[JMPose, JointMotionLoss, torch.optim.Op
 
 @each_variant
 def test_gradients_reach_every_parameter_after_one_step(changes: dict[str, Any]) -> None:
-    network, criterion, optimiser = training(**changes)
-    step(network, criterion, optimiser)
-    step(network, criterion, optimiser)
+    network, criterion, optimizer = training(**changes)
+    step(network, criterion, optimizer)
+    step(network, criterion, optimizer)
     parameters = [*network.named_parameters(), *criterion.named_parameters()]
     still = [n for n, p in parameters if p.grad is None or not p.grad.any()]
     assert still == []
@@ -336,8 +336,8 @@ def test_gradients_reach_every_parameter_after_one_step(changes: dict[str, Any])
 
 @pytest.mark.parametrize("changes", [{"layers": 1}, {"mutual_learning": False}], ids=str)
 def test_one_batch_can_be_overfitted(changes: dict[str, Any]) -> None:
-    network, criterion, optimiser = training(**changes)
-    losses = [step(network, criterion, optimiser) for _ in range(60)]
+    network, criterion, optimizer = training(**changes)
+    losses = [step(network, criterion, optimizer) for _ in range(60)]
     assert losses[-1] < 0.15 * losses[0]
 
 
@@ -358,13 +358,13 @@ def test_fresh_motion_is_nowhere_zero() -> None:
 
 
 def test_offsets_start_at_zero_and_move() -> None:
-    network, criterion, optimiser = training()
+    network, criterion, optimizer = training()
     learner = network.learner
     assert isinstance(learner, ContextAwareJointLearner)
     seen: list[Tensor] = []
     learner.offsets.register_forward_hook(lambda _module, _args, out: seen.append(out.detach()))
     for _ in range(5):
-        step(network, criterion, optimiser)
+        step(network, criterion, optimizer)
     assert not seen[0].any()
     assert seen[-1].abs().max() > 0.01
 

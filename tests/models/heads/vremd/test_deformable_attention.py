@@ -13,7 +13,7 @@ from models.heads.vremd.deformable_attention import (
     DeformableCrossAttention,
     ring,
     sample_bilinear,
-    token_centres,
+    token_centers,
 )
 from tests.models.oracle_vremd import bilinear, deformable_cross_attention, dot, softmax, times
 
@@ -51,15 +51,15 @@ def test_bilinear_sampling_equals_the_literal_one(grid: tuple[int, int]) -> None
             assert sampled[0, :, n, p].tolist() == pytest.approx(expected, abs=1e-12)
 
 
-def test_sampling_at_the_centres_returns_the_tokens() -> None:
+def test_sampling_at_the_centers_returns_the_tokens() -> None:
     tokens = torch.randn(2, 12, 5)
-    points = token_centres(GRID)[None, :, None].expand(2, -1, -1, -1)
+    points = token_centers(GRID)[None, :, None].expand(2, -1, -1, -1)
     sampled = sample_bilinear(to_map(tokens, GRID), points)[..., 0]
     assert torch.allclose(sampled.transpose(1, 2), tokens, atol=1e-5)
 
 
-def test_the_first_centres_run_along_the_row() -> None:
-    assert token_centres(GRID)[:4].tolist() == [[0, 0], [1, 0], [2, 0], [0, 1]]
+def test_the_first_centers_run_along_the_row() -> None:
+    assert token_centers(GRID)[:4].tolist() == [[0, 0], [1, 0], [2, 0], [0, 1]]
 
 
 def test_the_ring_gives_each_head_an_angle_and_each_point_a_radius() -> None:
@@ -101,7 +101,7 @@ def test_cross_attention_equals_equations_3_and_4(shaken: bool) -> None:
 def test_points_start_at_the_ring_around_each_token_whatever_the_input() -> None:
     attention = cross_attention()
     points = attention.sampling_points(*inputs())
-    expected = token_centres(GRID)[:, None] + ring(HEADS, POINTS, RANGE)[:, None]
+    expected = token_centers(GRID)[:, None] + ring(HEADS, POINTS, RANGE)[:, None]
     assert torch.allclose(points, expected.expand_as(points), atol=1e-5)
 
 
@@ -115,16 +115,16 @@ def test_points_of_a_head_differ_before_and_after_training_and_move() -> None:
     attention = cross_attention()
     motion, enhanced = inputs(batch=8)
     maps = to_map(motion, GRID)
-    # Left and right neighbour: a head has to look at two places at once.
+    # Left and right neighbor: a head has to look at two places at once.
     target = to_tokens(maps.roll(1, dims=3) + maps.roll(-1, dims=3))
     before = attention.sampling_points(motion, enhanced)
-    optimiser = torch.optim.AdamW(attention.parameters(), 1e-2)
+    optimizer = torch.optim.AdamW(attention.parameters(), 1e-2)
     losses = []
     for _ in range(60):
         loss = (attention(motion, enhanced) - target).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     after = attention.sampling_points(motion, enhanced)
     assert closest(before) > 0.3
@@ -147,7 +147,7 @@ def test_points_stay_within_the_range() -> None:
     attention = cross_attention()
     for parameter in attention.parameters():
         nn.init.normal_(parameter, std=5.0)
-    offsets = attention.sampling_points(*inputs()) - token_centres(GRID)[:, None]
+    offsets = attention.sampling_points(*inputs()) - token_centers(GRID)[:, None]
     assert offsets.abs().max() <= RANGE + 1e-5
 
 

@@ -104,7 +104,7 @@ def test_a_token_that_the_joints_look_for_is_raised() -> None:
 
 @pytest.mark.parametrize("missing", ["human_mask", "keypoint_mask"])
 def test_a_mask_replaced_by_1_moves_the_output_by_more_than_5_percent(missing: str) -> None:
-    """The blocks behind must not normalise the mask away."""
+    """The blocks behind must not normalize the mask away."""
     clips = features()
     whole, without = enhancement(), enhancement(**{missing: False})
     assert whole.state_dict().keys() == without.state_dict().keys()

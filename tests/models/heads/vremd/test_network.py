@@ -52,13 +52,13 @@ def clips(batch: int = 2) -> Tensor:
 
 
 def learn(network: nn.Module, tokens: Tensor, targets: Tensor, steps: int) -> list[float]:
-    optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
     losses = []
     for _ in range(steps):
         loss = (network(tokens) - targets).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return losses
 
@@ -229,7 +229,7 @@ def test_gradients_reach_every_parameter_after_one_step(switch: dict[str, Any]) 
     assert silent == []
 
 
-def test_one_batch_can_be_learnt() -> None:
+def test_one_batch_can_be_learned() -> None:
     network, tokens = vremd(), clips(4)
     losses = learn(network, tokens, torch.rand(4, 5, 16, 12), steps=80)
     assert losses[-1] < 0.3 * losses[0]
@@ -271,7 +271,7 @@ def test_tokens_of_another_shape_are_named(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4])
-def test_a_clip_without_a_middle_frame_and_two_neighbours_is_named(frames: int) -> None:
+def test_a_clip_without_a_middle_frame_and_two_neighbors_is_named(frames: int) -> None:
     with pytest.raises(ValueError, match=f"from 3 on, got {frames}"):
         vremd(frames=frames)
 

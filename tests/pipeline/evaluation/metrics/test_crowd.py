@@ -33,32 +33,32 @@ def test_the_index_agrees_with_plain_loops(seed: int) -> None:
     people = int(rng.integers(0, 6))
     boxes = rng.integers(0, 8, (people, 4)).astype(float)
     joints = rng.integers(0, 12, (people, 15, 2)).astype(float)
-    labelled = rng.random((people, 15)) < rng.random((people, 1))
+    labeled = rng.random((people, 15)) < rng.random((people, 1))
     lists = [
         [tuple(joint) if shown else None for joint, shown in zip(*person, strict=True)]
-        for person in zip(joints.tolist(), labelled, strict=True)
+        for person in zip(joints.tolist(), labeled, strict=True)
     ]
-    assert crowd_index(boxes, joints, labelled) == literal_index(boxes.tolist(), lists)
+    assert crowd_index(boxes, joints, labeled) == literal_index(boxes.tolist(), lists)
 
 
 def test_two_people_in_one_another_s_boxes_have_index_1_and_strangers_0() -> None:
     joints = np.arange(30.0).reshape(1, 15, 2)
-    both, labelled = np.concatenate([joints, joints + 1]), np.ones((2, 15), bool)
+    both, labeled = np.concatenate([joints, joints + 1]), np.ones((2, 15), bool)
     around = np.array([[0.0, 0, 40, 40], [0, 0, 40, 40]])
     apart = np.array([[0.0, 0, 40, 40], [100, 0, 40, 40]])
-    assert crowd_index(around, both, labelled) == 1.0
-    assert crowd_index(apart, both, labelled) == 0.5
-    assert crowd_index(around + 100, both, labelled) == 0.0
+    assert crowd_index(around, both, labeled) == 1.0
+    assert crowd_index(apart, both, labeled) == 0.5
+    assert crowd_index(around + 100, both, labeled) == 0.0
 
 
 def test_a_box_s_edges_belong_to_it_and_the_index_is_not_clipped() -> None:
     joints = np.array([[[0.0, 0.0]] * 3, [[10.0, 20.0]] * 3])
-    labelled = np.array([[True, False, False], [True, True, True]])
+    labeled = np.array([[True, False, False], [True, True, True]])
     boxes = np.array([[0.0, 0, 10, 20], [50, 50, 1, 1]])
-    assert crowd_index(boxes, joints, labelled) == 1.5
+    assert crowd_index(boxes, joints, labeled) == 1.5
 
 
-def test_an_image_without_labelled_people_has_index_0() -> None:
+def test_an_image_without_labeled_people_has_index_0() -> None:
     assert crowd_index(np.ones((1, 4)), np.zeros((1, 15, 2)), np.zeros((1, 15), bool)) == 0.0
 
 

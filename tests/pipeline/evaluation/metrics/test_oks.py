@@ -108,7 +108,7 @@ def test_a_form_without_person_boxes_has_no_oks() -> None:
     assert oks_ap([pair(truth, predicted)]) is None
 
 
-def test_without_labelled_people_there_is_no_figure_and_without_predictions_0() -> None:
+def test_without_labeled_people_there_is_no_figure_and_without_predictions_0() -> None:
     nothing = dict.fromkeys(("AP", "AP50", "AP75", "AR"))
     assert oks_ap([]) == nothing
     assert oks_ap([pair(document(1), document(1))]) == nothing

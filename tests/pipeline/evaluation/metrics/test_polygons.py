@@ -1,4 +1,4 @@
-"""Ignore regions: the vectorised even-odd rule against exact arithmetic."""
+"""Ignore regions: the vectorized even-odd rule against exact arithmetic."""
 
 import numpy as np
 from hypothesis import given, settings

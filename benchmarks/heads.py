@@ -37,7 +37,7 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_store
-from models.cost import cost
+from models.cost import module_costs
 from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.heads.vremd.head import build_vremd, token_loss
 from pipeline.base.params import read_params
@@ -172,7 +172,7 @@ def training_flops(name: str, params: Path, batch: int) -> int:
     """Return the operations of a training step: forward, and twice that backward."""
     with torch.device("meta"):
         network, inputs = example(name, params)
-    return 3 * batch * cost(network, inputs)[-1].flops
+    return 3 * batch * module_costs(network, inputs)[-1].flops
 
 
 def device_flops(device: torch.device) -> float:

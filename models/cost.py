@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-class Part(NamedTuple):
+class ModuleCost(NamedTuple):
     """A direct child of a network, or the whole of it."""
 
     name: str
@@ -30,7 +30,7 @@ def _deformable(
     return 2 * x[0] * height * width * out_channels * in_channels * rows * columns
 
 
-def cost(network: nn.Module, inputs: Mapping[str, object]) -> list[Part]:
+def module_costs(network: nn.Module, inputs: Mapping[str, object]) -> list[ModuleCost]:
     """Return what each direct child costs, and the whole as the last part.
 
     torch counts matrix products, convolutions and attention; element-wise operations and sampling
@@ -48,10 +48,10 @@ def cost(network: nn.Module, inputs: Mapping[str, object]) -> list[Part]:
     totals = {name: sum(by_operator.values()) for name, by_operator in counts.items()}
     top = type(network).__name__
     parts = [
-        Part(name, _parameters(child), _flops(child, f"{top}.{name}", totals))
+        ModuleCost(name, _parameters(child), _flops(child, f"{top}.{name}", totals))
         for name, child in network.named_children()
     ]
-    return [*parts, Part("all", _parameters(network), counter.get_total_flops())]
+    return [*parts, ModuleCost("all", _parameters(network), counter.get_total_flops())]
 
 
 def _flops(module: nn.Module, name: str, totals: Mapping[str, int]) -> int:

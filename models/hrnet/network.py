@@ -41,7 +41,7 @@ _CHANNELS = {"tiny": 32, "w32": 32, "w48": 48}
 """C of every variant."""
 
 
-class Maps(NamedTuple):
+class HRNetOutput(NamedTuple):
     """What HRNet says about a batch of crops, both at a quarter of the input's resolution."""
 
     heatmaps: Tensor
@@ -71,7 +71,7 @@ class HRNetPose(nn.Module):
         self.final_layer = nn.Conv2d(config["stage4"]["num_channels"][0], joints, kernel_size=1)
         nn.init.normal_(self.final_layer.weight, std=0.001)
 
-    def forward(self, images: Tensor) -> Maps:
+    def forward(self, images: Tensor) -> HRNetOutput:
         """Return the heatmaps of every crop and the maps that they are read from.
 
         Args:
@@ -90,7 +90,7 @@ class HRNetPose(nn.Module):
                 f"of 32, got {height}x{width}; choose another crop.hrnet input size"
             )
         features: Tensor = self.backbone.forward_features(self.normalize(images))[0]
-        return Maps(heatmaps=self.final_layer(features), features=features)
+        return HRNetOutput(heatmaps=self.final_layer(features), features=features)
 
 
 def build_hrnet(variant: str, joints: int) -> HRNetPose:
@@ -111,7 +111,7 @@ def build_hrnet(variant: str, joints: int) -> HRNetPose:
 
 
 def feature_channels(variant: str) -> int:
-    """Return C, the number of channels of ``Maps.features``, without building the network."""
+    """Return C, the channels of ``HRNetOutput.features``, without building the network."""
     return _CHANNELS[variant]
 
 

@@ -1,1 +1,1 @@
-"""Networks as others publish them: the names in their files, and what becomes of each tensor."""
+"""Published networks: the tensor names in their files and the conversion of each tensor."""

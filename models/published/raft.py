@@ -1,7 +1,7 @@
-"""RAFT's published files: those of the official code (princeton-vl/RAFT) and torchvision's.
+"""Published RAFT files: official code (princeton-vl/RAFT) and torchvision.
 
-The networks are the same; the key map was checked by loading official weights into torchvision's
-network, whose flow was then equal bit for bit.
+Both networks are the same. The mapping was verified by loading official weights into torchvision's
+network: the flow is identical bit for bit.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from models.published.rules import (
-    Converted,
-    Naming,
+    ConvertedWeights,
+    NamingScheme,
     Rule,
     apply_rules,
-    recognize,
-    without_wrapper,
+    find_scheme,
+    strip_wrapper,
 )
 
 
@@ -22,17 +22,21 @@ def _encoder(theirs: str, ours: str) -> tuple[Rule, ...]:
     at = rf"{theirs}\."
     return (
         Rule(rf"{at}conv1\.(.+)", (rf"network.{ours}.convnormrelu.0.\1",), f"{ours}: stem"),
-        Rule(rf"{at}norm1\.(.+)", (rf"network.{ours}.convnormrelu.1.\1",), f"{ours}: stem's norm"),
+        Rule(
+            rf"{at}norm1\.(.+)",
+            (rf"network.{ours}.convnormrelu.1.\1",),
+            f"{ours}: stem normalization",
+        ),
         Rule(rf"{at}conv2\.(.+)", (rf"network.{ours}.conv.\1",), f"{ours}: last convolution"),
         Rule(
             rf"{at}(layer\d\.\d)\.conv(\d)\.(.+)",
             (rf"network.{ours}.\1.convnormrelu\2.0.\3",),
-            f"{ours}: convolutions of the blocks",
+            f"{ours}: block convolutions",
         ),
         Rule(
             rf"{at}(layer\d\.\d)\.norm(\d)\.(.+)",
             (rf"network.{ours}.\1.convnormrelu\2.1.\3",),
-            f"{ours}: norms of the blocks",
+            f"{ours}: block normalizations",
         ),
         Rule(
             rf"{at}(layer\d\.\d\.downsample\.[01])\.(.+)",
@@ -43,16 +47,16 @@ def _encoder(theirs: str, ours: str) -> tuple[Rule, ...]:
 
 
 _UPDATE = r"update_block\."
-OFFICIAL = Naming(
+OFFICIAL = NamingScheme(
     "official",
     ("fnet.conv1.weight",),
     (
-        # The official blocks hold the norm of their shortcut under two names; `convert_raft` makes
-        # sure that it is the same one. Only the large network's has tensors.
+        # The official blocks store the normalization of their shortcut under two names;
+        # `convert_raft` checks that both are equal. It has tensors in the large network only.
         Rule(
             r"cnet\.layer[23]\.0\.norm3\..+",
             (),
-            "context_encoder: norms of the shortcuts, which are in the file twice",
+            "context_encoder: shortcut normalizations, stored twice",
         ),
         *_encoder("fnet", "feature_encoder"),
         *_encoder("cnet", "context_encoder"),
@@ -74,7 +78,7 @@ OFFICIAL = Naming(
         Rule(
             rf"{_UPDATE}gru\.conv([zrq])([12])\.(.+)",
             (r"network.update_block.recurrent_block.convgru\2.conv\1.\3",),
-            "recurrent block, in two directions",
+            "recurrent block, two directions",
         ),
         Rule(
             rf"{_UPDATE}gru\.conv([zrq])\.(.+)",
@@ -89,47 +93,47 @@ OFFICIAL = Naming(
         Rule(
             rf"{_UPDATE}mask\.0\.(.+)",
             (r"network.mask_predictor.convrelu.0.\1",),
-            "mask of the upsampling: first convolution",
+            "upsampling mask: first convolution",
         ),
         Rule(
             rf"{_UPDATE}mask\.2\.(.+)",
             (r"network.mask_predictor.conv.\1",),
-            "mask of the upsampling: second convolution",
+            "upsampling mask: second convolution",
         ),
     ),
 )
-TORCHVISION = Naming(
+TORCHVISION = NamingScheme(
     "torchvision",
     ("feature_encoder.convnormrelu.0.weight",),
     (
         Rule(
             r"((?:feature_encoder|context_encoder|update_block|mask_predictor)\..+)",
             (r"network.\1",),
-            "whole network",
+            "complete network",
         ),
     ),
 )
-NAMINGS = (OFFICIAL, TORCHVISION)
+SCHEMES = (OFFICIAL, TORCHVISION)
 
 
-def convert_raft(tensors: Mapping[str, Tensor], source: str) -> Converted:
+def convert_raft(tensors: Mapping[str, Tensor], source: str) -> ConvertedWeights:
     """Return the tensors of a published RAFT under the names of ``RAFTFlow``.
 
     Args:
-        tensors: Tensor by its name in the file.
-        source: What errors call the file.
+        tensors: Tensors by their names in the file.
+        source: Name of the file in error messages.
 
     Raises:
-        ValueError: If the names are none of ``NAMINGS``, one falls under no rule, or a norm that is
-            in the file twice is not the same both times.
+        ValueError: If the names match none of ``SCHEMES``, a name matches no rule, or the two
+            copies of a normalization differ.
     """
-    plain = without_wrapper(tensors)
+    plain = strip_wrapper(tensors)
     for name, tensor in plain.items():
         block, _, rest = name.partition(".norm3.")
-        twin = plain.get(f"{block}.downsample.1.{rest}")
-        if twin is not None and not tensor.equal(twin):
+        copy = plain.get(f"{block}.downsample.1.{rest}")
+        if copy is not None and not tensor.equal(copy):
             raise ValueError(
-                f"{source}: expected {name} and {block}.downsample.1.{rest} to be one tensor, got "
-                "two that differ; the file is damaged, fetch it again"
+                f"{source}: expected {name} and {block}.downsample.1.{rest} to be equal, got "
+                "different values; the file is damaged, download it again"
             )
-    return apply_rules(plain, recognize(plain, NAMINGS, source), source)
+    return apply_rules(plain, find_scheme(plain, SCHEMES, source), source)

@@ -1,7 +1,7 @@
-"""Rules that turn the tensors of a published file into those of a network here.
+"""Renaming rules that convert the tensors of a published file into those of a network here.
 
-Both directions are strict. Every tensor of the file falls under a rule, which takes it over, cuts
-it or leaves it out and says why (this module); every tensor of the network gets its value
+Both directions are strict. Every tensor of the file must match a rule, which copies, splits or
+skips it (this module). Every tensor of the network must receive a value
 (``models.base.weights.load_weights``).
 """
 
@@ -12,106 +12,109 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_SHOWN = 4
-"""Names that an error lists."""
-COUNTER = ".num_batches_tracked"
-"""Ending of batch normalization's counter of training steps; no forward pass reads it."""
+_MAX_NAMES = 4
+"""Number of names that an error lists."""
+BATCH_COUNTER = ".num_batches_tracked"
+"""Suffix of batch normalization's counter of training steps. No forward pass reads it."""
 
 
 class Rule(NamedTuple):
-    """What becomes of the tensors of some names."""
+    """Where the tensors whose names match a pattern go."""
 
     pattern: str
-    """Regular expression for the whole name in the file."""
-    becomes: tuple[str, ...]
-    """Names in the network, with ``\\1`` and so on for the pattern's groups. Several names cut the
-    tensor into equal parts along its first dimension; none leaves it out."""
-    what: str
-    """What these tensors are; for those that are left out, why."""
+    """Regular expression that matches the whole name in the file."""
+    targets: tuple[str, ...]
+    """Names in the network, with ``\\1`` and so on for the groups of the pattern. Several targets
+    split the tensor into equal parts along its first dimension; an empty tuple skips it."""
+    description: str
+    """What the tensors are or, if they are skipped, why."""
 
 
-class Line(NamedTuple):
-    """A line of the table that an import shows: what one rule did."""
+class ConversionStep(NamedTuple):
+    """One row of the table that an import prints: what one rule did."""
 
-    what: str
-    done: str
-    """``taken``, ``cut``, ``left out``, ``made up`` or ``changed``."""
+    description: str
+    action: str
+    """``copied``, ``split``, ``skipped``, ``added`` or ``modified``."""
     tensors: int
+    """Number of tensors."""
     example: str
-    """One of the names in the file, and what it became."""
+    """One name in the file and its name in the network."""
 
 
-class Naming(NamedTuple):
-    """How a code base calls the tensors of a network."""
+class NamingScheme(NamedTuple):
+    """How a code base names the tensors of a network."""
 
     title: str
-    marks: tuple[str, ...]
-    """Names that no other naming has all of."""
+    signature: tuple[str, ...]
+    """Names that identify the scheme: no other scheme has all of them."""
     rules: tuple[Rule, ...]
 
 
-class Converted(NamedTuple):
+class ConvertedWeights(NamedTuple):
     """The tensors of a file under the names of a network."""
 
     naming: str
-    """Title of the naming that the file was recognized by."""
+    """Title of the naming scheme of the file."""
     weights: dict[str, Tensor]
-    table: tuple[Line, ...]
+    table: tuple[ConversionStep, ...]
 
 
-def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors without the prefix ``module.`` that DataParallel puts before every name."""
+def strip_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors without the prefix ``module.`` that DataParallel adds to all names."""
     if all(name.startswith("module.") for name in tensors):
         return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return dict(tensors)
 
 
-def recognize(names: Iterable[str], namings: Sequence[Naming], source: str) -> Naming:
-    """Return the naming that a file follows.
+def find_scheme(names: Iterable[str], schemes: Sequence[NamingScheme], source: str) -> NamingScheme:
+    """Return the naming scheme of a file.
 
     Args:
-        names: Names of its tensors.
-        namings: Those that are known for the network.
-        source: What the error calls the file.
+        names: Names of the tensors in the file.
+        schemes: Known schemes of the network.
+        source: Name of the file in error messages.
 
     Raises:
-        ValueError: If the file follows none of them, or several.
+        ValueError: If the file matches no scheme or several schemes.
     """
     known = set(names)
-    found = [naming for naming in namings if known.issuperset(naming.marks)]
+    found = [scheme for scheme in schemes if known.issuperset(scheme.signature)]
     if len(found) != 1:
-        expected = ", ".join(f"{naming.title} ({naming.marks[0]})" for naming in namings)
-        came = [naming.title for naming in found] or some(sorted(known))
+        expected = ", ".join(f"{scheme.title} ({scheme.signature[0]})" for scheme in schemes)
+        got = [scheme.title for scheme in found] or first_names(sorted(known))
         raise ValueError(
-            f"{source}: expected the names of one of these: {expected}; got {came}; is this the "
-            "file of another network? --as says which one it shall be"
+            f"{source}: expected the tensor names of one of {expected}; got {got}; is this the "
+            "file of another network? --as selects the network"
         )
     return found[0]
 
 
-def apply_rules(tensors: Mapping[str, Tensor], naming: Naming, source: str) -> Converted:
-    """Return the tensors under the network's names; the first rule that fits a name decides.
+def apply_rules(
+    tensors: Mapping[str, Tensor], scheme: NamingScheme, source: str
+) -> ConvertedWeights:
+    """Return the tensors under the names of the network. The first matching rule applies.
 
     Args:
-        tensors: Tensor by its name in the file.
-        naming: The naming that the file follows.
-        source: What errors call the file.
+        tensors: Tensors by their names in the file.
+        scheme: Naming scheme of the file.
+        source: Name of the file in error messages.
 
     Raises:
-        ValueError: If a name falls under no rule, two tensors would get one name, or a tensor that
-            a rule cuts has no equal parts.
+        ValueError: If a name matches no rule, two tensors have the same target, or a tensor cannot
+            be split into equal parts.
     """
     weights: dict[str, Tensor] = {}
     counts: dict[Rule, int] = {}
     examples: dict[Rule, str] = {}
     unknown = []
     for name, tensor in tensors.items():
-        rule = next((rule for rule in naming.rules if re.fullmatch(rule.pattern, name)), None)
+        rule = next((rule for rule in scheme.rules if re.fullmatch(rule.pattern, name)), None)
         if rule is None:
             unknown.append(name)
             continue
-        targets = [re.sub(rule.pattern, target, name) for target in rule.becomes]
-        for target, part in zip(targets, _cut(tensor, len(targets), name, source), strict=True):
+        targets = [re.sub(rule.pattern, target, name) for target in rule.targets]
+        for target, part in zip(targets, _split(tensor, len(targets), name, source), strict=True):
             if target in weights:
                 raise ValueError(
                     f"{source}: expected one tensor for {target}, got a second one, {name}; "
@@ -122,46 +125,50 @@ def apply_rules(tensors: Mapping[str, Tensor], naming: Naming, source: str) -> C
         examples.setdefault(rule, f"{name} -> {', '.join(targets) or '-'}")
     if unknown:
         raise ValueError(
-            f"{source}: expected the names of {naming.title} alone, got {len(unknown)} that no "
-            f"rule knows: {some(unknown)}; is this the file of another network or variant?"
+            f"{source}: expected only tensor names of {scheme.title}, got {len(unknown)} that "
+            f"match no rule: {first_names(unknown)}; is this the file of another network or "
+            "variant?"
         )
-    done = ("left out", "taken")
     table = [
-        Line(rule.what, "cut" if len(rule.becomes) > 1 else done[len(rule.becomes)], count, example)
+        ConversionStep(rule.description, _action(rule), count, example)
         for (rule, count), example in zip(counts.items(), examples.values(), strict=True)
     ]
-    return Converted(naming.title, weights, tuple(table))
+    return ConvertedWeights(scheme.title, weights, tuple(table))
 
 
-def _cut(tensor: Tensor, parts: int, name: str, source: str) -> Sequence[Tensor]:
+def _action(rule: Rule) -> str:
+    return "split" if len(rule.targets) > 1 else "copied" if rule.targets else "skipped"
+
+
+def _split(tensor: Tensor, parts: int, name: str, source: str) -> Sequence[Tensor]:
     if parts < 2:
         return [tensor] * parts
     if tensor.ndim == 0 or len(tensor) % parts:
         raise ValueError(
-            f"{source}: {name}: expected a first dimension of {parts} equal parts, got the shape "
-            f"{tuple(tensor.shape)}; the file is damaged or of another network"
+            f"{source}: {name}: expected a first dimension of {parts} equal parts, got shape "
+            f"{tuple(tensor.shape)}; the file is damaged or belongs to another network"
         )
     return tensor.chunk(parts)
 
 
-def with_counters(converted: Converted, expected: Iterable[str]) -> Converted:
-    """Return a conversion with a zero for every counter of batches that the file does not have.
+def add_batch_counters(converted: ConvertedWeights, expected: Iterable[str]) -> ConvertedWeights:
+    """Return the conversion with a zero for every missing batch counter.
 
-    Files of PyTorch before 0.4.1, and those of frozen batch normalization, have none.
+    Files of PyTorch before 0.4.1 and files of frozen batch normalization have no counters.
 
     Args:
         converted: The conversion.
         expected: Names of all tensors of the network.
     """
-    missing = [n for n in expected if n.endswith(COUNTER) and n not in converted.weights]
+    missing = [n for n in expected if n.endswith(BATCH_COUNTER) and n not in converted.weights]
     if not missing:
         return converted
     weights = converted.weights | {name: torch.zeros((), dtype=torch.int64) for name in missing}
-    line = Line("counters of batches, which nothing reads", "made up", len(missing), missing[0])
-    return converted._replace(weights=weights, table=(*converted.table, line))
+    step = ConversionStep("batch counters, unused", "added", len(missing), missing[0])
+    return converted._replace(weights=weights, table=(*converted.table, step))
 
 
-def some(names: Sequence[str]) -> str:
-    """Return the first few of many names and how many more there are."""
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f", and {rest} more" if rest > 0 else "")
+def first_names(names: Sequence[str]) -> str:
+    """Return the first few names and the number of the remaining ones."""
+    rest = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f", and {rest} more" if rest > 0 else "")

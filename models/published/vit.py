@@ -1,6 +1,6 @@
-"""ViTPose's published files: the official code's, mmpose's, and folders of transformers.
+"""Published ViTPose files: official code, mmpose, and folders of transformers.
 
-Only the backbone is taken over: VREMD's heads read tokens, never ViTPose's heatmaps.
+Only the backbone is converted: VREMD's heads read tokens, not ViTPose's heatmaps.
 """
 
 import re
@@ -10,51 +10,50 @@ import torch
 from torch import Tensor
 
 from models.published.rules import (
-    Converted,
-    Line,
-    Naming,
+    ConversionStep,
+    ConvertedWeights,
+    NamingScheme,
     Rule,
     apply_rules,
-    recognize,
-    without_wrapper,
+    find_scheme,
+    strip_wrapper,
 )
 
 _POSITIONS = "backbone.embeddings.position_embeddings"
-_HEAD = "ViTPose's heatmap head, which no head here reads"
-
+_HEAD = "ViTPose's heatmap head, unused"
 
 _LAYER = r"backbone.encoder.layer.\1"
 _ATTENTION = tuple(rf"{_LAYER}.attention.attention.{part}.\2" for part in ("query", "key", "value"))
 
 
-def _naming(title: str, patch: str, block: str, names: tuple[str, ...], norm: str) -> Naming:
-    """Return the naming of a ViT whose attention keeps query, key and value in one tensor.
+def _scheme(title: str, patch: str, block: str, names: tuple[str, ...], norm: str) -> NamingScheme:
+    """Return the scheme of a ViT whose attention stores query, key and value in one tensor.
 
     Args:
-        title: What the naming is called.
-        patch: Name of the layer that cuts patches.
+        title: Title of the scheme.
+        patch: Name of the patch embedding layer.
         block: Name of the list of blocks.
-        names: Names, within a block, of what transformers calls layernorm_before,
+        names: Names within a block of the layers that transformers calls layernorm_before,
             layernorm_after, mlp.fc1 and mlp.fc2.
         norm: Name of the last normalization.
     """
     ours = ("layernorm_before", "layernorm_after", "mlp.fc1", "mlp.fc2")
     at = rf"backbone\.{block}\.(\d+)\."
-    return Naming(
+    return NamingScheme(
         title,
         (f"backbone.{patch}.weight",),
         (
             Rule(
                 rf"backbone\.{re.escape(patch)}\.(weight|bias)",
                 (r"backbone.embeddings.patch_embeddings.projection.\1",),
-                "patches",
+                "patch embedding",
             ),
-            Rule(r"backbone\.pos_embed", (_POSITIONS,), "positions"),
+            Rule(r"backbone\.pos_embed", (_POSITIONS,), "position embedding"),
             Rule(rf"{at}attn\.qkv\.(weight|bias)", _ATTENTION, "query, key and value"),
             Rule(
                 rf"{at}attn\.proj\.(weight|bias)",
                 (rf"{_LAYER}.attention.output.dense.\2",),
-                "projection of the attention",
+                "attention projection",
             ),
             *(
                 Rule(
@@ -74,17 +73,17 @@ def _naming(title: str, patch: str, block: str, names: tuple[str, ...], norm: st
     )
 
 
-OFFICIAL = _naming(
+OFFICIAL = _scheme(
     "official", "patch_embed.proj", "blocks", ("norm1", "norm2", "mlp.fc1", "mlp.fc2"), "last_norm"
 )
-MMPOSE = _naming(
+MMPOSE = _scheme(
     "mmpose 1.x",
     "patch_embed.projection",
     "layers",
     ("ln1", "ln2", "ffn.layers.0.0", "ffn.layers.1"),
     "ln1",
 )
-TRANSFORMERS = Naming(
+TRANSFORMERS = NamingScheme(
     "transformers",
     ("backbone.embeddings.patch_embeddings.projection.weight",),
     (
@@ -92,34 +91,34 @@ TRANSFORMERS = Naming(
         Rule(r"head\..+", (), _HEAD),
     ),
 )
-NAMINGS = (OFFICIAL, MMPOSE, TRANSFORMERS)
+SCHEMES = (OFFICIAL, MMPOSE, TRANSFORMERS)
 
 
-def convert_vit(tensors: Mapping[str, Tensor], source: str, *, tokens: int) -> Converted:
+def convert_vit(tensors: Mapping[str, Tensor], source: str, *, tokens: int) -> ConvertedWeights:
     """Return the tensors of a published ViTPose under the names of ``ViTBackbone``.
 
-    The network has a slot for a class token among its positions, whose values are added to every
-    token. mmpose has none: its files hold one position per token, and where they hold one more,
-    mmpose drops the first as it loads them. Either way the slot is zero here.
+    The position embedding of the network has a slot for a class token, which is added to every
+    token. mmpose has no such slot: its files hold one position per token or one more, of which
+    mmpose drops the first on loading. In both cases the slot is zero here.
 
     Args:
-        tensors: Tensor by its name in the file.
-        source: What errors call the file.
+        tensors: Tensors by their names in the file.
+        source: Name of the file in error messages.
         tokens: Number of tokens N of the network.
 
     Raises:
-        ValueError: If the names are none of ``NAMINGS``, or one falls under no rule.
+        ValueError: If the names match none of ``SCHEMES`` or a name matches no rule.
     """
-    plain = without_wrapper(tensors)
-    naming = recognize(plain, NAMINGS, source)
-    converted = apply_rules(plain, naming, source)
+    plain = strip_wrapper(tensors)
+    scheme = find_scheme(plain, SCHEMES, source)
+    converted = apply_rules(plain, scheme, source)
     positions = converted.weights.get(_POSITIONS)
-    if naming != MMPOSE or positions is None or positions.shape[1] not in (tokens, tokens + 1):
+    if scheme != MMPOSE or positions is None or positions.shape[1] not in (tokens, tokens + 1):
         return converted
     own = positions[:, -tokens:]
     slot = torch.zeros_like(own[:, :1])
-    line = Line("slot of the class token: zero, mmpose has none", "made up", 1, _POSITIONS)
+    step = ConversionStep("slot of the class token: zero in mmpose", "added", 1, _POSITIONS)
     return converted._replace(
         weights=converted.weights | {_POSITIONS: torch.cat([slot, own], dim=1)},
-        table=(*converted.table, line),
+        table=(*converted.table, step),
     )

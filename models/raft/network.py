@@ -42,7 +42,7 @@ class RAFTFlow(nn.Module):
             Flow (dx, dy) in pixels, ``(B, 2, H, W)``.
 
         Raises:
-            ValueError: If an image is not in [0, 255] (see ``to_unit_range``).
+            ValueError: If an image is not in [0, 255] (see ``scale_to_raft_range``).
         """
         return self.refinements(first, second)[-1]
 
@@ -54,13 +54,13 @@ class RAFTFlow(nn.Module):
             second: The image that follows, likewise.
 
         Raises:
-            ValueError: If an image is not in [0, 255] (see ``to_unit_range``).
+            ValueError: If an image is not in [0, 255] (see ``scale_to_raft_range``).
         """
         height, width = first.shape[-2:]
         top, bottom = _padding(height)
         left, right = _padding(width)
         sides = (left, right, top, bottom)
-        images = [F.pad(to_unit_range(x), sides, mode="replicate") for x in (first, second)]
+        images = [F.pad(scale_to_raft_range(x), sides, mode="replicate") for x in (first, second)]
         flows = self.network(*images, num_flow_updates=self.num_updates)
         return [flow[..., top : top + height, left : left + width] for flow in flows]
 
@@ -72,7 +72,7 @@ def _padding(length: int) -> tuple[int, int]:
     return before, padded - length - before
 
 
-def to_unit_range(images: Tensor) -> Tensor:
+def scale_to_raft_range(images: Tensor) -> Tensor:
     """Scale RGB from [0, 255] to [-1, 1], RAFT's range (official raft.py, forward).
 
     Args:

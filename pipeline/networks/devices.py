@@ -9,7 +9,7 @@ from pipeline.units.run_time import DeviceKind
 if TYPE_CHECKING:
     import torch
 
-GPU_NODES = ("nvidiactl", "nvidia0", "kfd", "dxg")
+GPU_DEVICE_FILES = ("nvidiactl", "nvidia0", "kfd", "dxg")
 """Device files of which a machine with a GPU has one: NVIDIA's, AMD's, that of Windows' Linux."""
 
 
@@ -23,7 +23,9 @@ def device_type(kind: DeviceKind, nodes: Path = Path("/dev")) -> Literal["cpu", 
     Raises:
         ValueError: As ``pick_device``.
     """
-    if kind == "cpu" or (kind == "auto" and not any((nodes / name).exists() for name in GPU_NODES)):
+    if kind == "cpu" or (
+        kind == "auto" and not any((nodes / name).exists() for name in GPU_DEVICE_FILES)
+    ):
         return "cpu"
     return "cuda" if pick_device(kind).type == "cuda" else "cpu"
 

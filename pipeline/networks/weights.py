@@ -46,7 +46,7 @@ def write_weights(
     Args:
         path: File to make or replace; its folder is made.
         tensors: Tensor by name; the dtypes are kept.
-        notes: Text by name for the file's header, read back by ``read_notes``.
+        notes: Text by name for the file's header, read back by ``read_metadata``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name per target: two writers of one file are kept apart by the caller's lock.
@@ -59,7 +59,7 @@ def write_weights(
     partial.replace(path)
 
 
-def read_notes(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
     """Return the text that ``write_weights`` put into the header of a file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

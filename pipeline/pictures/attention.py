@@ -1,6 +1,6 @@
 """Pictures of what a head looks at: maps over a crop, places on it, attention as a matrix.
 
-Crops and pictures are RGB uint8 ``(H, W, 3)``; a picture is ``FACTOR`` times as large as its crop.
+Crops and pictures are RGB uint8 ``(H, W, 3)``; a picture is ``SCALE`` times as large as its crop.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.grid import STRIDE
 from pipeline.report.drawing import Picture, draw_caption, enlarge
 
-FACTOR = 2
+SCALE = 2
 """Pixels of a picture per pixel of the crop, along each side."""
 _OPACITY = 0.6
 _ENTRY_SIDE = 240
@@ -20,7 +20,7 @@ _ENTRY_SIDE = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class MapGrid:
     """Where the entries of a map lie on the crop: entry i at pixel ``start + step * i``."""
 
     step: float
@@ -30,16 +30,16 @@ class Grid:
         """Return places given in entries, (x, y), in pixels of the picture."""
         pixels = self.start + self.step * np.asarray(places, np.float64)
         # Pixel centers at integers: enlarging moves the first one by half the factor less 1.
-        return pixels * FACTOR + (FACTOR - 1) / 2
+        return pixels * SCALE + (SCALE - 1) / 2
 
 
-HEATMAP = Grid(float(STRIDE))
+HEATMAP_GRID = MapGrid(float(STRIDE))
 """Heatmap cell i lies on pixel 4i."""
-TOKENS = Grid(16.0, 7.5)
+TOKEN_GRID = MapGrid(16.0, 7.5)
 """Token i covers pixels 16i to 16i + 15."""
 
 
-def map_over(crop: Picture, values: NDArray[np.float32], grid: Grid, caption: str) -> Picture:
+def draw_map(crop: Picture, values: NDArray[np.float32], grid: MapGrid, caption: str) -> Picture:
     """Lay a map over a crop, dark at its least and bright at its largest value.
 
     Args:
@@ -49,8 +49,8 @@ def map_over(crop: Picture, values: NDArray[np.float32], grid: Grid, caption: st
         caption: What it shows; the range of the values is added.
     """
     scaled, extent = _scaled(values)
-    picture = enlarge(crop, FACTOR)
-    step = FACTOR * grid.step
+    picture = enlarge(crop, SCALE)
+    step = SCALE * grid.step
     start = float(grid.on_picture(np.zeros(1, np.float32))[0])
     matrix = np.array([[step, 0, start], [0, step, start]])
     size = (picture.shape[1], picture.shape[0])
@@ -65,12 +65,12 @@ def map_over(crop: Picture, values: NDArray[np.float32], grid: Grid, caption: st
     return draw_caption(np.asarray(blended, np.uint8), f"{caption} {extent}")
 
 
-def places_on(
+def draw_points(
     crop: Picture,
     places: NDArray[np.float32],
     weights: NDArray[np.float32],
     center: NDArray[np.float32],
-    grid: Grid,
+    grid: MapGrid,
     caption: str,
 ) -> Picture:
     """Mark places on a crop, in one color per group, larger where the weight is larger.
@@ -83,7 +83,7 @@ def places_on(
         grid: Where the entries lie.
         caption: What it shows.
     """
-    picture = enlarge(crop, FACTOR)
+    picture = enlarge(crop, SCALE)
     largest = max(float(weights.max()), 1e-12)
     for group, (points, shares) in enumerate(zip(places, weights, strict=True)):
         hue = np.array([[[180 * group // len(places), 255, 255]]], np.uint8)
@@ -97,7 +97,7 @@ def places_on(
     return draw_caption(picture, caption)
 
 
-def matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: str) -> Picture:
+def draw_matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: str) -> Picture:
     """Draw the attention matrices of all heads side by side, on black.
 
     Args:
@@ -106,7 +106,7 @@ def matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: str) 
         caption: What it shows; the range of the values is added.
     """
     scaled, extent = _scaled(np.concatenate(list(values), axis=1))
-    height, width = shape[0] * FACTOR, shape[1] * FACTOR
+    height, width = shape[0] * SCALE, shape[1] * SCALE
     tall = min(height - 24, max(1, width * scaled.shape[0] // scaled.shape[1]), _ENTRY_SIDE)
     drawn = cv2.resize(scaled, (width, tall), interpolation=cv2.INTER_NEAREST)
     picture = np.zeros((height, width, 3), np.uint8)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.backbones import WHOLE, fold_name, write_description
 from pipeline.base.params import read_section
 from pipeline.caches.clip_table import clips_file, read_clips
-from pipeline.networks.weights import REINITIALIZED_ROWS, read_notes, read_weights, write_weights
+from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights, write_weights
 from pipeline.schedule import Training
 from pipeline.splits import assign_folds
 from pipeline.training.cache_training import CacheRun, train_from_caches
@@ -54,7 +54,7 @@ def publish_untouched(run: BackboneRun, data: Path) -> str:
             asked for.
     """
     tensors = read_weights(run.weights)
-    if made_up := read_notes(run.weights).get(REINITIALIZED_ROWS):
+    if made_up := read_metadata(run.weights).get(REINITIALIZED_ROWS):
         raise ValueError(
             f"{run.weights}: expected a trained head, but its rows of {made_up} were "
             f"re-initialized on import; set {run.section}.epochs above 0"

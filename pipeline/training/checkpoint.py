@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pipeline.networks.weights import read_notes, read_weights, write_weights
+from pipeline.networks.weights import read_metadata, read_weights, write_weights
 from pipeline.training.history import History
 from pipeline.training.run_folder import CHECKPOINT
 
@@ -55,7 +55,7 @@ def read_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> H
     fresh["state"] = _states(_below(_OPTIMIZER, tensors))
     # Moves every moment to its parameter's device and leaves the step counters where they were.
     optimizer.load_state_dict(fresh)
-    return History(json.loads(read_notes(path)["columns"]), tensors[_HISTORY])
+    return History(json.loads(read_metadata(path)["columns"]), tensors[_HISTORY])
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

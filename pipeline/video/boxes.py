@@ -11,13 +11,13 @@ from pipeline.strict_json import read_json
 from pipeline.tables.schemas import FRAMES, VIDEOS
 from pipeline.video.windows import FrameWindow
 
-FindBoxes = Callable[[FrameWindow], list[Row]]
+BoxFinder = Callable[[FrameWindow], list[Row]]
 """Returns the boxes of a window's key frames, rows of ``schemas.BOXES``."""
 VIDEO = "video"
 """Name of the one video in tables that have a column for it."""
 
 
-class DetectEvery:
+class IntervalDetector:
     """Boxes from a detector that looks at every n-th frame; the others take those before.
 
     Args:
@@ -58,7 +58,7 @@ class DetectEvery:
         return rows
 
 
-class BoxesOfFile:
+class FileBoxes:
     """Boxes of a COCO-result file whose ``image_id`` is the number of the frame, from 0 on.
 
     Args:

@@ -23,7 +23,7 @@ from pipeline.prediction.task import Reading, VideoClips, poses_of
 from pipeline.prediction.units import PREDICTIONS
 from pipeline.tables.parquet import write_table
 from pipeline.tables.schemas import PEOPLE
-from pipeline.video.boxes import VIDEO, FindBoxes
+from pipeline.video.boxes import VIDEO, BoxFinder
 from pipeline.video.windows import FrameWindow
 
 Head = Callable[[Mapping[str, Tensor]], Tensor]
@@ -49,7 +49,7 @@ class Networks:
     device: str
 
 
-class VideoPoser:
+class WindowPoseEstimator:
     """Finds the poses of a window.
 
     Args:
@@ -60,7 +60,7 @@ class VideoPoser:
     """
 
     def __init__(
-        self, boxes: FindBoxes, networks: Networks, settings: ClipSettings, reading: Reading
+        self, boxes: BoxFinder, networks: Networks, settings: ClipSettings, reading: Reading
     ) -> None:
         self._boxes = boxes
         self._networks = networks

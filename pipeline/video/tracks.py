@@ -19,7 +19,9 @@ class _Track(NamedTuple):
     box: NDArray[np.float64]
 
 
-def track_ids(frames: NDArray[np.int64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.int64]:
+def assign_track_ids(
+    frames: NDArray[np.int64], boxes_xywh: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Return an id for every box, from 0 on in the order of appearance.
 
     Pairs of tracks and boxes are joined greedily, largest overlap first; a box that overlaps no

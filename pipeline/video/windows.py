@@ -24,7 +24,7 @@ class FrameWindow:
         return self.frames[number].picture
 
 
-def windows(
+def split_windows(
     frames: Iterable[Frame], first: int, last: int | None, *, delta: int, length: int
 ) -> Iterator[FrameWindow]:
     """Yield a video's key frames in windows; no more than one window is held.

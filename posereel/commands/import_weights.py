@@ -17,9 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.published.catalogue import Published, find_published, fit, published_names
-from models.published.hrnet import COCO_FILES, place_rows
-from models.published.rules import Converted
+from models.published.catalog import (
+    PublishedNetwork,
+    find_published,
+    list_published,
+    load_converted,
+)
+from models.published.hrnet import COCO_SCHEMES, select_head_rows
+from models.published.rules import ConvertedWeights
 from pipeline.base.atomic_file import write_file
 from pipeline.base.errors import one_line
 from pipeline.importing.detector_folder import copy_detector
@@ -90,7 +95,7 @@ def _import_folder(source: Path, out: Path) -> Path:
     """Take in a folder of transformers, once the library has loaded all of it."""
     if not source.is_dir():
         raise ValueError(
-            f"--as {out.name}: expected one of {published_names()}, or a folder of transformers "
+            f"--as {out.name}: expected one of {list_published()}, or a folder of transformers "
             f"with a detector under any name, got the file {source}"
         )
     # These seconds are for folders alone.
@@ -119,19 +124,19 @@ def _import_folder(source: Path, out: Path) -> Path:
 
 
 def _import_file(
-    source: Path, published: Published, joints: Order | None, out: Path
+    source: Path, published: PublishedNetwork, joints: Order | None, out: Path
 ) -> dict[str, Any]:
     """Write the weights and return their part of the card."""
     converted = published.convert(read_published(source, out.parent), str(source))
     facts: dict[str, Any] = {"network": published.family, "variant": published.variant}
     fresh: list[str] = []
     if published.family == "hrnet":
-        order = joints or ("coco" if converted.naming in COCO_FILES else "posetrack")
+        order = joints or ("coco" if converted.naming in COCO_SCHEMES else "posetrack")
         rows = head_rows(order)
-        converted = place_rows(converted, rows, str(source))
+        converted = select_head_rows(converted, rows, str(source))
         fresh = [joint for joint, row in rows.items() if row is None]
         facts |= {"keypoints": order, "joints": list(rows), REINITIALIZED_ROWS: fresh}
-    tensors, converted = fit(published, converted, str(source))
+    tensors, converted = load_converted(published, converted, str(source))
     write_weights(out, tensors, {REINITIALIZED_ROWS: " ".join(fresh)} if fresh else None)
     _show(source, converted, facts)
     return facts | {
@@ -143,14 +148,14 @@ def _import_file(
     }
 
 
-def _show(source: Path, converted: Converted, facts: dict[str, Any]) -> None:
+def _show(source: Path, converted: ConvertedWeights, facts: dict[str, Any]) -> None:
     table = Table(title=f"{source.name}: naming {converted.naming}", title_justify="left")
-    for column in ("tensors", "done", "what", "example"):
+    for column in ("tensors", "action", "description", "example"):
         table.add_column(
             column, overflow="fold", justify="right" if column == "tensors" else "left"
         )
     for line in converted.table:
-        table.add_row(str(line.tensors), line.done, line.what, line.example)
+        table.add_row(str(line.tensors), line.action, line.description, line.example)
     console = Console(width=110)
     console.print(table)
     if fresh := facts.get(REINITIALIZED_ROWS):

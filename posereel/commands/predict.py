@@ -49,13 +49,13 @@ from pipeline.skeleton import JOINTS
 from pipeline.tables.parquet import read_table
 from pipeline.units.progress import progress
 from pipeline.units.receipts import hash_file
-from pipeline.video.boxes import BoxesOfFile, DetectEvery, FindBoxes
+from pipeline.video.boxes import BoxFinder, FileBoxes, IntervalDetector
 from pipeline.video.overlay import write_overlay
 from pipeline.video.pose_files import write_coco, write_posetrack
-from pipeline.video.poses import POSES, Networks, VideoPoser, write_poses
+from pipeline.video.poses import POSES, Networks, WindowPoseEstimator, write_poses
 from pipeline.video.source import Frame, VideoSource, open_source
-from pipeline.video.tracks import track_ids
-from pipeline.video.windows import windows
+from pipeline.video.tracks import assign_track_ids
+from pipeline.video.windows import split_windows
 
 app = typer.Typer(add_completion=False)
 WINDOW = 16
@@ -237,12 +237,12 @@ def _poses(
 ) -> tuple[pd.DataFrame, int]:
     """Return the people of all key frames, and one past the last of these."""
     delta = (read_system(setup.params, setup.head).frames - 1) // 2
-    poser: VideoPoser | None = None
+    poser: WindowPoseEstimator | None = None
     parts: list[pd.DataFrame] = []
     stop = first
     total = (source.frames if last is None else min(last + 1, source.frames or last + 1)) - first
     with progress("predict_video", max(total, 0), "frames") as advance:
-        for window in windows(_whole(source, size), first, last, delta=delta, length=WINDOW):
+        for window in split_windows(_whole(source, size), first, last, delta=delta, length=WINDOW):
             part = work / "parts" / f"{window.start:08d}.parquet"
             if not part.is_file():
                 poser = poser or _build(setup, delta, size)
@@ -277,7 +277,7 @@ def _shown(source: VideoSource, numbers: range) -> Iterator[Frame]:
                 advance()
 
 
-def _build(setup: Setup, delta: int, size: tuple[int, int]) -> VideoPoser:
+def _build(setup: Setup, delta: int, size: tuple[int, int]) -> WindowPoseEstimator:
     """Load all networks."""
     values, system = setup.values, read_system(setup.params, setup.head)
     device = pick_device(values["extract"]["device"]).type
@@ -301,7 +301,7 @@ def _build(setup: Setup, delta: int, size: tuple[int, int]) -> VideoPoser:
     reading = values["predict"]
     # As many clips at once as the stages take: a pass of RAFT holds all pairs' correlations.
     clips = min(reading["batch"], *(values[kind]["batch"] // frames for kind in system.kinds))
-    return VideoPoser(
+    return WindowPoseEstimator(
         _find_boxes(setup, device, size),
         Networks(caches, head.to(device).eval(), device),
         ClipSettings(crop_size, values["crop"]["enlarge"], delta, None),
@@ -327,12 +327,12 @@ def _cache(setup: Setup, kind: str, crop_size: tuple[int, int]) -> nn.Module:
     return build(read_weights(file), str(file), crop_size)
 
 
-def _find_boxes(setup: Setup, device: str, size: tuple[int, int]) -> FindBoxes:
+def _find_boxes(setup: Setup, device: str, size: tuple[int, int]) -> BoxFinder:
     if setup.boxes is not None:
-        return BoxesOfFile(setup.boxes, size, setup.score)
+        return FileBoxes(setup.boxes, size, setup.score)
     section = setup.values["detect"]
     every = partial(
-        DetectEvery,
+        IntervalDetector,
         every=setup.every,
         batch=section["batch"],
         score_min=setup.score,
@@ -354,7 +354,7 @@ def _ids(poses: pd.DataFrame, track: str) -> NDArray[np.int64]:
     if track == "none":
         return np.full(len(poses), -1, np.int64)
     boxes = poses[["box_x", "box_y", "box_w", "box_h"]].to_numpy(dtype=float)
-    return track_ids(poses["frame"].to_numpy(dtype="int64"), boxes)
+    return assign_track_ids(poses["frame"].to_numpy(dtype="int64"), boxes)
 
 
 def _write(

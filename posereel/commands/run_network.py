@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.base.crops import crops_to_images
 from models.base.weights import load_weights
 from models.hrnet.network import build_hrnet
-from models.published.catalogue import Published, find_published
+from models.published.catalog import PublishedNetwork, find_published
 from models.raft.network import build_raft
 from models.vit.network import build_vit
 from pipeline.base.errors import one_line
@@ -66,7 +66,7 @@ def main(
     typer.echo(f"run_network: wrote {values.shape} of {name} to {out}")
 
 
-def _build(published: Published, crop_size: tuple[int, int], updates: int) -> Network:
+def _build(published: PublishedNetwork, crop_size: tuple[int, int], updates: int) -> Network:
     if published.family == "hrnet":
         hrnet = build_hrnet(published.variant, len(JOINTS))
         return hrnet, lambda network, crops: network(crops_to_images(crops)).heatmaps

@@ -23,7 +23,14 @@ from pipeline.head_params.network import System
 from pipeline.head_params.systems import read_system
 from pipeline.heatmap import decode
 from pipeline.networks.weights import read_weights
-from pipeline.pictures.attention import FACTOR, HEATMAP, TOKENS, map_over, matrices, places_on
+from pipeline.pictures.attention import (
+    HEATMAP_GRID,
+    SCALE,
+    TOKEN_GRID,
+    draw_map,
+    draw_matrices,
+    draw_points,
+)
 from pipeline.pictures.png import write_png
 from pipeline.report.drawing import Picture, contact_sheet, draw_caption, draw_pose, enlarge
 from pipeline.skeleton import JOINTS
@@ -93,8 +100,8 @@ def _read(params: Path, data: Path, name: Head, split: str, count: int) -> tuple
 
 def _pose(crop: Picture, heatmaps: Tensor, caption: str) -> Picture:
     joints, _ = decode(heatmaps[None].numpy(), "argmax", 1.0)
-    places = joints[0] * FACTOR + (FACTOR - 1) / 2
-    drawn = draw_pose(enlarge(crop, FACTOR), places, np.full(len(JOINTS), 2))
+    places = joints[0] * SCALE + (SCALE - 1) / 2
+    drawn = draw_pose(enlarge(crop, SCALE), places, np.full(len(JOINTS), 2))
     return draw_caption(drawn, caption)
 
 
@@ -112,13 +119,15 @@ def _jmpose_rows(clips: _Clips, joint: str, names: list[str]) -> list[list[Pictu
         crop = frames[len(frames) // 2]
         steps = clips.batch["flow"][index] if "flow" in clips.batch else ()
         row = [_pose(crop, view.heatmaps[index], names[index])]
-        row += [map_over(crop, step.norm(dim=0).numpy(), HEATMAP, "flow, cells") for step in steps]
+        row += [
+            draw_map(crop, step.norm(dim=0).numpy(), HEATMAP_GRID, "flow, cells") for step in steps
+        ]
         row += _taps(view, index, crop, joint)
         for layer, masks in enumerate(view.masks[:, :, index].numpy(), 1):
             for name, mask in zip("JM", masks, strict=True):
-                row.append(map_over(crop, mask, HEATMAP, f"mask of {name} {layer}"))
+                row.append(draw_map(crop, mask, HEATMAP_GRID, f"mask of {name} {layer}"))
         if view.attention is not None:
-            row.append(matrices(view.attention[index].numpy(), crop.shape[:2], "J to M"))
+            row.append(draw_matrices(view.attention[index].numpy(), crop.shape[:2], "J to M"))
         rows.append(row)
     return rows
 
@@ -132,8 +141,8 @@ def _taps(view: JMPoseView, clip: int, crop: Picture, joint: str) -> list[Pictur
     places, taken = (part.numpy() for part in at_joint)
     mean = view.modulation[clip].mean(dim=(0, 1)).numpy()
     return [
-        places_on(crop, places, taken, center, HEATMAP, f"taps, {joint}"),
-        map_over(crop, mean, HEATMAP, "modulation"),
+        draw_points(crop, places, taken, center, HEATMAP_GRID, f"taps, {joint}"),
+        draw_map(crop, mean, HEATMAP_GRID, "modulation"),
     ]
 
 
@@ -159,7 +168,7 @@ def _masks(name: str, masks: Tensor | None, clip: int, frames: Pictures) -> list
         return []
     grid = _grid(frames)
     return [
-        map_over(crop, mask, TOKENS, f"{name} {frame - len(frames) // 2:+d}")
+        draw_map(crop, mask, TOKEN_GRID, f"{name} {frame - len(frames) // 2:+d}")
         for frame, (crop, mask) in enumerate(
             zip(frames, masks[clip].reshape(-1, *grid).numpy(), strict=True)
         )
@@ -177,7 +186,7 @@ def _samples(view: VREMDView, clip: int, frames: Pictures, joint: str) -> list[P
     at_joint = zip(view.places[:, clip, :, token], view.weights[:, clip, :, token], strict=True)
     crop = frames[len(frames) // 2]
     return [
-        places_on(crop, places.numpy(), weights.numpy(), center, TOKENS, f"samples {index}")
+        draw_points(crop, places.numpy(), weights.numpy(), center, TOKEN_GRID, f"samples {index}")
         for index, (places, weights) in enumerate(at_joint, 1)
     ]
 

@@ -9,7 +9,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from models.cost import Part, cost
+from models.cost import ModuleCost, module_costs
 from models.detection.network import build_detector
 from models.heads.controls.head import build_control
 from models.heads.jmpose.head import build_jmpose
@@ -103,7 +103,7 @@ def example(name: str, params: Path) -> Example:
     return build(read_params(params), params)
 
 
-def _lines(parts: list[Part]) -> list[str]:
+def _lines(parts: list[ModuleCost]) -> list[str]:
     width = max(len(part.name) for part in parts)
     head = f"{'part':{width}}  {'parameters':>12}  {'MFLOP':>12}"
     rows = [
@@ -123,7 +123,7 @@ def main(
         raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
     with torch.device("meta"):
         network, inputs = example(name, params)
-    for line in _lines(cost(network, inputs)):
+    for line in _lines(module_costs(network, inputs)):
         typer.echo(line)
 
 

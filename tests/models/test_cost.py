@@ -1,11 +1,11 @@
-"""What networks cost: counted by hand on small layers, published for large ones."""
+"""Costs of networks: counted by hand for small layers, compared with the paper for HRNet."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
-from models.cost import cost
+from models.cost import module_costs
 from models.hrnet.network import build_hrnet
 
 
@@ -26,9 +26,9 @@ class Three(nn.Module):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_parts_cost_what_a_count_by_hand_says(device: str) -> None:
+def test_costs_equal_a_count_by_hand(device: str) -> None:
     with torch.device(device):
-        parts = cost(Three(), {"images": torch.zeros(2, 3, 10, 6)})
+        parts = module_costs(Three(), {"images": torch.zeros(2, 3, 10, 6)})
 
     pixels = 2 * 10 * 6
     expected = [3 * 8 * 9, 8 * 4 * 9, 4 * 2]
@@ -37,10 +37,10 @@ def test_parts_cost_what_a_count_by_hand_says(device: str) -> None:
     assert [part.flops for part in parts] == [2 * pixels * n for n in [*expected, sum(expected)]]
 
 
-def test_hrnet_w48_costs_what_its_paper_says_but_for_what_the_paper_leaves_out() -> None:
+def test_the_cost_of_hrnet_w48_is_close_to_the_paper() -> None:
     with torch.device("meta"):
-        *_, whole = cost(build_hrnet("w48", 17), {"images": torch.empty(1, 3, 256, 192)})
+        *_, total = module_costs(build_hrnet("w48", 17), {"images": torch.empty(1, 3, 256, 192)})
 
-    # Sun et al. 2019, Table 1: 63.6 M parameters and 14.6 G multiplications with additions.
-    assert round(whole.parameters / 1e6, 1) == 63.6
-    assert whole.flops / 2e9 == pytest.approx(14.6, rel=0.1)
+    # Sun et al. 2019, Table 1: 63.6 M parameters and 14.6 G multiply-adds.
+    assert round(total.parameters / 1e6, 1) == 63.6
+    assert total.flops / 2e9 == pytest.approx(14.6, rel=0.1)

@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from models.detection.network import build_detector
 from models.published.detector import convert_detector
-from models.published.rules import with_counters
+from models.published.rules import add_batch_counters
 
 VARIANT = "fasterrcnn_resnet50_fpn"
 
@@ -46,14 +46,14 @@ def test_frozen_norms_without_an_epsilon_give_what_they_gave(theirs: nn.Module) 
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     names = build_detector(VARIANT).state_dict()
 
-    converted = with_counters(convert_detector(file, "f.pth", variant=VARIANT), names)
+    converted = add_batch_counters(convert_detector(file, "f.pth", variant=VARIANT), names)
 
     with torch.no_grad():
         expected = theirs.backbone.body(images)["0"]
     found = maps(converted.weights, images)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
-    lines = {line.done: line for line in converted.table}
-    assert lines["changed"].tensors == sum(name.endswith("running_var") for name in file)
+    lines = {line.action: line for line in converted.table}
+    assert lines["modified"].tensors == sum(name.endswith("running_var") for name in file)
     # As they are, the same variances would give something else.
     variances = {name: file[name] for name in file if name.endswith("running_var")}
     untouched = maps(converted.weights | variances, images)

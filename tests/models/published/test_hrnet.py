@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.base.weights import load_weights
 from models.hrnet.network import build_hrnet
-from models.published.hrnet import NAMINGS, convert_hrnet, place_rows
+from models.published.hrnet import SCHEMES, convert_hrnet, select_head_rows
 from tests.models.hrnet.oracle_hrnet import literal_hrnet
 from tests.models.published.random_tensors import Weights, fill_randomly, unread
 
@@ -59,7 +59,7 @@ def test_heatmaps_are_those_of_the_file(naming: str, wrapper: str, tensors: Weig
     file = named(tensors, naming, wrapper=wrapper)
     network = build_hrnet("tiny", joints=15).double()
 
-    converted = place_rows(convert_hrnet(file, "f.pth"), ROWS, "f.pth")
+    converted = select_head_rows(convert_hrnet(file, "f.pth"), ROWS, "f.pth")
     weights = {
         name: t.double() if t.is_floating_point() else t for name, t in converted.weights.items()
     }
@@ -87,12 +87,12 @@ def test_the_table_counts_every_tensor_of_the_file(tensors: Weights) -> None:
 
     converted = convert_hrnet(file, "f.pth")
 
-    assert [(line.done, line.tensors) for line in converted.table] == [
-        ("taken", len(tensors) - 2),
-        ("taken", 2),
-        ("left out", 2),
+    assert [(line.action, line.tensors) for line in converted.table] == [
+        ("copied", len(tensors) - 2),
+        ("copied", 2),
+        ("skipped", 2),
     ]
-    assert converted.table[2].what == "model around rough_pose_estimation_net"
+    assert converted.table[2].description == "model around rough_pose_estimation_net"
     assert converted.table[0].example == (
         "rough_pose_estimation_net.conv1.weight -> backbone.conv1.weight"
     )
@@ -101,8 +101,8 @@ def test_the_table_counts_every_tensor_of_the_file(tensors: Weights) -> None:
 def test_a_row_that_the_file_does_not_have_is_drawn_anew_and_said(tensors: Weights) -> None:
     converted = convert_hrnet(named(tensors, "official"), "f.pth")
 
-    first = place_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
-    again = place_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
+    first = select_head_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
+    again = select_head_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
 
     weight, bias = first.weights["final_layer.weight"], first.weights["final_layer.bias"]
     theirs = tensors["final_layer.weight"].float()
@@ -111,10 +111,10 @@ def test_a_row_that_the_file_does_not_have_is_drawn_anew_and_said(tensors: Weigh
     assert 0 < weight[1].abs().max() < 0.01
     assert bias[1] == 0
     assert torch.equal(weight, again.weights["final_layer.weight"])
-    assert [(line.done, line.tensors, line.example) for line in first.table[-3:]] == [
-        ("taken", 2, ""),
-        ("left out", 15, ""),
-        ("made up", 1, "new"),
+    assert [(line.action, line.tensors, line.example) for line in first.table[-3:]] == [
+        ("copied", 2, ""),
+        ("skipped", 15, ""),
+        ("added", 1, "new"),
     ]
     assert torch.equal(converted.weights["final_layer.weight"], tensors["final_layer.weight"])
 
@@ -138,24 +138,26 @@ def test_the_published_sizes_have_a_place_for_every_tensor(naming: str, variant:
     assert {name: t.shape for name, t in converted.weights.items()} == {
         name: t.shape for name, t in ours.items()
     }
-    assert [line.tensors for line in converted.table if line.done == "left out"] == [3]
+    assert [line.tensors for line in converted.table if line.action == "skipped"] == [3]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"classifier.weight": torch.zeros(1)}, "1 that no rule knows: classifier.weight"),
-        ({"stage5.0.weight": torch.zeros(1)}, "1 that no rule knows: stage5.0.weight"),
-        ({"head.final_layer.weight": torch.zeros(1)}, "no rule knows: head.final_layer.weight"),
+        ({"classifier.weight": torch.zeros(1)}, "1 that match no rule: classifier.weight"),
+        ({"stage5.0.weight": torch.zeros(1)}, "1 that match no rule: stage5.0.weight"),
+        ({"head.final_layer.weight": torch.zeros(1)}, "match no rule: head.final_layer.weight"),
         ({"final_layer.weight": torch.zeros(15, 32, 1, 1)}, "expected 17 rows"),
     ],
 )
 def test_a_tensor_out_of_place_is_named(change: Weights, said: str, tensors: Weights) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        place_rows(convert_hrnet(named(tensors, "official") | change, "f.pth"), ROWS, "f.pth")
+        select_head_rows(convert_hrnet(named(tensors, "official") | change, "f.pth"), ROWS, "f.pth")
 
 
 def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known() -> None:
-    with pytest.raises(ValueError, match=r"f\.pth: expected the names .*DCPose \(rough.* got fc"):
+    with pytest.raises(
+        ValueError, match=r"f\.pth: expected the tensor names .*DCPose \(rough.* got fc"
+    ):
         convert_hrnet({"fc.weight": torch.zeros(1)}, "f.pth")
-    assert [naming.title for naming in NAMINGS] == list(PREFIXES)
+    assert [naming.title for naming in SCHEMES] == list(PREFIXES)

@@ -13,7 +13,7 @@ from tests.models.published.random_tensors import Weights, fill_randomly, unread
 
 WIDTH, HEADS, DEPTH, RATIO = 24, 4, 2, 3
 SIZE, GRID = (64, 48), 12
-NAMINGS = {"official": OFFICIAL, "mmpose 1.x": MMPOSE}
+SCHEMES = {"official": OFFICIAL, "mmpose 1.x": MMPOSE}
 
 
 def network() -> ViTBackbone:
@@ -66,14 +66,14 @@ def loaded(file: Weights) -> ViTBackbone:
 @pytest.mark.parametrize("wrapper", ["", "module."])
 @pytest.mark.parametrize(("naming", "positions"), [("official", 13), ("mmpose 1.x", 12)])
 def test_tokens_are_those_of_the_file(naming: str, positions: int, wrapper: str) -> None:
-    file = random_file(NAMINGS[naming], positions)
+    file = random_file(SCHEMES[naming], positions)
     converted = convert_vit({wrapper + k: v for k, v in file.items()}, "f.pth", tokens=GRID)
     built = network()
     load_weights(built, converted.weights, "f.pth")
 
     assert converted.naming == naming
     with torch.no_grad():
-        expected = tokens(pictures(), file, NAMINGS[naming], HEADS)
+        expected = tokens(pictures(), file, SCHEMES[naming], HEADS)
         torch.testing.assert_close(built(pictures()), expected, rtol=1e-6, atol=1e-7)
 
 
@@ -81,9 +81,9 @@ def test_tokens_are_those_of_the_file(naming: str, positions: int, wrapper: str)
 def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(
     naming: str, positions: int
 ) -> None:
-    file = random_file(NAMINGS[naming], positions)
+    file = random_file(SCHEMES[naming], positions)
     body = {name: t for name, t in file.items() if name.startswith("backbone.")}
-    assert unread(lambda w: tokens(pictures(), w, NAMINGS[naming], HEADS), body) == []
+    assert unread(lambda w: tokens(pictures(), w, SCHEMES[naming], HEADS), body) == []
 
 
 def test_mmpose_leaves_the_slot_of_the_class_token_out_where_its_file_has_one() -> None:
@@ -114,11 +114,11 @@ def test_a_model_of_transformers_gives_its_own_tokens() -> None:
 
 def test_the_table_names_the_head_that_is_left_out_and_the_slot_that_is_made_up() -> None:
     table = convert_vit(random_file(MMPOSE, 12), "f.pth", tokens=GRID).table
-    lines = {line.what: (line.done, line.tensors) for line in table}
-    assert lines["ViTPose's heatmap head, which no head here reads"] == ("left out", 2)
-    assert lines["query, key and value"] == ("cut", 2 * DEPTH)
-    assert lines["slot of the class token: zero, mmpose has none"] == ("made up", 1)
-    assert sum(line.tensors for line in table if line.done != "made up") == len(
+    lines = {line.description: (line.action, line.tensors) for line in table}
+    assert lines["ViTPose's heatmap head, unused"] == ("skipped", 2)
+    assert lines["query, key and value"] == ("split", 2 * DEPTH)
+    assert lines["slot of the class token: zero in mmpose"] == ("added", 1)
+    assert sum(line.tensors for line in table if line.action != "added") == len(
         random_file(MMPOSE, 12)
     )
 
@@ -156,8 +156,8 @@ def test_published_files_of_every_size_have_a_place_for_every_tensor(variant: st
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"backbone.blocks.0.gamma": torch.zeros(1)}, "no rule knows: backbone.blocks.0.gamma"),
-        ({"backbone.blocks.0.mlp.experts.0.bias": torch.zeros(1)}, r"no rule knows: .*experts"),
+        ({"backbone.blocks.0.gamma": torch.zeros(1)}, "match no rule: backbone.blocks.0.gamma"),
+        ({"backbone.blocks.0.mlp.experts.0.bias": torch.zeros(1)}, r"match no rule: .*experts"),
         ({"backbone.blocks.0.attn.qkv.bias": torch.zeros(71)}, r"3 equal parts, got .* \(71,\)"),
     ],
 )

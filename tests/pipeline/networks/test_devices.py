@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.networks.devices import GPU_NODES, device_type, pick_device
+from pipeline.networks.devices import GPU_DEVICE_FILES, device_type, pick_device
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,7 +24,7 @@ def test_a_machine_without_a_gpu_is_known_without_loading_torch(tmp_path: Path) 
     assert done.stdout.split() == ["cpu", "cpu", "False"]
 
 
-@pytest.mark.parametrize("node", GPU_NODES)
+@pytest.mark.parametrize("node", GPU_DEVICE_FILES)
 def test_where_a_gpu_may_be_torch_decides(node: str, tmp_path: Path) -> None:
     (tmp_path / node).touch()
     assert device_type("auto", tmp_path) == pick_device("auto").type

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.networks.weights import read_notes, read_weights, write_weights
+from pipeline.networks.weights import read_metadata, read_weights, write_weights
 
 TENSORS = {
     "b": torch.arange(6).reshape(2, 3).t(),  # not contiguous
@@ -35,7 +35,7 @@ def test_the_order_of_the_tensors_does_not_change_the_bytes(tmp_path: Path) -> N
     write_weights(tmp_path / "one", TENSORS, {"x": "1"})
     write_weights(tmp_path / "two", dict(reversed(TENSORS.items())), {"x": "1"})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert read_notes(tmp_path / "one") == {"x": "1"}
+    assert read_metadata(tmp_path / "one") == {"x": "1"}
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.detection.detections import Found
-from pipeline.video.boxes import BoxesOfFile, DetectEvery
+from pipeline.video.boxes import FileBoxes, IntervalDetector
 from pipeline.video.source import Frame
-from pipeline.video.windows import FrameWindow, windows
+from pipeline.video.windows import FrameWindow, split_windows
 from tests.small_data_set import write_json
 
 
 def parts(count: int, length: int) -> list[FrameWindow]:
     frames = [Frame(n, 0.0, np.full((40, 60, 3), n, np.uint8)) for n in range(count)]
-    return list(windows(frames, 0, None, delta=1, length=length))
+    return list(split_windows(frames, 0, None, delta=1, length=length))
 
 
 def brightest(frames: list[NDArray[np.uint8]]) -> list[Found]:
@@ -27,7 +27,7 @@ def brightest(frames: list[NDArray[np.uint8]]) -> list[Found]:
 
 
 def test_frames_between_take_the_boxes_of_the_last_that_was_looked_at() -> None:
-    boxes = DetectEvery(brightest, every=3, batch=2, score_min=0.3, source="fake")
+    boxes = IntervalDetector(brightest, every=3, batch=2, score_min=0.3, source="fake")
     found = [row for window in parts(10, 5) for row in boxes(window)]
     # Every window begins with a look: 0, 3, then 5, 8.
     assert [(row[1], row[3]) for row in found] == [
@@ -37,23 +37,23 @@ def test_frames_between_take_the_boxes_of_the_last_that_was_looked_at() -> None:
 
 
 def test_boxes_below_the_least_score_do_not_count() -> None:
-    boxes = DetectEvery(brightest, every=1, batch=2, score_min=0.95, source="fake")
+    boxes = IntervalDetector(brightest, every=1, batch=2, score_min=0.95, source="fake")
     assert boxes(parts(2, 2)[0]) == []
 
 
 def test_records_of_a_file_go_to_the_frames_that_they_number(tmp_path: Path) -> None:
     record = {"category_id": 1, "bbox": [1.0, 2.0, 10.0, 20.0], "score": 0.8}
     write_json(tmp_path / "b.json", [record | {"image_id": n} for n in (7, 2, 2)])
-    boxes = BoxesOfFile(tmp_path / "b.json", (40, 60), 0.3)
+    boxes = FileBoxes(tmp_path / "b.json", (40, 60), 0.3)
     assert [row[:3] for window in parts(9, 4) for row in boxes(window)] == [
         ("video", 2, 0), ("video", 2, 1), ("video", 7, 0),
     ]  # fmt: skip
     write_json(tmp_path / "b.json", [record | {"image_id": 1, "score": 0.1}])
-    assert BoxesOfFile(tmp_path / "b.json", (40, 60), 0.3)(parts(2, 2)[0]) == []
+    assert FileBoxes(tmp_path / "b.json", (40, 60), 0.3)(parts(2, 2)[0]) == []
 
 
 @pytest.mark.parametrize("content", [{"boxes": []}, [], [{"image_id": 0}], [3]])
 def test_a_file_without_boxes_is_refused(content: object, tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", content)
     with pytest.raises(ValueError, match=r"b\.json: "):
-        BoxesOfFile(tmp_path / "b.json", (40, 60), 0.3)
+        FileBoxes(tmp_path / "b.json", (40, 60), 0.3)

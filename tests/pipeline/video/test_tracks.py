@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from pipeline.video.tracks import PATIENCE, track_ids
+from pipeline.video.tracks import PATIENCE, assign_track_ids
 
 
 def ids(rows: list[tuple[int, float, float]]) -> list[int]:
     """Track boxes of 10 x 20 pixels: frame, x, y of each."""
     frames = np.array([row[0] for row in rows], np.int64)
     boxes = np.array([[x, y, 10.0, 20.0] for _, x, y in rows]).reshape(-1, 4)
-    return track_ids(frames, boxes).tolist()
+    return assign_track_ids(frames, boxes).tolist()
 
 
 def test_people_keep_their_ids_whatever_the_order_of_their_boxes() -> None:

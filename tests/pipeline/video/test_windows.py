@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.clips.clips import neighbors
 from pipeline.video.source import Frame
-from pipeline.video.windows import windows
+from pipeline.video.windows import split_windows
 
 
 def video(count: int) -> list[Frame]:
@@ -20,7 +20,7 @@ def test_every_clip_has_the_frames_that_the_dag_would_give_it(
     count: int, delta: int, length: int, first: int, last: int | None
 ) -> None:
     keys: list[int] = []
-    for window in windows(video(count), first, last, delta=delta, length=length):
+    for window in split_windows(video(count), first, last, delta=delta, length=length):
         keys += range(window.start, window.stop)
         assert len(window.frames) <= length + 3 * delta + 1
         for key in range(window.start, window.stop):
@@ -34,5 +34,5 @@ def test_every_clip_has_the_frames_that_the_dag_would_give_it(
 
 def test_frames_behind_the_last_are_not_asked_for() -> None:
     frames = iter(video(20))
-    list(windows(frames, 2, 5, delta=2, length=4))
+    list(split_windows(frames, 2, 5, delta=2, length=4))
     assert next(frames).number == 9

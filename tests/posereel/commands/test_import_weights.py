@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from models.base.weights import load_weights
 from models.detection.person_detectors import TransformersPersonDetector
 from models.hrnet.network import build_hrnet
-from pipeline.networks.weights import REINITIALIZED_ROWS, read_notes, read_weights
+from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights
 from posereel.commands.import_weights import app
 from posereel.commands.run_network import app as run_app
 from tests.models.published.oracle_raft import literal_raft
@@ -138,7 +138,7 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     assert story["reinitialised_rows"] == ["head_bottom", "head_top"]
     assert story["keypoints"] == "coco"
     # What the stage finetune_backbone reads before it publishes weights untouched.
-    notes = read_notes(Path("data/weights/hrnet_w32.safetensors"))
+    notes = read_metadata(Path("data/weights/hrnet_w32.safetensors"))
     assert notes == {REINITIALIZED_ROWS: "head_bottom head_top"}
     crops = np.random.default_rng(4).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     np.save(tmp_path / "in.npy", crops)
@@ -157,7 +157,7 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     )
     assert code == 0, output
     assert card("hrnet_w32")["reinitialised_rows"] == []
-    assert read_notes(Path("data/weights/hrnet_w32.safetensors")) == {}
+    assert read_metadata(Path("data/weights/hrnet_w32.safetensors")) == {}
     network = build_hrnet("w32", joints=15)
     load_weights(network, read_weights(Path("data/weights/hrnet_w32.safetensors")), "f")
     assert torch.equal(network.final_layer.weight[:3], theirs.final_layer.weight[:3])

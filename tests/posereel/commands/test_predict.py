@@ -21,7 +21,7 @@ from pipeline.head_params.systems import read_system
 from pipeline.networks.weights import write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.tables.parquet import read_table
-from pipeline.video.poses import POSES, VideoPoser
+from pipeline.video.poses import POSES, WindowPoseEstimator
 from posereel.commands.predict import app
 from stages import (
     crop,
@@ -204,15 +204,15 @@ def test_an_interrupted_run_goes_on_where_it_was(
     film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    whole = VideoPoser.__call__
+    whole = WindowPoseEstimator.__call__
 
-    def counted(self: VideoPoser, window: Any) -> pd.DataFrame:  # noqa: ANN401
+    def counted(self: WindowPoseEstimator, window: Any) -> pd.DataFrame:  # noqa: ANN401
         computed.append(window.start)
         if len(computed) == 2:
             raise KeyboardInterrupt
         return whole(self, window)
 
-    monkeypatch.setattr(VideoPoser, "__call__", counted)
+    monkeypatch.setattr(WindowPoseEstimator, "__call__", counted)
     CliRunner().invoke(app, [str(film), *WORDS])
     assert not Path("out").exists()
     assert files(Path("out.partial/parts")) == ["00000000.parquet"]
@@ -220,7 +220,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert run(app, str(film), *WORDS).exit_code == 0
     assert computed == [0, 16, 16]
     again = read_table(Path("out/predictions.parquet"), POSES)
-    monkeypatch.setattr(VideoPoser, "__call__", whole)
+    monkeypatch.setattr(WindowPoseEstimator, "__call__", whole)
     assert run(app, str(film), *WORDS[:-1], "fresh").exit_code == 0
     pd.testing.assert_frame_equal(again, read_table(Path("fresh/predictions.parquet"), POSES))
 

@@ -7,7 +7,7 @@ import cv2
 import pytest
 import typer
 
-from pipeline.pictures.attention import FACTOR
+from pipeline.pictures.attention import SCALE
 from posereel.commands.show_attention import app
 from stages import train_jmpose, train_vremd
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
@@ -46,8 +46,8 @@ def test_a_sheet_shows_what_the_head_looks_at(
     assert result.exit_code == 0, result.output
     assert "show_attention: 3 clips of train" in result.output
     height, width, _ = cv2.imread(str(out)).shape
-    assert height == 3 * (CROP[0] * FACTOR + GAP) + GAP
-    assert width == columns * (CROP[1] * FACTOR + GAP) + GAP
+    assert height == 3 * (CROP[0] * SCALE + GAP) + GAP
+    assert width == columns * (CROP[1] * SCALE + GAP) + GAP
 
 
 def test_an_unknown_joint_is_refused_in_one_line(trained: tuple[Project, str, int]) -> None:

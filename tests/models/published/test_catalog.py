@@ -3,8 +3,14 @@
 import pytest
 import torch
 
-from models.published.catalogue import find_published, fit, published_names
-from models.published.rules import Converted, Naming, Rule, apply_rules, with_counters
+from models.published.catalog import find_published, list_published, load_converted
+from models.published.rules import (
+    ConvertedWeights,
+    NamingScheme,
+    Rule,
+    add_batch_counters,
+    apply_rules,
+)
 from tests.models.published.random_tensors import fill_randomly
 
 DETECTOR = "ssdlite320_mobilenet_v3_large"
@@ -23,13 +29,13 @@ def test_a_name_says_which_network_it_is(name: str, family: str, variant: str) -
     found = find_published(name, joints=15)
     assert found is not None
     assert (found.family, found.variant) == (family, variant)
-    assert name in published_names()
+    assert name in list_published()
 
 
 @pytest.mark.parametrize("name", ["tiny", "keypointrcnn_resnet50_fpn"])
 def test_any_other_name_is_none_of_them(name: str) -> None:
     assert find_published(name, joints=15) is None
-    assert name not in published_names()
+    assert name not in list_published()
 
 
 def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
@@ -40,7 +46,7 @@ def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
     counters = [name for name in file if name.endswith("num_batches_tracked")]
     rest = {name: tensor for name, tensor in file.items() if name not in counters}
 
-    weights, converted = fit(published, published.convert(rest, "f.pth"), "f.pth")
+    weights, converted = load_converted(published, published.convert(rest, "f.pth"), "f.pth")
 
     ours = published.build()
     ours.load_state_dict(weights)
@@ -50,9 +56,9 @@ def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
     assert len(expected["boxes"]) > 0
     assert torch.equal(found["boxes"], expected["boxes"])
     assert torch.equal(found["scores"], expected["scores"])
-    assert [(line.done, line.tensors) for line in converted.table] == [
-        ("taken", len(rest)),
-        ("made up", len(counters)),
+    assert [(line.action, line.tensors) for line in converted.table] == [
+        ("copied", len(rest)),
+        ("added", len(counters)),
     ]
 
 
@@ -65,18 +71,18 @@ def test_a_tensor_that_is_missing_or_not_finite_ends_the_import() -> None:
 
     without = {name: tensor for name, tensor in plain.items() if name != last}
     with pytest.raises(ValueError, match=rf"f\.pth: .* 1 missing \(network\.{last}\)"):
-        fit(published, published.convert(without, "f.pth"), "f.pth")
+        load_converted(published, published.convert(without, "f.pth"), "f.pth")
     broken = plain | {last: torch.full_like(plain[last], torch.nan)}
     with pytest.raises(ValueError, match=rf"not finite \(network\.{last}\)"):
-        fit(published, published.convert(broken, "f.pth"), "f.pth")
+        load_converted(published, published.convert(broken, "f.pth"), "f.pth")
 
 
 def test_two_tensors_for_one_place_are_refused() -> None:
     rules = (Rule("a|b", ("c",), "both"),)
     with pytest.raises(ValueError, match="one tensor for c, got a second one, b"):
-        apply_rules({"a": torch.zeros(1), "b": torch.zeros(1)}, Naming("n", (), rules), "f")
+        apply_rules({"a": torch.zeros(1), "b": torch.zeros(1)}, NamingScheme("n", (), rules), "f")
 
 
 def test_no_counter_is_made_up_where_the_file_has_all() -> None:
-    converted = Converted("n", {"x.num_batches_tracked": torch.tensor(3)}, ())
-    assert with_counters(converted, ["x.num_batches_tracked"]) is converted
+    converted = ConvertedWeights("n", {"x.num_batches_tracked": torch.tensor(3)}, ())
+    assert add_batch_counters(converted, ["x.num_batches_tracked"]) is converted

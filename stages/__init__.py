@@ -1,1 +1,1 @@
-"""One DVC stage or command per file: `python -m stages` lists them."""
+"""The stages of dvc.yaml: `python -m stages.<name>` runs the stage of that name."""

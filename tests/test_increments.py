@@ -88,7 +88,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Project:
         paint(frame, number)
     write_json(base / "raw/detections.json", [])
     clone = Clone(base / "clone", python, *STAGES)
-    clone.run("posereel.commands.use_preset", "real_clip", "--root", str(base / "raw"))
+    clone.run("posereel", "use-preset", "real_clip", "--root", str(base / "raw"))
     clone.edit_params(
         {
             "extract.workers": 1,
@@ -228,7 +228,7 @@ def test_a_comment_in_the_code_costs_no_unit_once_a_sample_agreed(
     project: Project, built: Project
 ) -> None:
     project.edit("models/raft/network.py", lambda text: f"{text}\n# Changes no number.\n")
-    said = project.clone.run("posereel.commands.rekey", "flow", "--sample", "2")
+    said = project.clone.run("posereel", "rekey", "flow", "--sample", "2")
     assert "2 sampled units have the same bytes, 6 re-labeled, 0 not here" in said
     assert project.repro() == {"crop": [], "flow": []}
     assert changed(project, built, "flow/train") == set()

@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def commands() -> list[list[str]]:
     section = text.partition("\n## Real data\n")[2].partition("\n### ")[0]
     steps = re.findall(r"^\d+\. .*(?:\n   .*)*", section, flags=re.MULTILINE)
     spans = re.findall(r"`([^`]+)`", " ".join(" ".join(steps).split()))
-    return [shlex.split(span) for span in spans if re.match(r"(python|dvc|git|make) ", span)]
+    return [shlex.split(span) for span in spans if re.match(r"(posereel|dvc|git|make) ", span)]
 
 
 def write_checkpoints(folder: Path) -> dict[str, str]:
@@ -98,11 +99,11 @@ def write_boxes(file: Path) -> None:
 
 
 def test_the_list_leads_from_the_archives_to_the_report() -> None:
-    names = [" ".join(words[:3]).removeprefix("python -m stages.") for words in commands()]
+    names = [" ".join(words[: 2 + (words[0] == "git")]) for words in commands()]
     assert names == [
-        "make setup", "check_data", "import_weights", "import_weights", "import_weights",
-        "use_preset", "doctor", "plan", "dvc repro", "show_results", "git add data",
-        "git commit --message",
+        "make setup", "posereel check-data", "posereel import-weights", "posereel import-weights",
+        "posereel import-weights", "posereel use-preset", "posereel doctor", "posereel plan",
+        "dvc repro", "posereel results", "git add data", "git commit --message",
     ]  # fmt: skip
 
 
@@ -121,6 +122,8 @@ def test_every_command_of_the_list_runs_on_miniatures(tmp_path: Path, python: Pa
     printed = {}
     for given in commands():
         words = [stand_ins.get(word, word) for word in given]
+        if words[0] == "posereel":  # the command of the environment, from this clone
+            words = [sys.executable, "-m", *words]
         if words != ["make", "setup"]:  # that set up the Python which runs this test
             done = subprocess.run(
                 words,
@@ -132,9 +135,9 @@ def test_every_command_of_the_list_runs_on_miniatures(tmp_path: Path, python: Pa
             )
             assert done.returncode == 0, f"{words}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
             printed[words[-1]] = done.stdout
-        if "posereel.commands.use_preset" in words:
+        if "use-preset" in words:
             clone.edit_params(MINIATURE)
-    assert "jmpose" in printed["posereel.commands.results"]
+    assert "jmpose" in printed["results"]
     facts = json.loads((clone.folder / "data/metrics/jmpose.provenance.json").read_text())
     assert facts["data_set"] == "posetrack18"
     assert facts["box_source"]["val"] == "file"

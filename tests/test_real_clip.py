@@ -17,7 +17,7 @@ SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 
 def repro(clone: Clone, *preset: str) -> dict[str, dict[str, Any]]:
     """Run the DAG on a preset and return the metric files by system."""
-    clone.run("posereel.commands.use_preset", *preset)
+    clone.run("posereel", "use-preset", *preset)
     clone.edit_params({"extract.workers": 1, "report.pictures": 1})
     clone.run("dvc", "repro")
     files = {name: clone.folder / "data/metrics" / f"{name}.json" for name in SYSTEMS}

@@ -54,7 +54,7 @@ def code_of(stage: str) -> list[str]:
 
 @pytest.mark.slow
 def test_every_stage_runs_and_the_table_and_the_report_come_out(toy: Clone) -> None:
-    table = toy.run("posereel.commands.results")
+    table = toy.run("posereel", "results")
     for system in SYSTEMS:
         assert len(re.findall(rf"^. {system} ", table, flags=re.MULTILINE)) == 2
     assert "report: data/report/index.html" in table
@@ -140,7 +140,7 @@ def test_rows_of_an_ablation_share_all_caches(toy: Clone) -> None:
     toy.commit()
     log = toy.folder / ".dvc/cache/scratch/timings.jsonl"
     before = len(read_entries(log))
-    printed = toy.run("posereel.commands.ablate", "jmpose-5", "--preset", "toy")
+    printed = toy.run("posereel", "ablate", "jmpose-5", "--preset", "toy")
     made = Counter(entry["stage"] for entry in read_entries(log)[before:])
     # JM-Pose* alone wants the backbone's features: of two train videos, and of one val video twice.
     assert set(made) == {"features", "predict"}
@@ -148,7 +148,7 @@ def test_rows_of_an_ablation_share_all_caches(toy: Clone) -> None:
     assert len(re.findall(r"Running stage 'train_jmpose'", printed)) == 3
     result = json.loads((toy.folder / "data/ablations/jmpose-5.json").read_text())
     assert [row["row"] for row in result["rows"]] == ["JM-Pose", "JM-Pose*", "w/o CJL", "w/o JMML"]
-    assert "Running stage" not in toy.run("posereel.commands.ablate", "jmpose-5", "--preset", "toy")
+    assert "Running stage" not in toy.run("posereel", "ablate", "jmpose-5", "--preset", "toy")
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_an_experiment_in_a_temporary_folder_reads_frames_that_lie_outside_the_r
     for video in (1, 2):
         write_video(tmp_path / "posetrack", "val", video)
     clone = first.clone.cloned(tmp_path / "clone")
-    clone.run("posereel.commands.use_preset", "real_clip", "--root", str(tmp_path / "posetrack"))
+    clone.run("posereel", "use-preset", "real_clip", "--root", str(tmp_path / "posetrack"))
     clone.edit_params({"extract.workers": 1})
     clone.commit()
     printed = clone.run("dvc", "exp", "run", "--temp", "-S", "flow.updates=1", "flow@val_gt")

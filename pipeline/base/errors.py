@@ -12,7 +12,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def one_line(command: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[Arguments, Result]:
     """Wrap a command so that bad input and failed file operations end in one line, not a trace.
 
     ``ValueError`` and ``OSError`` are what the product code raises for input that it cannot use;
@@ -20,13 +20,14 @@ def one_line(command: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
     Args:
         command: The function behind a command; its signature is kept for typer.
+        name: The command as typed; by default the name of the function's file without its suffix.
 
     Returns:
-        The same function, which prints ``<file name>: <message>`` to stderr and leaves with exit
-        code 1 on such an error.
+        The same function, which prints ``<name>: <message>`` to stderr and leaves with exit code 1
+        on such an error.
     """
-    # Under `python -m` the module is called __main__, so that its file is what names the command.
-    name = Path(command.__code__.co_filename).stem
+    # Under `python -m` the module is called __main__, so the file names the command.
+    shown = name or Path(command.__code__.co_filename).stem
 
     @wraps(command)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -34,7 +35,7 @@ def one_line(command: Callable[Arguments, Result]) -> Callable[Arguments, Result
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError) as error:
-            leave(name, str(error))
+            leave(shown, str(error))
 
     return wrapped
 

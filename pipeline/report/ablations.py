@@ -1,4 +1,4 @@
-"""The report's section of ablations: every table that ``posereel.commands.ablate`` has written."""
+"""The report's section of ablations: every table that ``posereel ablate`` has written."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

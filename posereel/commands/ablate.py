@@ -1,4 +1,4 @@
-"""Run an ablation table of the papers as experiments, and write it beside their numbers."""
+"""Run an ablation table of the papers as DVC experiments."""
 
 import json
 from pathlib import Path
@@ -16,11 +16,9 @@ from pipeline.ablation.experiments import (
 from pipeline.ablation.results import TableResult, as_json, as_markdown
 from pipeline.ablation.tables import SWEEPS, TABLES, AblationRow
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.head_params.systems import SystemName
 from pipeline.importing.presets import find_preset
 
-app = typer.Typer(add_completion=False)
 SEED = {
     "jmpose": "train_jmpose.seed",
     "vremd": "train_vremd.seed",
@@ -28,8 +26,6 @@ SEED = {
 }
 
 
-@app.command()
-@one_line
 def main(
     table: Annotated[str, typer.Argument(help="jmpose-5, ..., vremd-6, or sweep-...")],
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
@@ -74,7 +70,3 @@ def _write(result: TableResult, out: Path) -> None:
     text = json.dumps(as_json(result), indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_file(out / f"{result.table}.json", text.encode())
     write_file(out / f"{result.table}.md", as_markdown(result).encode())
-
-
-if __name__ == "__main__":
-    app()

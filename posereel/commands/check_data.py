@@ -1,4 +1,4 @@
-"""Say what a real data set holds and whether the pipeline can run on it, before anything starts.
+"""Check a real data set and count what it holds.
 
 All labels and all pictures are read once. Writes frames.manifest into the data set's folder, or
 where --manifest says, if nothing is wrong.
@@ -13,13 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.base.errors import leave, one_line
 from pipeline.dataset.layout import find_source
 from pipeline.importing.annotations import gather_annotations
 from pipeline.importing.survey import Survey, survey
 from pipeline.manifest import write_entries
 
-app = typer.Typer(add_completion=False)
 ROWS = {
     "videos": "videos",
     "frames": "frames on disk",
@@ -33,8 +31,6 @@ _SHOWN = 20
 """Faults that the table lists; --json has all."""
 
 
-@app.command()
-@one_line
 def main(
     root: Annotated[Path, typer.Argument(help="Folder that the archives were unpacked into.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
@@ -56,9 +52,11 @@ def main(
     else:
         _show(found, Console(width=110))
     if found.faults:
-        leave("check_data", f"{root}: {len(found.faults)} faults keep the pipeline from it")
+        raise ValueError(
+            f"{root}: the pipeline cannot run on it, {len(found.faults)} faults (above)"
+        )
     if not as_json:
-        typer.echo(f"check_data: wrote {out}; next: posereel use-preset NAME --root {root}")
+        typer.echo(f"check-data: wrote {out}; next: posereel use-preset NAME --root {root}")
 
 
 def _show(found: Survey, console: Console) -> None:
@@ -90,7 +88,3 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Is this installation fit to run? Versions, torch, links, space, remotes, weights, data set."""
+"""Check versions, hardware, disk, weights and data."""
 
 import json
 from dataclasses import asdict
@@ -9,14 +9,9 @@ import torch
 import torchvision
 import typer
 
-from pipeline.base.errors import leave, one_line
 from pipeline.maintenance.doctor import Finding, examine
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-@one_line
 def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -34,7 +29,7 @@ def main(
             cure = f"; cure: {finding.cure}" if finding.cure else ""
             typer.echo(f"{mark}{finding.check:<{width}}  {finding.found}{cure}")
     if bad:
-        leave("doctor", f"{len(bad)} of {len(findings)} checks failed (above, each with its cure)")
+        raise ValueError(f"{len(bad)} of {len(findings)} checks failed (above, each with its cure)")
 
 
 def _networks() -> list[Finding]:
@@ -76,7 +71,3 @@ def _broken(name: str, device: torch.device, why: str) -> Finding:
     found = f"fails on {device.type}: {' '.join(why.split())[:200]}"
     cure = "torch and torchvision do not fit together: make setup"
     return Finding(name, False, found, cure)
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Remove old units that nothing links to and the checkpoints of finished runs from scratch.
+"""Remove old units and checkpoints from the scratch folder.
 
 Reads: the scratch store beside DVC's cache. Units that are published stay: they share their inodes
 with the workspace and the cache, and take no space. DVC's own objects are for ``dvc gc``.
@@ -13,15 +13,10 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.errors import one_line
 from pipeline.maintenance.gc import DAY, Removable, find_removable, remove
 from pipeline.units.scratch import find_scratch
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-@one_line
 def main(
     older_than: Annotated[float, typer.Option(min=0, help="Days without use.")] = 14,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are listed.")] = False,
@@ -59,7 +54,3 @@ def _summary(found: Sequence[Removable], *, removed: bool) -> dict[str, object]:
         for one in found
     ]
     return {"removed": removed, "bytes": _size(found), "folders": rows}
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Take in the weights of a published network: official files, mmpose's, torchvision's, folders.
+"""Import the weights of a published network.
 
 Writes data/weights/NAME.safetensors under the names of the network here, a card beside it that
 says where every tensor came from, and tracks the weights with `dvc add`. Nothing of a file is
@@ -26,7 +26,6 @@ from models.published.catalog import (
 from models.published.hrnet import COCO_SCHEMES, select_head_rows
 from models.published.rules import ConvertedWeights
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.importing.detector_folder import copy_detector
 from pipeline.importing.dvc_add import track
 from pipeline.importing.joint_orders import Order, head_rows
@@ -35,13 +34,10 @@ from pipeline.networks.weights import REINITIALIZED_ROWS, write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.units.receipts import hash_file
 
-app = typer.Typer(add_completion=False)
 TAKEN = ("synthetic", "heads", "none")
 """Folders of data/weights that the project itself uses."""
 
 
-@app.command()
-@one_line
 def main(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint, or its folder.")],
     name: Annotated[str, typer.Option("--as", help="Network, such as hrnet_w48 or vitpose_l.")],
@@ -73,7 +69,7 @@ def main(
     text = json.dumps(card, indent=1) + "\n"
     write_file(weights / f"{name}.json", text.encode())
     track(out)
-    typer.echo(f"import_weights: wrote {out} and {weights / f'{name}.json'}")
+    typer.echo(f"import-weights: wrote {out} and {weights / f'{name}.json'}")
 
 
 def _refuse(source: Path, name: str) -> None:
@@ -164,7 +160,3 @@ def _show(source: Path, converted: ConvertedWeights, facts: dict[str, Any]) -> N
             "drawn anew: they must be trained (finetune_backbone). If the file was trained on "
             "PoseTrack, say --joints posetrack."
         )
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Rewrite the code dependencies of every stage in dvc.yaml to its exact import closure.
+"""Rewrite the code dependencies of all stages in dvc.yaml.
 
 A folder that belongs to the closure with all of its files is one dependency.
 """
@@ -9,15 +9,11 @@ from typing import Annotated, Any
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.base.errors import one_line
 from pipeline.units.closure import import_closure, is_code, with_whole_folders
 
-app = typer.Typer(add_completion=False)
 NUMERICS = "numerics.lock"
 
 
-@app.command()
-@one_line
 def main(
     dvcfile: Annotated[Path, typer.Option(help="The DAG to rewrite.")] = Path("dvc.yaml"),
 ) -> None:
@@ -31,13 +27,9 @@ def main(
         code = with_whole_folders(import_closure(f"stages.{name}", Path()), Path())
         body["deps"] = _with_code(body["deps"], code)
     yaml.dump(dag, dvcfile)
-    typer.echo(f"list_deps: wrote the code dependencies of {len(dag['stages'])} stages")
+    typer.echo(f"list-deps: wrote the code dependencies of {len(dag['stages'])} stages")
 
 
 def _with_code(deps: list[Any], code: list[Path]) -> list[Any]:
     data = [dep for dep in deps if not is_code(dep) and dep != NUMERICS]
     return [*(path.as_posix() for path in code), NUMERICS, *data]
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""What a run will take before it is begun: clips, bytes per store, estimated time per stage.
+"""Estimate clips, bytes and time before a run.
 
 Clips are counted from the annotation files; for PoseTrack presets whose data set is not here, from
 published totals. Times come from a short calibration: every network of the preset makes some passes
@@ -22,7 +22,6 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from pipeline.base.errors import one_line
 from pipeline.base.params import read_params, read_section
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips.cropping import crop
@@ -45,7 +44,6 @@ from pipeline.units.scratch import find_scratch
 from posereel.commands.show_model import NAMES, cache_shapes, example
 from stages.render import Render, split_specs
 
-app = typer.Typer(add_completion=False)
 FRAME = (720, 1280)
 """Height and width of the picture that decoding is measured on."""
 _PASSES, _ENOUGH = 4, 2.0
@@ -54,8 +52,6 @@ _EVERY = 6
 """Every so many videos of a data set that is still to be rendered is rendered to count people."""
 
 
-@app.command()
-@one_line
 def main(
     preset: Annotated[str, typer.Option(help="A file of presets/; else params.yaml.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -227,7 +223,3 @@ def _clock(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
-
-
-if __name__ == "__main__":
-    app()

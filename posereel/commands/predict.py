@@ -1,4 +1,4 @@
-"""Poses of everybody in a video: boxes, crops, backbone, RAFT or ViT, head, joints, ids.
+"""Estimate the poses of all people in a video.
 
 Writes one folder, whole or not at all: predictions.parquet, posetrack.json, coco.json, overlay.mp4
 and meta.json. The video is read from its beginning, a window of frames at a time. What was computed
@@ -34,7 +34,6 @@ from models.raft.clips import build_clip_flow
 from models.vit.clips import build_clip_tokens
 from pipeline.backbones import CARD, read_backbones
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips.clips import ClipSettings
@@ -57,7 +56,6 @@ from pipeline.video.source import Frame, VideoSource, open_source
 from pipeline.video.tracks import assign_track_ids
 from pipeline.video.windows import split_windows
 
-app = typer.Typer(add_completion=False)
 WINDOW = 16
 """Key frames in memory at once: with 4 neighbors, 125 MB of 1080p."""
 BuildCache = Callable[..., nn.Module]
@@ -92,8 +90,6 @@ class Setup:
         return found
 
 
-@app.command()
-@one_line
 def main(
     video: Annotated[Path, typer.Argument(help="Video file, or a folder of its frames.")],
     *,
@@ -139,7 +135,7 @@ def main(
             shown = _shown(source, range(first, stop))
             write_overlay(made / "overlay.mp4", shown, poses, source.rate, score)
         made.replace(place)
-    typer.echo(json.dumps(facts, indent=1) if as_json else f"predict_video: wrote {place}")
+    typer.echo(json.dumps(facts, indent=1) if as_json else f"predict: wrote {place}")
 
 
 def _range(frames: str) -> tuple[int, int | None]:
@@ -175,7 +171,7 @@ def _setup(
     )
     if any("synthetic" in path.parts for path in setup.files().values()):
         typer.echo(
-            "predict_video: these networks know rendered people only; expect poor poses on real "
+            "predict: these networks know rendered people only; expect poor poses on real "
             "ones until weights are imported (import_weights) and heads trained on real videos",
             err=True,
         )
@@ -241,7 +237,7 @@ def _poses(
     parts: list[pd.DataFrame] = []
     stop = first
     total = (source.frames if last is None else min(last + 1, source.frames or last + 1)) - first
-    with progress("predict_video", max(total, 0), "frames") as advance:
+    with progress("predict", max(total, 0), "frames") as advance:
         for window in split_windows(_whole(source, size), first, last, delta=delta, length=WINDOW):
             part = work / "parts" / f"{window.start:08d}.parquet"
             if not part.is_file():
@@ -369,7 +365,3 @@ def _write(
     write_posetrack(folder / "posetrack.json", poses, numbers, video)
     write_coco(folder / "coco.json", poses, numbers, video, size)
     write_file(folder / "meta.json", json.dumps(facts, indent=1).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    app()

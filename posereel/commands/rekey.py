@@ -1,4 +1,4 @@
-"""Re-label the units of a stage after an edit of its code that changes no byte.
+"""Give finished units new keys after an edit without effect.
 
 An edit of a numeric module gives all units new keys, and everything would be computed again. This
 command computes a sample under the new code. Only if every byte agrees with what was published
@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.base.errors import one_line
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.past_code import past_digests, same_but_code
 from pipeline.maintenance.relabel import Renamed, compute_again, relabel, sample_of
@@ -24,7 +23,6 @@ from pipeline.publishing.rehearsal import rehearse
 from pipeline.units.scratch import Scratch, find_scratch
 from stages import crop, detect, features, flow, heatmaps, predict, render, tokens
 
-app = typer.Typer(add_completion=False)
 Stage = Literal["render", "detect", "crop", "heatmaps", "flow", "tokens", "features", "predict"]
 APPS: dict[Stage, typer.Typer] = {
     "render": render.app,
@@ -38,8 +36,6 @@ APPS: dict[Stage, typer.Typer] = {
 }
 
 
-@app.command()
-@one_line
 def main(
     stage: Annotated[Stage, typer.Argument(help="A stage that works in units.")],
     sample: Annotated[int, typer.Option(min=1, help="Units to compute again.")] = 8,
@@ -99,7 +95,3 @@ def _known_by_other_keys(
             if listed is not None and listed.key != unit.key:
                 old = replace(unit, key=listed.key)
                 yield Renamed(asked.plan, unit, old, listed.digest), asked.parts[unit.key]
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Print the table of the seven systems and the path of the report."""
+"""Print the AP of all systems and the path of the report."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.base.errors import one_line
 from pipeline.report.run_results import SYSTEMS
 from pipeline.skeleton import GROUPS
 
-app = typer.Typer(add_completion=False)
 BOXES = {"val": "detected boxes", "val_gt": "ground-truth boxes"}
 
 
-@app.command()
-@one_line
 def main(
     metrics: Annotated[Path, typer.Option(help="Folder of the metric files.")] = Path(
         "data/metrics"
@@ -62,7 +58,3 @@ def _table(title: str, split: str, values: dict[str, dict[str, Any]], *, markdow
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-if __name__ == "__main__":
-    app()

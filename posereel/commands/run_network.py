@@ -1,4 +1,4 @@
-"""Run an imported network on an array, to compare it with the code that its weights come from.
+"""Run an imported network on an array of crops.
 
 IN.npy holds uint8 RGB crops: ``(N, H, W, 3)`` for HRNet and ViTPose, pairs ``(N, 2, H, W, 3)`` for
 RAFT. OUT.npy gets, in float32, heatmaps ``(N, 15, H / 4, W / 4)``, tokens ``(N, H / 16 * W / 16,
@@ -21,18 +21,14 @@ from models.hrnet.network import build_hrnet
 from models.published.catalog import PublishedNetwork, find_published
 from models.raft.network import build_raft
 from models.vit.network import build_vit
-from pipeline.base.errors import one_line
 from pipeline.networks.devices import pick_device
 from pipeline.networks.weights import read_weights
 from pipeline.skeleton import JOINTS
 
-app = typer.Typer(add_completion=False)
 Network = tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]
 """A network, and what it makes of a batch ``(B, F, H, W, 3)`` of uint8, F = 2 for RAFT, else 1."""
 
 
-@app.command()
-@one_line
 def main(
     name: Annotated[str, typer.Argument(help="Weights of data/weights, by --as's name.")],
     source: Annotated[Path, typer.Argument(metavar="IN.npy", help="uint8 RGB crops.")],
@@ -63,7 +59,7 @@ def main(
         ]
     values = torch.cat(parts).float().numpy()
     _write(out, values)
-    typer.echo(f"run_network: wrote {values.shape} of {name} to {out}")
+    typer.echo(f"run-network: wrote {values.shape} of {name} to {out}")
 
 
 def _build(published: PublishedNetwork, crop_size: tuple[int, int], updates: int) -> Network:
@@ -101,7 +97,3 @@ def _write(path: Path, values: NDArray[np.float32]) -> None:
     with partial.open("wb") as file:
         np.save(file, values)
     partial.replace(path)
-
-
-if __name__ == "__main__":
-    app()

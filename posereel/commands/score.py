@@ -1,4 +1,4 @@
-"""Score predictions against ground truth as poseval or PoseTrack21's tool does, with OKS AP."""
+"""Score predictions by PoseTrack AP and OKS AP."""
 
 import json
 from enum import StrEnum
@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.maintenance.score import score_folders
-
-app = typer.Typer(add_completion=False)
 
 
 class ProtocolName(StrEnum):
@@ -21,8 +18,6 @@ class ProtocolName(StrEnum):
     POSETRACK21 = "posetrack21"
 
 
-@app.command()
-@one_line
 def main(
     gt_dir: Annotated[Path, typer.Argument(help="Ground-truth files, one per video.")],
     pred_dir: Annotated[Path, typer.Argument(help="Prediction files of the same names.")],
@@ -40,7 +35,3 @@ def main(
         f"score: {protocol.value} AP {'-' if total is None else f'{total:.2f}'} over "
         f"{values['n_frames_used']} frames; wrote {out}"
     )
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""Copy the heads of the last run to data/weights/heads, for `train_<head>.weights: heads`.
+"""Copy the heads of the last run to data/weights/heads.
 
 Each comes in float16 with a card: what it was trained on and what it reached there.
 """
@@ -10,16 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.networks.weights import read_weights, write_weights
 from pipeline.units.receipts import hash_file
 
-app = typer.Typer(add_completion=False)
 HEADS = ("refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 
 
-@app.command()
-@one_line
 def main(
     data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
@@ -36,7 +32,7 @@ def main(
         write_weights(out, half)
         card = json.dumps(_card(data, system, out), indent=1, sort_keys=True) + "\n"
         write_file(out.with_suffix(".json"), card.encode())
-    typer.echo(f"ship_heads: wrote {len(HEADS)} heads to {data / 'weights' / name}")
+    typer.echo(f"ship-heads: wrote {len(HEADS)} heads to {data / 'weights' / name}")
 
 
 def _card(data: Path, system: str, out: Path) -> dict[str, Any]:
@@ -52,7 +48,3 @@ def _card(data: Path, system: str, out: Path) -> dict[str, Any]:
         "sha256": hash_file(out),
         "trained_weights_sha256": provenance["weights_sha256"],
     }
-
-
-if __name__ == "__main__":
-    app()

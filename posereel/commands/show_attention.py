@@ -1,4 +1,4 @@
-"""Draw what a trained head looks at: offsets, masks and attention on some clips.
+"""Draw the offsets, masks and attention of a trained head.
 
 Reads: the caches and crops of a split, and data/runs/<system>.
 Writes: one PNG, a row per clip. Nothing of it is an out of the DAG.
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from models.heads.build import build_head
 from models.inspection import JMPoseView, VREMDView, look_into_jmpose, look_into_vremd
 from models.vit.sizes import PATCH
-from pipeline.base.errors import one_line
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.caches.reader import Caches
 from pipeline.head_params.network import System
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from models.heads.jmpose.network import JMPose
     from models.heads.vremd.network import VREMD
 
-app = typer.Typer(add_completion=False)
 Head = Literal["jmpose", "vremd"]
 Split = Literal["train", "val", "val_gt"]
 Pictures = NDArray[np.uint8]
@@ -191,8 +189,6 @@ def _samples(view: VREMDView, clip: int, frames: Pictures, joint: str) -> list[P
     ]
 
 
-@app.command()
-@one_line
 def main(
     system: Annotated[Head, typer.Argument(help="jmpose or vremd.")],
     split: Annotated[Split, typer.Option(help="Whose clips.")] = "val_gt",
@@ -209,8 +205,4 @@ def main(
     rows = (_jmpose_rows if system == "jmpose" else _vremd_rows)(read, joint, names)
     sheet = contact_sheet([tile for row in rows for tile in row], len(rows[0]))
     write_png(out, sheet)
-    typer.echo(f"show_attention: {len(rows)} clips of {split} in {out}")
-
-
-if __name__ == "__main__":
-    app()
+    typer.echo(f"show-attention: {len(rows)} clips of {split} in {out}")

@@ -1,4 +1,4 @@
-"""Draw a contact sheet of rendered videos: joints, limbs, what is hidden, what is wrong.
+"""Draw a contact sheet of rendered videos with labels.
 
 Reads: nothing; the videos are rendered anew from their seeds.
 Writes: one PNG. Every row is a video, its columns consecutive frames from the middle on. Dots are
@@ -13,13 +13,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from pipeline.base.errors import one_line
 from pipeline.pictures.png import write_png
 from pipeline.report.drawing import contact_sheet, draw_box, draw_pose, enlarge
 from pipeline.synthetic.dataset import VideoSpec, video_specs
 from pipeline.synthetic.rendering import SyntheticVideo, render_video
-
-app = typer.Typer(add_completion=False)
 
 _FACTOR = 2
 
@@ -52,8 +49,6 @@ def _row(spec: VideoSpec, columns: int, plain: bool) -> tuple[list[NDArray[np.ui
     return [_drawn(video, frame, plain) for frame in frames], captions
 
 
-@app.command()
-@one_line
 def main(
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("clips.png"),
     seed_range: Annotated[str, typer.Option(help="Seed range to draw videos from.")] = "val",
@@ -69,8 +64,4 @@ def main(
     captions = [caption for _, lines in rows for caption in lines]
     sheet = contact_sheet(tiles, frames, captions)
     write_png(out, sheet)
-    typer.echo(f"show_clips: {len(specs)} videos, {len(tiles)} frames in {out}")
-
-
-if __name__ == "__main__":
-    app()
+    typer.echo(f"show-clips: {len(specs)} videos, {len(tiles)} frames in {out}")

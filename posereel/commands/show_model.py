@@ -1,4 +1,4 @@
-"""Show a network's parts with their parameters and operations, at the sizes of params.yaml."""
+"""Print the parts of a network with parameters and FLOPs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,14 +18,11 @@ from models.hrnet.network import build_hrnet, feature_channels
 from models.raft.network import build_raft
 from models.vit.network import build_vit
 from models.vit.sizes import PATCH, embed_dim
-from pipeline.base.errors import one_line
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.grid import grid_size
 from pipeline.head_params.systems import SystemName, read_system
 from pipeline.skeleton import JOINTS
-
-app = typer.Typer(add_completion=False)
 
 Size = tuple[int, int]
 Example = tuple[nn.Module, dict[str, object]]
@@ -112,8 +109,6 @@ def _lines(parts: list[ModuleCost]) -> list[str]:
     return [head, *rows]
 
 
-@app.command()
-@one_line
 def main(
     name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
@@ -125,7 +120,3 @@ def main(
         network, inputs = example(name, params)
     for line in _lines(module_costs(network, inputs)):
         typer.echo(line)
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""How far every stage has come, what failed, what it takes on disk, and how long units took.
+"""Show progress, failures, disk use and times by stage.
 
 Reads: dvc.yaml, dvc.lock, data/units, scratch, and the state of git; it may run while a stage does.
 Writes: nothing; with ``--page`` data/report/timings.html, which DVC does not track.
@@ -14,18 +14,13 @@ from typing import Annotated
 import typer
 
 from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.git_state import advise
 from pipeline.maintenance.status import Disk, Standing, disk_use, open_runs, stand
 from pipeline.report.timings import StageTiming, read_timings
 from pipeline.units.scratch import Scratch, find_scratch
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-@one_line
 def main(
     page: Annotated[bool, typer.Option("--page", help="Write data/report/timings.html.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -93,7 +88,3 @@ def _print_scratch(scratch: Scratch, timings: Sequence[StageTiming], disk: Disk)
         f"disk: outs {disk.outs / 1e9:.2f} GB, DVC's cache {disk.cache / 1e9:.2f} GB (the same "
         f"inodes), scratch alone {disk.scratch / 1e9:.2f} GB, free {disk.free / 1e9:.2f} GB"
     )
-
-
-if __name__ == "__main__":
-    app()

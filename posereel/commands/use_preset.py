@@ -1,4 +1,4 @@
-"""Make a preset the current params.yaml and take in the data set it needs.
+"""Write params.yaml from a preset and import its data set.
 
 A preset of a real data set writes one annotation file per video to data/raw/<name>/annotations and
 frames.manifest over every frame on disk, puts the detections beside them and tracks the folder with
@@ -13,18 +13,13 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.base.errors import one_line
 from pipeline.dataset.layout import Source, find_frames, find_source
 from pipeline.importing.annotations import gather_annotations, refuse_conversions
 from pipeline.importing.dvc_add import track
 from pipeline.importing.presets import find_preset
 from pipeline.manifest import write_manifest
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-@one_line
 def main(
     name: Annotated[str, typer.Argument(help="A file of presets/, without .yaml.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the real data set.")] = None,
@@ -49,7 +44,7 @@ def main(
             values["detect"]["kind"] = "file"
         _take_in(Path(values["data"]["annotations"]).parent, source, detections)
     yaml.dump(values, params)
-    typer.echo(f"use_preset: {params} is now {preset}; next: dvc repro")
+    typer.echo(f"use-preset: {params} is now {preset}; next: dvc repro")
 
 
 def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
@@ -69,8 +64,4 @@ def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
             shutil.rmtree(folder)
         made.replace(folder)
     track(folder)
-    typer.echo(f"use_preset: {len(files)} videos, {len(frames)} frames in {folder}")
-
-
-if __name__ == "__main__":
-    app()
+    typer.echo(f"use-preset: {len(files)} videos, {len(frames)} frames in {folder}")

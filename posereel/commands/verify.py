@@ -1,4 +1,4 @@
-"""Check every out against dvc.lock, digests, receipts and checksums; with --repair, heal it.
+"""Check every output for damage; repair it with --repair.
 
 Reads: dvc.lock, the ``.dvc`` files below data/, all outs, DVC's cache, the units in scratch.
 Writes: nothing; with ``--repair`` whatever was damaged, with the bytes that dvc.lock names.
@@ -12,18 +12,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.errors import leave, one_line
 from pipeline.maintenance.repair import heal, in_order
 from pipeline.maintenance.verify import Hashes, OutReport, check_stage
 from pipeline.publishing.dvc_cache import LockedStage, read_added, read_lock
 from pipeline.units.progress import progress
 from pipeline.units.scratch import find_scratch
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-@one_line
 def main(
     out: Annotated[Path | None, typer.Argument(help="An out, or a folder of outs; all.")] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Drop what is damaged, heal.")] = False,
@@ -52,8 +47,9 @@ def main(
     if failure:
         raise ValueError(failure)
     if bad := _damaged(reports):
-        cure = "posereel verify --repair"
-        leave("verify", f"{len(bad)} of {len(reports)} outs are damaged (above); run: {cure}")
+        raise ValueError(
+            f"{len(bad)} of {len(reports)} outs are damaged (above); run: posereel verify --repair"
+        )
 
 
 def _chosen(stages: Sequence[LockedStage], out: Path | None) -> Sequence[LockedStage]:
@@ -96,7 +92,3 @@ def _print(reports: Sequence[OutReport], healed: dict[str, str], *, as_json: boo
     typer.echo(
         f"verify: {whole} of {len(reports)} outs are whole ({files} files, {size / 1e6:.1f} MB)"
     )
-
-
-if __name__ == "__main__":
-    app()

@@ -42,7 +42,7 @@ def test_bad_input_is_one_line_and_exit_code_1(
     assert left.value.code == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("test_failures: ")
+    assert lines[0].startswith("test_errors: ")
     assert str(tmp_path / "missing") in lines[0]
 
 

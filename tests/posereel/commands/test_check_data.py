@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.manifest import read_manifest
-from posereel.commands.check_data import app
+from posereel.cli import load
 from tests.official_trees import FRAMES, LAYOUTS, change, read, write_tree
 from tests.small_data_set import write_json
+
+app = load("check-data")
 
 
 def run(*words: str) -> Result:

@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 import posereel.commands.doctor
 from pipeline.units.numerics import read_pins
-from posereel.commands.doctor import app
+from posereel.cli import load
+
+app = load("doctor")
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -80,7 +82,7 @@ def test_a_cache_that_copies_and_a_full_disk_are_named(
     found = bad()
     assert "run: dvc config cache.type hardlink" in found["links"]["found"]
     assert found["free space"]["found"] == "1.0 GB"
-    assert "posereel.commands.gc --yes" in found["free space"]["cure"]
+    assert "posereel gc --yes" in found["free space"]["cure"]
 
 
 def test_a_remote_whose_bytes_are_not_verified_is_named(project: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_real_data_set_that_is_not_there_and_frames_that_are_missing_are_named
     assert "1 of 1 frames are not below data/raw/synthetic: images/val/v" in found["found"]
     assert "data.root" in found["cure"]
     set_params(project, data__name="posetrack18", data__manifest="data/raw/x/frames.manifest")
-    assert "posereel.commands.use_preset" in bad()["data set posetrack18"]["cure"]
+    assert "posereel use-preset" in bad()["data set posetrack18"]["cure"]
 
 
 @pytest.mark.usefixtures("project")

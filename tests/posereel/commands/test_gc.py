@@ -9,8 +9,10 @@ from typer.testing import CliRunner, Result
 
 from pipeline.maintenance.gc import DAY, find_removable, remove
 from pipeline.units.scratch import Scratch, find_scratch
-from posereel.commands.gc import app
+from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
+
+app = load("gc")
 
 PUBLISHED, REPLACED = "bonn/v0", "street/v0"
 NOW = 1_700_000_000.0

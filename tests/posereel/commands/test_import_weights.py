@@ -23,12 +23,14 @@ from models.base.weights import load_weights
 from models.detection.person_detectors import TransformersPersonDetector
 from models.hrnet.network import build_hrnet
 from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights
-from posereel.commands.import_weights import app
-from posereel.commands.run_network import app as run_app
+from posereel.cli import load
 from tests.models.published.oracle_raft import literal_raft
 from tests.models.published.random_tensors import fill_randomly
 from tests.models.published.test_raft import official
 from tests.tiny_detectors import save_transformers
+
+app = load("import-weights")
+run_app = load("run-network")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.maintenance.dag import read_dag
-from posereel.commands.plan import app
+from posereel.cli import load
+
+app = load("plan")
 
 ROOT = Path(__file__).resolve().parents[3]
 

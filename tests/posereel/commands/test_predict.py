@@ -22,7 +22,7 @@ from pipeline.networks.weights import write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.tables.parquet import read_table
 from pipeline.video.poses import POSES, WindowPoseEstimator
-from posereel.commands.predict import app
+from posereel.cli import load
 from stages import (
     crop,
     detect,
@@ -36,6 +36,8 @@ from stages import (
 )
 from tests.pipeline.small_videos import numbered, write_video
 from tests.small_data_set import write_json
+
+app = load("predict")
 
 ROOT = Path(__file__).resolve().parents[3]
 

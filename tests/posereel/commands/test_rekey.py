@@ -11,9 +11,11 @@ from typer.testing import Result
 import pipeline.clips.cropping
 import stages.crop
 from pipeline.units.scratch import find_scratch
-from posereel.commands.rekey import app
+from posereel.cli import load
 from stages import detect, index
 from tests.small_data_set import Workspace, document, make_data_set, take_in, write_json
+
+app = load("rekey")
 
 OUT = "data/crops/hrnet/train"
 DAG = """

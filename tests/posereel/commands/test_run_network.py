@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from posereel.commands.run_network import app
+from posereel.cli import load
+
+app = load("run-network")
 
 
 @pytest.mark.parametrize(

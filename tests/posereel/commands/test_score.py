@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.skeleton import GROUPS, POSEVAL_JOINTS
-from posereel.commands.score import app
+from posereel.cli import load
 from tests.posetrack_documents import (
     Document,
     add_person,
@@ -20,6 +20,8 @@ from tests.posetrack_documents import (
     everywhere,
     write,
 )
+
+app = load("score")
 
 ROOT = Path(__file__).parents[3]
 KEYS = {
@@ -73,7 +75,8 @@ def run(tmp_path: Path, gt: Path, pred: Path, *options: str) -> subprocess.Compl
     command = [
         sys.executable,
         "-m",
-        "posereel.commands.score",
+        "posereel",
+        "score",
         gt,
         pred,
         "--out",
@@ -87,7 +90,7 @@ def test_a_missing_folder_ends_in_one_line_and_code_1_as_a_process(tmp_path: Pat
     result = run(tmp_path, tmp_path / "gt", tmp_path / "pred")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("score: ")
+    assert result.stderr.startswith("posereel score: ")
     assert "expected a folder of ground-truth files" in result.stderr
 
 

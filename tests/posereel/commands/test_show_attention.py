@@ -8,12 +8,14 @@ import pytest
 import typer
 
 from pipeline.pictures.attention import SCALE
-from posereel.commands.show_attention import app
+from posereel.cli import load
 from stages import train_jmpose, train_vremd
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
 from tests.stages.test_train_jmpose import SECTION as JMPOSE
 from tests.stages.test_train_vremd import SECTION as VREMD
 from tests.stages.tiny_project import Project
+
+app = load("show-attention")
 
 GAP = 4
 CASES: list[tuple[str, str, typer.Typer, dict[str, Any], tuple[str, ...], int]] = [
@@ -44,7 +46,7 @@ def test_a_sheet_shows_what_the_head_looks_at(
     out = tmp_path / "sheet.png"
     result = project.run(app, name, "--split", "train", "--clips", "3", "--out", str(out))
     assert result.exit_code == 0, result.output
-    assert "show_attention: 3 clips of train" in result.output
+    assert "show-attention: 3 clips of train" in result.output
     height, width, _ = cv2.imread(str(out)).shape
     assert height == 3 * (CROP[0] * SCALE + GAP) + GAP
     assert width == columns * (CROP[1] * SCALE + GAP) + GAP

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from typer.testing import CliRunner
 
-from posereel.commands.show_clips import app
+from posereel.cli import load
+
+app = load("show-clips")
 
 
 def run(*words: str) -> tuple[int, str]:

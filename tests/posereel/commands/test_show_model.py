@@ -1,10 +1,13 @@
-"""The command show_model: every network of the default, and a name that is none."""
+"""The command show-model: every network of the default, and a name that is none."""
 
 import pytest
 from typer.testing import CliRunner
 
 from models.hrnet.network import build_hrnet
-from posereel.commands.show_model import NAMES, app
+from posereel.cli import load
+from posereel.commands.show_model import NAMES
+
+app = load("show-model")
 
 
 def rows(name: str) -> dict[str, list[str]]:

@@ -12,8 +12,10 @@ from pipeline.maintenance.git_state import advise
 from pipeline.publishing.build import FailedUnitsError
 from pipeline.units.engines import RunOptions
 from pipeline.units.scratch import find_scratch
-from posereel.commands.status import app
+from posereel.cli import load
 from tests.pipeline.toy_stage import make_project, run_stage
+
+app = load("status")
 
 OUT, LISTING = "data/toy/train", "data/units/toy/train.json"
 DAG = f"""

@@ -12,9 +12,11 @@ from pipeline.base.params import read_params
 from pipeline.manifest import read_manifest
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import BOXES
-from posereel.commands.use_preset import app
+from posereel.cli import load
 from stages import detect, index
 from tests.official_trees import write_tree
+
+app = load("use-preset")
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -18,7 +18,7 @@ from pipeline.publishing.dvc_cache import (
     read_lock,
 )
 from pipeline.units.scratch import find_scratch
-from posereel.commands.verify import app
+from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, tree
 from tests.stages.toy_repository import (
     LISTING,
@@ -31,6 +31,8 @@ from tests.stages.toy_repository import (
     isolate_dvc,
     make_repository,
 )
+
+app = load("verify")
 
 
 @pytest.fixture(scope="module")

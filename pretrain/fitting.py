@@ -37,6 +37,8 @@ class Fitting(Section):
     """Samples per step."""
     lr: Positive
     """Highest learning rate; it rises linearly to it and falls to 0 along half a cosine."""
+    hold: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the steps after the rise that keep the highest rate before it falls."""
     warm_up: Count
     """Steps of the rise."""
     weight_decay: Annotated[float, Field(ge=0)]
@@ -138,4 +140,5 @@ def _rate(step: int, params: Fitting) -> float:
     if step < params.warm_up:
         return (step + 1) / params.warm_up
     done = (step - params.warm_up) / max(params.steps - params.warm_up, 1)
+    done = max(done - params.hold, 0.0) / (1 - params.hold)
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))

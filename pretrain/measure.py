@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -123,7 +124,10 @@ def _matched(overlap: NDArray[np.float64]) -> int:
 def flow_error(
     flow_of: Callable[[Tensor, Tensor], Tensor], pairs: Iterator[Pairs]
 ) -> dict[str, float]:
-    """Return the end-point error of flow on people, in crop pixels, beside that of DIS and of zero.
+    """Return the end-point error of flow on people and at joints, in crop pixels.
+
+    Beside it stand the errors of DIS, of zero flow and, at joints, of the exact flow: a hidden
+    joint lies under what hides it, whose motion is another.
 
     Args:
         flow_of: From two batches of uint8 images ``(B, 3, H, W)`` to flow ``(B, 2, H, W)``.
@@ -131,29 +135,48 @@ def flow_error(
 
     Returns:
         ``epe``, ``epe_in_sight`` (pixels that the second frame still shows), ``dis_epe``,
-        ``dis_epe_in_sight`` (OpenCV's DIS, medium preset) and ``zero_epe``, the mean motion.
+        ``dis_epe_in_sight`` (OpenCV's DIS, medium preset), ``zero_epe``, the mean motion, and
+        ``joints``, ``dis_joints``, ``exact_joints`` and ``zero_joints`` (see ``joint_errors``).
     """
-    sums = np.zeros(5)
-    counts = np.zeros(2)
+    found: dict[str, list[Tensor]] = {}
     for batch in pairs:
         with torch.inference_mode():
-            estimate = flow_of(batch.first, batch.second)
-        ours = (estimate - batch.flow).norm(dim=1).numpy()
-        theirs = (dis(batch.first, batch.second) - batch.flow).norm(dim=1).numpy()
-        still = batch.flow.norm(dim=1).numpy()
-        people = batch.people.numpy()
-        sight = people & batch.in_sight.numpy()
-        sums += [
-            ours[people].sum(),
-            ours[sight].sum(),
-            theirs[people].sum(),
-            theirs[sight].sum(),
-            still[people].sum(),
-        ]
-        counts += [people.sum(), sight.sum()]
-    names = ("epe", "epe_in_sight", "dis_epe", "dis_epe_in_sight", "zero_epe")
-    means = sums / counts[[0, 1, 0, 1, 0]]
-    return dict(zip(names, means.tolist(), strict=True))
+            flow = flow_of(batch.first, batch.second)
+        rivals = {"dis_": dis(batch.first, batch.second), "zero_": torch.zeros_like(batch.flow)}
+        for prefix, estimate in {"": flow, **rivals, "exact_": batch.flow}.items():
+            distance = (estimate - batch.flow).norm(dim=1)
+            errors = {
+                "epe": distance[batch.people],
+                "epe_in_sight": distance[batch.people & batch.in_sight],
+                "joints": joint_errors(estimate, batch),
+            }
+            for name, values in errors.items():
+                found.setdefault(prefix + name, []).append(values)
+    names = ["epe", "epe_in_sight", "dis_epe", "dis_epe_in_sight", "zero_epe"]
+    names += ["joints", "dis_joints", "exact_joints", "zero_joints"]
+    return {name: float(torch.cat(found[name]).mean()) for name in names}
+
+
+def joint_errors(flow: Tensor, pairs: Pairs) -> Tensor:
+    """Return how far the flow at each known joint is off the joint's own step, crop pixels.
+
+    The flow is averaged over 5 x 5 pixels, as the heatmap's cells average it (models/raft.py), and
+    read between pixels bilinearly.
+
+    Args:
+        flow: (dx, dy) in crop pixels, ``(B, 2, H, W)``.
+        pairs: The pairs of the flow.
+
+    Returns:
+        One distance per known joint, ``(M,)``.
+    """
+    mean = F.avg_pool2d(flow, 5, stride=1, padding=2, count_include_pad=False)
+    sides = torch.tensor(flow.shape[:-3:-1]) - 1
+    places = (2 * pairs.joints / sides - 1)[:, :, None]
+    there = F.grid_sample(mean, places, padding_mode="border", align_corners=True)
+    difference = there[..., 0].transpose(1, 2) - pairs.steps
+    # The norm of exactly 0 has no gradient.
+    return (difference[pairs.known].square().sum(dim=-1) + 1e-8).sqrt()
 
 
 def dis(first: Tensor, second: Tensor) -> Tensor:

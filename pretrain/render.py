@@ -1,7 +1,7 @@
 """Render the videos of one purpose for pretraining."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import typer
@@ -19,34 +19,36 @@ Count = Annotated[int, Field(ge=1)]
 class Videos(Section):
     """How many videos of a purpose, and how long they are."""
 
+    seeds: Literal["pretrain_hrnet", "pretrain_raft", "pretrain_holdout"]
+    """Their range of seeds in pipeline/synthetic/dataset.py."""
     videos: Count
-    """Videos, from the start of the purpose's range of seeds."""
+    """Videos, from the start of the range."""
     frames: Count
     """Frames per video."""
+    gaps: list[Count]
+    """For the first frames of a video, to which later frame exact flow is kept; none if empty."""
 
 
 class Render(Section):
-    """Params of the rendering, by purpose: a key of SEED_RANGES without `pretrain_`."""
+    """Params of the rendering, by purpose."""
 
     hrnet: Videos
     raft: Videos
+    raft_gaps: Videos
     holdout: Videos
-
-
-WITH_FLOW = ("raft", "holdout")
 
 
 @app.command()
 def main(
-    purpose: Annotated[str, typer.Argument(help="hrnet, raft or holdout.")],
+    purpose: Annotated[str, typer.Argument(help="hrnet, raft, raft_gaps or holdout.")],
     out: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("pretrain/out/scenes"),
     params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
 ) -> None:
     """Render the videos of PURPOSE into OUT/PURPOSE."""
     cv2.setNumThreads(1)
     videos: Videos = getattr(read_section(params, "render", Render), purpose)
-    specs = video_specs(f"pretrain_{purpose}", videos.videos, frames=videos.frames)
-    write_scenes(out / purpose, specs, flow=purpose in WITH_FLOW)
+    specs = video_specs(videos.seeds, videos.videos, frames=videos.frames)
+    write_scenes(out / purpose, specs, videos.gaps)
     typer.echo(f"{out / purpose}: {videos.videos} videos of {videos.frames} frames")
 
 

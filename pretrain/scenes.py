@@ -2,9 +2,10 @@
 
 A folder holds ``frames.npy``, uint8 ``(F, H, W, 3)``, read through a memory map, and
 ``labels.npz`` with the fields of ``Scenes``. Videos follow each other; the frames of a video are
-consecutive. Where flow was asked for, ``flow.npy`` and ``moving.npy`` lie beside them.
+consecutive. Scenes with flow also have ``flow.npy``, ``moving.npy`` and ``gaps.npy``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Scenes:
         video: Number of the video of each frame, ``(F,)``.
         ignored: Whether people without labels are in the frame, ``(F,)``.
         frame: Frame of each person, ``(P,)``.
+        track: Track id of each person within their video, ``(P,)``.
         keypoints: Joints in image pixels, ``(P, 15, 2)``.
         visible: 0 outside the picture, 1 hidden, 2 seen, ``(P, 15)``.
         boxes: xywh in image pixels, ``(P, 4)``.
@@ -42,6 +44,7 @@ class Scenes:
     video: NDArray[np.int32]
     ignored: NDArray[np.bool_]
     frame: NDArray[np.int32]
+    track: NDArray[np.int32]
     keypoints: NDArray[np.float64]
     visible: NDArray[np.int8]
     boxes: NDArray[np.float64]
@@ -59,23 +62,25 @@ def read_scenes(folder: Path) -> Scenes:
         return Scenes(frames=np.load(folder / "frames.npy", mmap_mode="r"), **dict(labels))
 
 
-def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], flow: bool) -> None:
+def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], gaps: Sequence[int] = ()) -> None:
     """Render videos of equal length into a folder.
 
     Args:
         folder: Where the arrays go; made where it is missing.
         specs: The videos.
-        flow: Whether to keep the exact flow from every frame but a video's last to the next:
-            ``flow.npy`` float16 ``(V, T - 1, 2, H, W)``, (dx, dy) in pixels, and ``moving.npy``
-            uint8 ``(V, T - 1, H, W)``: 1 on people, plus 2 where what a pixel shows stays in sight.
+        gaps: For the first G frames of every video, to which later frame the exact flow is kept:
+            ``flow.npy`` float16 ``(V, G, 2, H, W)``, (dx, dy) in pixels; ``moving.npy`` uint8
+            ``(V, G, H, W)``: 1 on people, plus 2 where what a pixel shows stays in sight; and the
+            gaps themselves, ``gaps.npy``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = specs[0]
     count, size = first.frames, (first.height, first.width)
     shape = (len(specs) * count, *size, 3)
     frames = open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
-    if flow:
-        pairs = (len(specs), count - 1)
+    if gaps:
+        np.save(folder / "gaps.npy", np.array(gaps, np.int32))
+        pairs = (len(specs), len(gaps))
         vectors = open_memmap(
             folder / "flow.npy", mode="w+", dtype=np.float16, shape=(*pairs, 2, *size)
         )
@@ -90,10 +95,10 @@ def write_scenes(folder: Path, specs: tuple[VideoSpec, ...], flow: bool) -> None
         frames[start : start + count] = [as_stored(image) for image in video.images]
         ignored[start : start + count] = [bool(polygons) for polygons in video.ignored]
         people += [_people(video, frame, start + frame) for frame in range(count)]
-        if flow:
+        if gaps:
             scene = build_scene(spec)
-            for frame in range(count - 1):
-                exact = exact_flow(scene, frame)
+            for frame, gap in enumerate(gaps):
+                exact = exact_flow(scene, frame, gap)
                 vectors[index, frame] = exact.flow
                 moving[index, frame] = (exact.people >= 0) + 2 * ~exact.occluded
     frames.flush()
@@ -116,6 +121,7 @@ def _people(video: SyntheticVideo, frame: int, position: int) -> dict[str, NDArr
     chosen = np.flatnonzero(video.present[frame])
     return {
         "frame": np.full(len(chosen), position, np.int32),
+        "track": chosen.astype(np.int32),
         "keypoints": video.keypoints[frame, chosen][:, JOINT_SLOTS],
         "visible": video.visible[frame, chosen][:, JOINT_SLOTS].astype(np.int8),
         "boxes": video.boxes[frame, chosen],

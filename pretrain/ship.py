@@ -30,7 +30,7 @@ from pretrain.hrnet import HRNet
 from pretrain.measure import detection, flow_error, pose_ap
 from pretrain.pairs import held_out_pairs, read_moving_scenes
 from pretrain.raft import Raft
-from pretrain.render import Render
+from pretrain.render import Render, Videos
 from pretrain.scenes import Scenes, read_scenes
 from pretrain.vit import TokenReader, ViT
 
@@ -38,7 +38,8 @@ app = typer.Typer(add_completion=False)
 
 Run = HRNet | ViT | Raft | Detector
 
-_PAIRS = 1000
+_PAIRS = 500
+"""Held-out pairs per gap."""
 _ROUNDED = torch.float16
 
 
@@ -78,7 +79,12 @@ def _measure_raft(run: Raft, weights: dict[str, Tensor], scenes: Path) -> dict[s
     network = build_raft(run.variant, run.updates)
     load_weights(network, weights, "raft")
     moving = read_moving_scenes(scenes / "holdout")
-    return flow_error(network, held_out_pairs(moving, run.crops, _PAIRS, 10))
+    figures: dict[str, float] = {}
+    for gap in sorted(set(moving.gaps.tolist())):
+        pairs = held_out_pairs(moving, run.crops, _PAIRS, 10, gap)
+        errors = flow_error(network, pairs)
+        figures |= {f"gap_{gap}_{name}": value for name, value in errors.items()}
+    return figures
 
 
 def _measure_detector(run: Detector, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
@@ -90,15 +96,16 @@ def _measure_detector(run: Detector, weights: dict[str, Tensor], scenes: Path) -
 SHIPMENTS = {
     "hrnet": Shipment("hrnet", "python -m pretrain.hrnet", HRNet, _measure_hrnet),
     "vit": Shipment("vit", "python -m pretrain.vit", ViT, _measure_vit, prefix="backbone."),
-    "raft": Shipment("raft_small", "python -m pretrain.raft", Raft, _measure_raft),
+    "raft_gaps": Shipment("raft_small", "python -m pretrain.raft raft_gaps", Raft, _measure_raft),
     "detector": Shipment("detector", "python -m pretrain.detector", Detector, _measure_detector),
 }
 
 
 def _seeds(purpose: str, render: Render) -> list[int]:
     """Return the first and the last seed of a purpose's videos."""
-    first = SEED_RANGES[f"pretrain_{purpose}"].start
-    return [first, first + getattr(render, purpose).videos - 1]
+    videos: Videos = getattr(render, purpose)
+    first = SEED_RANGES[videos.seeds].start
+    return [first, first + videos.videos - 1]
 
 
 def _card(
@@ -135,7 +142,7 @@ def _rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @app.command()
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="hrnet, vit, raft, detector.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="All if none.")] = None,
     made: Annotated[Path, typer.Option(help="Folder of the weights.")] = Path("pretrain/out"),
     to: Annotated[Path, typer.Option(help="Where they go.")] = Path("data/weights/synthetic"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("pretrain/params.yaml"),

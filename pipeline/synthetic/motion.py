@@ -1,7 +1,7 @@
 """Exact optical flow of a rendered video, from the maps of its layers.
 
 A pixel belongs to the front-most part; the part's map at one frame, inverted, and its map at the
-next take the pixel along. Wrapped parts (head, torso, hips) also carry it round by their turn.
+later one take the pixel along. Wrapped parts (head, torso, hips) also carry it round by their turn.
 """
 
 from typing import NamedTuple
@@ -18,11 +18,11 @@ Array = NDArray[np.float64]
 
 
 class ExactFlow(NamedTuple):
-    """Motion from one frame to the next.
+    """Motion from one frame to a later one.
 
-    ``flow`` float32 ``(2, H, W)``: (dx, dy) in pixels per frame. ``people`` int16 ``(H, W)``: the
-    person's track id, -1 on background and props, and on people who have no labels. ``occluded``
-    ``(H, W)``: what the pixel shows cannot be seen in the next frame, or the pixel shows a cover.
+    ``flow`` float32 ``(2, H, W)``: (dx, dy) in pixels. ``people`` int16 ``(H, W)``: the person's
+    track id, -1 on background and props, and on people who have no labels. ``occluded``
+    ``(H, W)``: what the pixel shows cannot be seen in the later frame, or the pixel shows a cover.
     """
 
     flow: NDArray[np.float32]
@@ -35,41 +35,45 @@ def _square(matrix: Array) -> Array:
 
 
 def _carried(
-    scene: Scene, label: int, frame: int, pixels: Array
+    scene: Scene, label: int, frames: tuple[int, int], pixels: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return where pixels ``(2, M)`` of a part go, and which turn out of sight."""
     seen = scene.stances[label // PARTS_PER_PERSON]
+    frame, later = frames
     part = label % PARTS_PER_PERSON
     ones = np.ones((1, pixels.shape[1]))
     across, along, _ = np.linalg.inv(_square(seen.parts[frame, part])) @ np.vstack([pixels, ones])
     hidden = np.zeros(pixels.shape[1], np.bool_)
     if PARTS[part].wrapped:
-        turn = seen.turns[frame, part] - seen.turns[frame + 1, part]
+        turn = seen.turns[frame, part] - seen.turns[later, part]
         theta = np.arcsin(np.clip(across, -1, 1)) + turn
         hidden = np.abs(theta) > np.pi / 2
         across = np.sin(np.clip(theta, -np.pi / 2, np.pi / 2))
-    landed = seen.parts[frame + 1, part] @ np.vstack([across, along, ones])
+    landed = seen.parts[later, part] @ np.vstack([across, along, ones])
     return np.asarray(landed), hidden
 
 
-def exact_flow(video: VideoSpec | Scene, frame: int) -> ExactFlow:
-    """Return the flow from a frame to the next.
+def exact_flow(video: VideoSpec | Scene, frame: int, gap: int = 1) -> ExactFlow:
+    """Return the flow from a frame to the one ``gap`` frames later.
 
     Args:
         video: The spec, or the scene that ``build_scene`` made of it (cheaper for many frames).
         frame: Index of the first of the two frames.
+        gap: Frames between the two.
 
     Raises:
-        ValueError: If there is no next frame.
+        ValueError: If there is no such later frame.
     """
     scene = build_scene(video) if isinstance(video, VideoSpec) else video
     spec = scene.spec
-    if not 0 <= frame < spec.frames - 1:
+    later = frame + gap
+    if gap < 1 or not 0 <= frame < later < spec.frames:
         raise ValueError(
-            f"exact flow of {spec.name}: expected a frame within 0..{spec.frames - 2}, got {frame}"
+            f"exact flow of {spec.name}: expected a gap of at least 1 and a frame within "
+            f"0..{spec.frames - 1 - gap}, got {frame} and a gap of {gap}"
         )
-    first, second = part_map(scene, frame)[1], part_map(scene, frame + 1)[1]
-    before, after = scene.camera.matrices(np.array([frame, frame + 1.0]))
+    first, second = part_map(scene, frame)[1], part_map(scene, later)[1]
+    before, after = scene.camera.matrices(np.array([frame, later], np.float64))
     y, x = np.mgrid[0 : spec.height, 0 : spec.width].astype(np.float64)
     grid = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
     landed = after @ (np.linalg.inv(_square(before)) @ grid)
@@ -77,7 +81,7 @@ def exact_flow(video: VideoSpec | Scene, frame: int) -> ExactFlow:
     hidden = labels == COVERED
     for label in np.unique(labels[labels >= 0]).tolist():
         chosen = np.flatnonzero(labels == label)
-        landed[:, chosen], hidden[chosen] = _carried(scene, label, frame, grid[:2, chosen])
+        landed[:, chosen], hidden[chosen] = _carried(scene, label, (frame, later), grid[:2, chosen])
     column, row = np.round(landed).astype(np.int64)
     inside = (column >= 0) & (column < spec.width) & (row >= 0) & (row < spec.height)
     there = second[np.clip(row, 0, spec.height - 1), np.clip(column, 0, spec.width - 1)]

@@ -32,5 +32,5 @@ def crops() -> Crops:
 @pytest.fixture(scope="session")
 def scenes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("scenes")
-    write_scenes(place, video_specs("tests", 3, frames=3), flow=True)
+    write_scenes(place, video_specs("tests", 3, frames=3), gaps=[2, 1])
     return place

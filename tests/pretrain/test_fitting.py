@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.networks.weights import read_weights
-from pretrain.fitting import Fitting, fit
+from pretrain.fitting import Fitting, _rate, fit
 
 RUN = Fitting(
     seed=1,
@@ -16,6 +17,7 @@ RUN = Fitting(
     batch=8,
     lr=0.05,
     warm_up=5,
+    hold=0.0,
     weight_decay=0.1,
     clip=10.0,
     average=0.9,
@@ -64,6 +66,17 @@ def test_the_average_is_that_of_a_literal_run(tmp_path: Path) -> None:
     torch.testing.assert_close(average.weight, mean)
     assert torch.equal(read_weights(tmp_path / "a.safetensors")["weight"], average.weight)
     assert not average.training
+
+
+def test_a_held_rate_falls_over_the_steps_that_are_left() -> None:
+    held = RUN.model_copy(update={"warm_up": 10, "steps": 110, "hold": 0.6})
+
+    rates = [_rate(step, held) for step in range(111)]
+
+    assert rates[:10] == [(step + 1) / 10 for step in range(10)]
+    assert rates[10:71] == [1.0] * 61
+    assert rates[90] == pytest.approx(0.5)
+    assert rates[110] == pytest.approx(0.0)
 
 
 def test_the_loss_comes_down(tmp_path: Path) -> None:

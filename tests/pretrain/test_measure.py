@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.heatmap import encode
 from pretrain.crops import Crops, labels_in_crop, plain_matrix
-from pretrain.measure import detection, flow_error, pose_ap
+from pretrain.measure import detection, flow_error, joint_errors, pose_ap
 from pretrain.pairs import Pairs
 from pretrain.scenes import Scenes, read_scenes
 
@@ -54,6 +54,7 @@ def test_recall_and_precision_count_people_once() -> None:
         video=np.zeros(2, np.int32),
         ignored=np.array([False, True]),
         frame=np.array([0, 0, 1], np.int32),
+        track=np.array([0, 1, 0], np.int32),
         keypoints=np.zeros((3, 15, 2)),
         visible=np.zeros((3, 15), np.int8),
         boxes=np.array([[0.0, 0, 10, 10], [15, 0, 10, 10], [0, 0, 5, 5]]),
@@ -85,8 +86,40 @@ def test_flow_error_is_the_mean_distance_on_people() -> None:
         wrong[:, 1] = 4
         return wrong
 
-    figures = flow_error(estimate, iter([Pairs(image, image, flow, people, sight)]))
+    # The estimate is (0, 4) in the upper rows and (3, 4) in the others: averaged over 5 x 5 pixels
+    # all of which lie in one of them, it is that.
+    joints = torch.tensor([[[8.0, 10.0], [4.0, 12.5], [9.0, 9.0]]])
+    steps = torch.tensor([[[3.0, 4.0], [0.0, 0.0], [100.0, 0.0]]])
+    known = torch.tensor([[True, True, False]])
+
+    pairs = Pairs(image, image, flow, people, sight, joints, steps, known)
+    figures = flow_error(estimate, iter([pairs]))
 
     assert figures["epe"] == pytest.approx(4.5)
     assert figures["epe_in_sight"] == pytest.approx(5)
     assert figures["zero_epe"] == pytest.approx(3)
+    assert figures["joints"] == pytest.approx(2.5, abs=1e-3)
+    assert figures["zero_joints"] == pytest.approx(2.5, abs=1e-3)
+    assert figures["exact_joints"] == pytest.approx((4 + 3) / 2, abs=1e-3)
+
+
+def test_a_joint_between_pixels_has_the_mean_of_the_cells_around_it() -> None:
+    """Against a plain loop over the 5 x 5 pixels of the four neighbours of a joint."""
+    generator = torch.Generator().manual_seed(0)
+    flow = torch.rand(1, 2, 12, 10, generator=generator)
+    joint = (3.25, 6.5)
+    image = torch.zeros(1, 3, 12, 10, dtype=torch.uint8)
+    nothing = torch.zeros(1, 12, 10, dtype=torch.bool)
+    pairs = Pairs(
+        image, image, flow, nothing, nothing,
+        joints=torch.tensor([[joint]]), steps=torch.zeros(1, 1, 2), known=torch.ones(1, 1) > 0,
+    )  # fmt: skip
+
+    found = joint_errors(flow, pairs)
+
+    expected = np.zeros(2)
+    for column, row in ((3, 6), (4, 6), (3, 7), (4, 7)):
+        share = (1 - abs(joint[0] - column)) * (1 - abs(joint[1] - row))
+        block = flow[0, :, row - 2 : row + 3, column - 2 : column + 3]
+        expected += share * block.mean(dim=(1, 2)).numpy()
+    assert found.item() == pytest.approx(np.hypot(*expected), abs=1e-4)

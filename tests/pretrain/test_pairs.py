@@ -1,5 +1,6 @@
-"""Flow in crops: vectors move with the crop's transform, frames of a pair are consecutive."""
+"""Flow in crops: vectors move with the crop's transform, frames of a pair have their gap."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,17 @@ import pytest
 
 from pipeline.geometry.affine import crop_matrix, mirror, transform
 from pipeline.geometry.boxes import Region
-from pretrain.crops import Crops
-from pretrain.pairs import crop_flow, held_out_pairs, read_moving_scenes, training_pairs
+from pipeline.skeleton import FLIP
+from pretrain.crops import Crops, plain_matrix
+from pretrain.pairs import (
+    Cut,
+    crop_flow,
+    crop_pair,
+    held_out_pairs,
+    read_moving_scenes,
+    shaken,
+    training_pairs,
+)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -52,13 +62,76 @@ def test_true_flow_brings_the_second_crop_onto_the_first(scenes_folder: Path, cr
 def test_the_same_seed_draws_the_same_pairs(scenes_folder: Path, crops: Crops) -> None:
     moving = read_moving_scenes(scenes_folder)
 
-    one = next(training_pairs(moving, crops, batch=4))
-    two = next(training_pairs(moving, crops, batch=4))
+    one = next(training_pairs(moving, crops, batch=4, shaken_share=0.5))
+    two = next(training_pairs(moving, crops, batch=4, shaken_share=0.5))
 
     assert bool((one.first == two.first).all())
     assert bool((one.flow == two.flow).all())
     assert one.flow.shape == (4, 2, 128, 96)
     assert one.flow.isfinite().all()
+
+
+def test_pairs_of_a_gap_begin_in_the_frames_that_have_it(scenes_folder: Path) -> None:
+    moving = read_moving_scenes(scenes_folder)
+    frame = moving.scenes.frame % 3
+
+    assert moving.length == 3
+    assert set(frame[moving.people_of_gaps(2)]) == {0}
+    assert set(frame[moving.people_of_gaps(1)]) == {1}
+    assert set(frame[moving.people_of_gaps()]) == {0, 1}
+
+
+@pytest.mark.parametrize("gap", [1, 2])
+def test_steps_of_joints_are_the_exact_flow_where_the_joint_is_seen(
+    scenes_folder: Path, crops: Crops, gap: int
+) -> None:
+    """Labels and flow are two ways through the renderer."""
+    moving = read_moving_scenes(scenes_folder)
+    offsets, steps = [], []
+    for pairs in held_out_pairs(moving, crops, count=20, batch=5, gap=gap):
+        for one in range(len(pairs.joints)):
+            for joint in np.flatnonzero(pairs.known[one].numpy()):
+                column, row = pairs.joints[one, joint].round().int().tolist()
+                offsets.append((pairs.flow[one, :, row, column] - pairs.steps[one, joint]).norm())
+                steps.append(pairs.steps[one, joint].norm())
+
+    # Hidden joints lie under something else: the median is of seen ones.
+    assert len(steps) > 50
+    assert np.median(offsets) < 0.25 * np.median(steps)
+
+
+def test_a_mirrored_pair_swaps_left_and_right(scenes_folder: Path, crops: Crops) -> None:
+    moving = read_moving_scenes(scenes_folder)
+    person = int(moving.people_of_gaps()[0])
+    to_crop = plain_matrix(moving.scenes.boxes[person], crops)
+    mirrored = mirror(to_crop, 96)
+
+    *_, plain_steps, plain_known = crop_pair(moving, person, Cut(to_crop, to_crop), (128, 96))
+    *_, steps, known = crop_pair(moving, person, Cut(mirrored, mirrored, True), (128, 96))
+
+    np.testing.assert_array_equal(known, plain_known[FLIP])
+    np.testing.assert_allclose(steps[known], (plain_steps[FLIP] * [-1, 1])[known], atol=1e-4)
+
+
+def test_somebody_who_has_left_has_no_known_joint(scenes_folder: Path, crops: Crops) -> None:
+    moving = read_moving_scenes(scenes_folder)
+    person = int(moving.people_of_gaps()[0])
+    alone = replace(moving.scenes, track=np.arange(len(moving.scenes.track), dtype=np.int32))
+    to_crop = plain_matrix(moving.scenes.boxes[person], crops)
+
+    *_, known = crop_pair(replace(moving, scenes=alone), person, Cut(to_crop, to_crop), (128, 96))
+
+    assert not known.any()
+
+
+def test_no_pair_is_shaken_where_the_share_is_0(crops: Crops) -> None:
+    to_crop = np.array([[1.2, 0.1, 3.0], [-0.1, 1.2, -2.0]])
+
+    plain = [shaken(to_crop, crops, (row, 0), 0.0) for row in range(20)]
+    moved = [shaken(to_crop, crops, (row, 0), 1.0) for row in range(20)]
+
+    assert all((one == to_crop).all() for one in plain)
+    assert not any((one == to_crop).all() for one in moved)
 
 
 def test_a_shaken_second_crop_moves_each_pixel_by_what_its_matrix_says() -> None:

@@ -72,6 +72,29 @@ def test_a_spec_gives_the_same_flow_as_its_scene() -> None:
     assert (exact_flow(spec, 1).flow == exact_flow(build_scene(spec), 1).flow).all()
 
 
+def test_flow_over_a_gap_leads_seen_joints_to_their_place_in_the_later_frame() -> None:
+    errors, steps = [], []
+    for spec in SPECS[:2]:
+        video, scene = render_video(spec), build_scene(spec)
+        for frame in (0, 2, 4):
+            flow, people, _ = exact_flow(scene, frame, gap=3)
+            for person, slot in np.argwhere(video.visible[frame] == 2).tolist():
+                here, there = video.keypoints[[frame, frame + 3], person, slot]
+                column, row = np.round(here).astype(int)
+                if people[row, column] == person:
+                    errors.append(np.linalg.norm(here + flow[:, row, column] - there))
+                    steps.append(np.linalg.norm(there - here))
+    assert len(errors) > 100
+    assert np.median(errors) < 0.2
+    assert np.median(steps) > 5 * np.median(errors)
+
+
+@pytest.mark.parametrize(("frame", "gap"), [(0, 3), (0, 0), (1, -1)])
+def test_a_gap_that_leaves_the_video_or_goes_back_is_refused(frame: int, gap: int) -> None:
+    with pytest.raises(ValueError, match=f"got {frame} and a gap of {gap}"):
+        exact_flow(VideoSpec(910_000, frames=3, height=96, width=128), frame, gap)
+
+
 @pytest.mark.parametrize("frame", [-1, 2])
 def test_the_last_frame_has_no_flow(frame: int) -> None:
     with pytest.raises(ValueError, match=rf"within 0\.\.1, got {frame}"):

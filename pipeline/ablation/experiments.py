@@ -1,4 +1,4 @@
-"""DVC experiments in temporary workspaces, one after the other, and the metrics they end in."""
+"""Run DVC experiments in temporary workspaces, one at a time, and read their metrics."""
 
 import configparser
 import json
@@ -16,104 +16,107 @@ from ruamel.yaml import YAML
 from pipeline.report.git import ask_git
 from pipeline.units.scratch import find_scratch
 
-_MADE = ("dvc.lock", "data/metrics", "data/ablations")
-"""What runs write into the workspace, and no run reads."""
+_OUTPUTS = ("dvc.lock", "data/metrics", "data/ablations")
+"""Paths in the workspace that runs write but never read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What is run: params that differ from the workspace's, and the stages that are wanted."""
+    """Params that differ from those of the workspace, and the stages to run."""
 
     title: str
-    """First part of its name among DVC's experiments: letters, digits and hyphens."""
+    """Prefix of the experiment's name in DVC: letters, digits and hyphens."""
     settings: tuple[str, ...]
-    """``section.key=value`` each, a later one before an earlier one."""
+    """One ``section.key=value`` each; a later value overrides an earlier one."""
     targets: tuple[str, ...]
+    """Stages to run, as DVC names them: ``evaluate@jmpose``."""
 
     @property
     def name(self) -> str:
-        """The name: the same settings and targets always have the same one."""
-        told = json.dumps([self.settings, self.targets]).encode()
-        return f"{self.title}-{sha256(told).hexdigest()[:8]}"
+        """Name in DVC, a function of title, settings and targets."""
+        content = json.dumps([self.settings, self.targets]).encode()
+        return f"{self.title}-{sha256(content).hexdigest()[:8]}"
 
 
 def run_experiment(experiment: Experiment, project: Path = Path()) -> str:
-    """Run an experiment on top of HEAD, unless that was done before, and return its commit.
+    """Run an experiment on top of HEAD and return its commit.
 
-    Stages whose results DVC's run-cache knows are restored from it. An experiment contains the
-    workspace's changes to files that git tracks; after another change it is another experiment.
+    An experiment that was already run on this HEAD is not run again. It includes the changes that
+    the workspace makes to tracked files, so a further change makes it a new experiment. DVC
+    restores stages from its run cache where it can.
 
     Args:
-        experiment: What is run.
+        experiment: Settings and targets.
         project: Folder of the repository.
 
     Raises:
-        ValueError: If the experiment fails; what DVC printed stands above.
+        ValueError: If the experiment fails; DVC has printed why.
     """
-    name = experiment.name + _changes(project)
+    name = experiment.name + _digest_changes(project)
     done = _commit_of(name, project)
     if done is not None:
         return done
-    sets = [word for setting in experiment.settings for word in ("-S", setting)]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *sets]
-    # DVC's own lines go through: a training takes a minute.
-    words = [*command, *experiment.targets]
-    code = subprocess.run(words, cwd=project, check=False).returncode  # noqa: S603
+    options = [word for setting in experiment.settings for word in ("-S", setting)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *options]
+    # DVC prints to the terminal: a training takes a minute, and the user sees its progress.
+    command += experiment.targets
+    code = subprocess.run(command, cwd=project, check=False).returncode  # noqa: S603
     commit = _commit_of(name, project)
     if code or commit is None:
         raise ValueError(
-            f"experiment {name}: expected `dvc exp run` to end well, it ended with code "
-            f"{code}; see above, mend it and start again: what was done is kept"
+            f"experiment {name}: expected `dvc exp run` to exit with code 0 and store a commit, "
+            f"got exit code {code}; fix the cause printed above and run again: finished stages "
+            "are kept"
         )
     return commit
 
 
-def stand_on(commit: str, targets: Sequence[str], project: Path = Path()) -> Path:
-    """Return a clone at an experiment's commit, with the project's own DVC cache.
+def clone_at(commit: str, targets: Sequence[str], project: Path = Path()) -> Path:
+    """Clone the project at an experiment's commit; the clone uses the project's DVC cache.
 
-    An experiment that starts there takes everything that it has in common with that one as it
-    stands in the commit's dvc.lock. Started from the project, it would have every stage before
-    the first difference looked up in the run-cache, at about a second each. The clone's dvc.lock
-    holds no other stages than the targets stand on: DVC reads and writes all of it after a stage.
+    Experiments that run in the clone find the stages that they share with that commit unchanged in
+    its dvc.lock. In the project, DVC would look up each of these stages in its run cache, at about
+    one second per stage. The clone's dvc.lock holds only the targets and the stages upstream of
+    them, because DVC reads and writes the whole file after every stage.
 
     Args:
         commit: Commit of an experiment of the project.
-        targets: The stages that experiments there will want.
+        targets: Stages that experiments in the clone run.
         project: Folder of the repository.
 
     Returns:
-        A folder in .dvc/tmp; the one of an earlier call, if it is whole.
+        A folder in .dvc/tmp. A later call with the same commit and targets returns it again.
 
     Raises:
-        ValueError: If git fails, or ``project`` is no DVC repository.
+        ValueError: If git fails, or ``project`` is not a DVC repository.
     """
     scratch = find_scratch(project)
-    wanted = sha256(json.dumps([commit, *targets]).encode()).hexdigest()
-    clone = scratch.project / ".dvc" / "tmp" / "grounds" / wanted
+    digest = sha256(json.dumps([commit, *targets]).encode()).hexdigest()
+    clone = scratch.project / ".dvc" / "tmp" / "clones" / digest
     if clone.is_dir():
         return clone
-    begun = clone.with_suffix(".partial")
-    if begun.exists():
-        shutil.rmtree(begun)
-    begun.parent.mkdir(parents=True, exist_ok=True)
-    # Its objects are the project's: the commit is there without a ref of its own.
-    words = ("--quiet", "--shared", "--no-checkout", str(scratch.project), str(begun))
-    ask_git(project, "clone", *words)
-    ask_git(begun, "checkout", "--quiet", "--detach", commit)
-    _shorten(begun / "dvc.lock", targets)
-    who = ("-c", "user.name=ablate", "-c", "user.email=ablate@localhost")
-    message = f"dvc.lock: what {' '.join(targets)} stands on"
-    ask_git(begun, *who, "commit", "--quiet", "--allow-empty", "--all", f"--message={message}")
+    partial = clone.with_suffix(".partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    # --shared: the clone reads the project's objects, so the commit needs no ref.
+    options = ("--quiet", "--shared", "--no-checkout", str(scratch.project), str(partial))
+    ask_git(project, "clone", *options)
+    ask_git(partial, "checkout", "--quiet", "--detach", commit)
+    _keep_upstream(partial / "dvc.lock", targets)
+    author = ("-c", "user.name=ablate", "-c", "user.email=ablate@localhost")
+    message = f"dvc.lock: only the stages upstream of {' '.join(targets)}"
+    ask_git(partial, *author, "commit", "--quiet", "--allow-empty", "--all", f"--message={message}")
     cache = configparser.RawConfigParser()
     cache["cache"] = {"dir": str(scratch.cache)}
-    with (begun / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
+    with (partial / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
         cache.write(file)
-    begun.rename(clone)
+    partial.rename(clone)
     return clone
 
 
-def _shorten(lock: Path, targets: Sequence[str]) -> None:
-    """Leave the targets in a dvc.lock, and the stages whose outs they read, directly or not."""
+def _keep_upstream(lock: Path, targets: Sequence[str]) -> None:
+    """Remove every stage from a dvc.lock but the targets and the stages upstream of them."""
     yaml = YAML()
     content = yaml.load(lock.read_text(encoding="utf-8"))
     stages = content["stages"]
@@ -132,7 +135,7 @@ def _shorten(lock: Path, targets: Sequence[str]) -> None:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Return whether two paths are the same, or one lies in the other."""
+    """Return whether two paths are equal, or one is inside the other."""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
@@ -144,11 +147,11 @@ def read_metrics(commit: str, system: str, project: Path = Path()) -> dict[str, 
 
 
 def settings_of(params: Path, wanted: Path) -> tuple[str, ...]:
-    """Return what has to be set for one params file to say what another one says.
+    """Return the settings that turn one params file into another.
 
     Args:
         params: The params file that experiments start from.
-        wanted: A complete params file, a preset for example.
+        wanted: A complete params file, for example a preset.
 
     Returns:
         ``section.key=value`` for every value that differs, in the order of ``wanted``.
@@ -158,8 +161,11 @@ def settings_of(params: Path, wanted: Path) -> tuple[str, ...]:
     """
     before, after = (dict(_leaves(_read(file))) for file in (params, wanted))
     if before.keys() != after.keys():
-        odd = sorted(before.keys() ^ after.keys())
-        raise ValueError(f"{wanted}: expected the keys of {params}, they differ in {odd}")
+        unmatched = sorted(before.keys() ^ after.keys())
+        raise ValueError(
+            f"{wanted}: expected the keys of {params}, got keys in only one of the files: "
+            f"{unmatched}; add or remove them"
+        )
     return tuple(
         f"{key}={json.dumps(value)}" for key, value in after.items() if value != before[key]
     )
@@ -170,24 +176,24 @@ def _read(file: Path) -> dict[str, Any]:
     return values
 
 
-def _leaves(values: Mapping[str, Any], above: str = "") -> Sequence[tuple[str, Any]]:
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in values.items():
-        path = f"{above}{key}"
-        deeper = isinstance(value, Mapping) and value
-        found.extend(_leaves(value, f"{path}.") if deeper else [(path, value)])
+        path = f"{prefix}{key}"
+        nested = isinstance(value, Mapping) and value
+        found.extend(_leaves(value, f"{path}.") if nested else [(path, value)])
     return found
 
 
-def _changes(project: Path) -> str:
-    """Return what tells workspaces on top of one commit apart; '' without a change."""
-    left_out = [f":(exclude){path}" for path in _MADE]
-    difference = ask_git(project, "diff", "--binary", "HEAD", "--", ".", *left_out)
+def _digest_changes(project: Path) -> str:
+    """Return a suffix that identifies the uncommitted changes; '' if there are none."""
+    excluded = [f":(exclude){path}" for path in _OUTPUTS]
+    difference = ask_git(project, "diff", "--binary", "HEAD", "--", ".", *excluded)
     return f"-{sha256(difference).hexdigest()[:8]}" if difference else ""
 
 
 def _commit_of(name: str, project: Path) -> str | None:
-    """Return the commit of an experiment that was run on top of HEAD, if there is one."""
+    """Return the commit of an experiment on top of HEAD; None if it was not run."""
     head = ask_git(project, "rev-parse", "HEAD").decode().strip()
     ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
     return ask_git(project, "for-each-ref", "--format=%(objectname)", ref).decode().strip() or None

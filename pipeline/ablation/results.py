@@ -1,4 +1,4 @@
-"""Results of an ablation table: mean, spread and drop of every row, as JSON and as Markdown."""
+"""Results of an ablation table: mean, standard deviation and drop per row, as JSON and Markdown."""
 
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -10,30 +10,30 @@ from pipeline.ablation.tables import AblationRow
 from pipeline.report.page import percent
 
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; beyond, the last is kept."""
+"""97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; the last one serves above 9."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row that was run."""
+    """Scores of one row."""
 
     row: AblationRow
     scores: tuple[float, ...]
-    """Mean AP of every seed, percent."""
+    """Mean AP per seed, percent."""
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds."""
+        """Mean over the seeds, percent."""
         return mean(self.scores)
 
     @property
     def std(self) -> float | None:
-        """Standard deviation over the seeds; None for one."""
+        """Sample standard deviation over the seeds; None with one seed."""
         return stdev(self.scores) if len(self.scores) > 1 else None
 
     @property
     def ci95(self) -> float | None:
-        """Half the width of the mean's 95 % interval by Student's t; None for one seed."""
+        """Half-width of the 95 % confidence interval of the mean; None with one seed."""
         if self.std is None:
             return None
         quantile = T_975[min(len(self.scores) - 1, len(T_975)) - 1]
@@ -42,28 +42,28 @@ class RowResult:
 
 @dataclass(frozen=True, slots=True)
 class TableResult:
-    """A table as far as it was run; its first row is the full method."""
+    """The rows of a table that have results so far; the first row is the full method."""
 
     table: str
     preset: str
     rows: tuple[RowResult, ...] = ()
 
     def with_row(self, row: AblationRow, scores: list[float]) -> "TableResult":
-        """Return the table with one more row."""
+        """Return a copy of the table with one more row."""
         return replace(self, rows=(*self.rows, RowResult(row, tuple(scores))))
 
     def drop(self, result: RowResult) -> float:
-        """Return what a row loses against the full method, in points."""
+        """Return the drop of a row's mean AP from the full method, in points."""
         return self.rows[0].mean - result.mean
 
     def paper_drop(self, result: RowResult) -> float | None:
-        """Return what the row loses in the paper; None where the paper prints no number."""
-        full, own = self.rows[0].row.paper_mean, result.row.paper_mean
-        return None if full is None or own is None else round(full - own, 1)
+        """Return the drop of the row in the paper, in points; None if the paper has no number."""
+        full, row = self.rows[0].row.paper_mean, result.row.paper_mean
+        return None if full is None or row is None else round(full - row, 1)
 
 
 def as_json(result: TableResult) -> dict[str, Any]:
-    """Return the table as data/ablations/<table>.json holds it; points and percent."""
+    """Return the content of data/ablations/<table>.json; values in percent and points."""
     return {
         "table": result.table,
         "preset": result.preset,
@@ -84,7 +84,7 @@ def as_json(result: TableResult) -> dict[str, Any]:
 
 
 def as_markdown(result: TableResult) -> str:
-    """Return the table as Markdown, and whether its order of rows is the paper's."""
+    """Return the table as Markdown, with a note that compares its row order with the paper's."""
     lines = [
         f"{result.table}, preset {result.preset}, val_gt",
         "",
@@ -98,5 +98,5 @@ def as_markdown(result: TableResult) -> str:
         )  # fmt: skip
         shown = " | ".join(map(percent, cells))
         lines.append(f"| {each.row.name} | {shown} | {len(each.scores)} |")
-    order = order_note([(each.row.name, each.mean, each.row.paper_mean) for each in result.rows])
-    return "\n".join([*lines, "", *([order, ""] if order else [])])
+    note = order_note([(each.row.name, each.mean, each.row.paper_mean) for each in result.rows])
+    return "\n".join([*lines, "", *([note, ""] if note else [])])

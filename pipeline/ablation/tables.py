@@ -1,7 +1,8 @@
-"""The papers' ablation tables as settings of params.yaml, with the papers' own numbers.
+"""The papers' ablation tables as settings of params.yaml, with the numbers that the papers print.
 
-JM-Pose (MM 2024) tables 5 and 6, VREMD tables 4, 5 and 6, all on PoseTrack17's validation set; and
-sweeps over what the papers leave open. TDMI's row of JM-Pose's table 5 is another method: not run.
+Tables 5 and 6 of JM-Pose (MM 2024) and tables 4, 5 and 6 of VREMD, all on the validation set of
+PoseTrack17, and sweeps over choices that the papers leave open. The row TDMI of JM-Pose's table 5
+is left out, because TDMI is a different method.
 """
 
 from dataclasses import dataclass
@@ -14,25 +15,25 @@ class AblationRow:
     """One row of a table."""
 
     name: str
-    """The row as the paper names it."""
+    """Name of the row in the paper."""
     settings: tuple[str, ...] = ()
-    """What differs from the full method, ``section.key=value``."""
+    """Difference from the full method, ``section.key=value`` each."""
     paper_mean: float | None = None
-    """Mean AP that the paper prints, percent."""
+    """Mean AP in the paper, percent."""
     system: SystemName | None = None
-    """System that is measured where it is not the table's."""
+    """System to evaluate, if it is not the table's system."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationTable:
-    """A table; its first row is the full method, which the others are compared with."""
+    """A table; its first row is the full method, the reference of the other rows."""
 
     system: SystemName
     rows: tuple[AblationRow, ...]
 
 
 _NO_HUMAN, _NO_KEYPOINT = "train_vremd.human_mask=false", "train_vremd.keypoint_mask=false"
-_JOINED = "train_vremd.separation=false"
+_COUPLED = "train_vremd.separation=false"
 
 TABLES: dict[str, AblationTable] = {
     "jmpose-5": AblationTable(
@@ -76,13 +77,13 @@ TABLES: dict[str, AblationTable] = {
         "vremd",
         (
             AblationRow("(d) DCA + BS", (), 87.6),
-            AblationRow("(a) DC", ("train_vremd.sampler=deformable_convolution", _JOINED), 84.7),
-            AblationRow("(b) DA", ("train_vremd.sampler=deformable_attention", _JOINED), 85.8),
-            AblationRow("(c) DCA", (_JOINED,), 87.1),
+            AblationRow("(a) DC", ("train_vremd.sampler=deformable_convolution", _COUPLED), 84.7),
+            AblationRow("(b) DA", ("train_vremd.sampler=deformable_attention", _COUPLED), 85.8),
+            AblationRow("(c) DCA", (_COUPLED,), 87.1),
         ),
     ),
 }
-"""The papers' tables by name: head and number."""
+"""The papers' tables by name: head and table number."""
 
 _FIVE_FRAMES = "crop.hrnet.delta=2"
 
@@ -95,9 +96,9 @@ def _sweep(key: str, values: tuple[str, ...], *shared: str) -> AblationTable:
 SWEEPS: dict[str, AblationTable] = {
     "sweep-alpha": _sweep("alpha", ("0.0001", "0.0", "0.00001", "0.001", "0.01")),
     "sweep-layers": _sweep("layers", ("4", "1", "2", "3", "6")),
-    # One extraction at the largest delta; the smaller one reads a part of every clip.
+    # Both rows share one extraction at delta 2; delta 1 reads the middle frames of every clip.
     "sweep-delta": _sweep("delta", ("1", "2"), _FIVE_FRAMES),
     "sweep-estimator": _sweep("estimator", ("vsd", "gaussian", "none")),
     "sweep-attention": _sweep("attention", ("channel", "spatial")),
 }
-"""Sweeps over what JM-Pose's paper leaves open; the first row is the default profile's value."""
+"""Sweeps over choices that JM-Pose's paper leaves open; the first row is params.yaml's value."""

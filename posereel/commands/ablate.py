@@ -8,10 +8,10 @@ import typer
 
 from pipeline.ablation.experiments import (
     Experiment,
+    clone_at,
     read_metrics,
     run_experiment,
     settings_of,
-    stand_on,
 )
 from pipeline.ablation.results import TableResult, as_json, as_markdown
 from pipeline.ablation.tables import SWEEPS, TABLES, AblationRow
@@ -27,16 +27,16 @@ SEED = {
 
 
 def main(
-    table: Annotated[str, typer.Argument(help="jmpose-5, ..., vremd-6, or sweep-...")],
+    table: Annotated[str, typer.Argument(help="A table: jmpose-5, ..., vremd-6, or sweep-...")],
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
     preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "ablation",
     params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("data/ablations"),
 ) -> None:
-    """Train every row of TABLE with every seed and write its mean AP on val_gt."""
+    """Train every row of TABLE with every seed and write the mean AP on val_gt."""
     known = TABLES | SWEEPS
     if table not in known:
-        raise ValueError(f"{table}: expected one of {sorted(known)}")
+        raise ValueError(f"table: expected one of {sorted(known)}, got {table!r}")
     rows, system = known[table].rows, known[table].system
     shared = settings_of(params, find_preset(preset))
     first = Experiment(
@@ -44,25 +44,25 @@ def main(
         (*shared, *rows[0].settings, f"{SEED[system]}=0"),
         (f"evaluate@{system}",),
     )
-    ground = stand_on(run_experiment(first), first.targets)
+    clone = clone_at(run_experiment(first), first.targets)
     result = TableResult(table, preset)
     for row in rows:
-        scores = [_score(row, row.system or system, seed, table, ground) for seed in range(seeds)]
+        scores = [_score(row, row.system or system, seed, table, clone) for seed in range(seeds)]
         result = result.with_row(row, scores)
         _write(result, out)
         typer.echo(as_markdown(result))
     typer.echo(f"ablate: wrote {out / table}.json and .md")
 
 
-def _score(row: AblationRow, system: SystemName, seed: int, table: str, ground: Path) -> float:
-    """Return the mean AP of a row with a seed, percent.
+def _score(row: AblationRow, system: SystemName, seed: int, table: str, clone: Path) -> float:
+    """Train a row with one seed and return its mean AP, percent.
 
-    The experiment starts from the full method with seed 0: what it shares with that is not even
-    looked up again.
+    ``clone`` is at the commit of the full method with seed 0, so the row reuses every stage that
+    it shares with that experiment.
     """
     settings = (*row.settings, f"{SEED[system]}={seed}")
-    commit = run_experiment(Experiment(table, settings, (f"evaluate@{system}",)), ground)
-    return float(read_metrics(commit, system, ground)["val_gt"]["ap_total"])
+    commit = run_experiment(Experiment(table, settings, (f"evaluate@{system}",)), clone)
+    return float(read_metrics(commit, system, clone)["val_gt"]["ap_total"])
 
 
 def _write(result: TableResult, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Means, intervals and drops of ablation tables, against scipy and by hand."""
+"""Means, confidence intervals and drops of ablation tables, against scipy and by hand."""
 
 import numpy as np
 import pytest
@@ -12,21 +12,21 @@ LESS = AblationRow("less", ("a.b=1",), 85.0)
 
 
 @pytest.mark.parametrize("seeds", range(2, 11))
-def test_the_interval_is_student_s(seeds: int) -> None:
+def test_the_interval_equals_that_of_scipy(seeds: int) -> None:
     scores = np.random.default_rng(seeds).normal(60, 2, seeds)
     result = TableResult("t", "p").with_row(FULL, list(scores)).rows[0]
     low, high = stats.t.interval(0.95, seeds - 1, loc=scores.mean(), scale=stats.sem(scores))
     assert result.ci95 == pytest.approx((high - low) / 2, rel=1e-3)
 
 
-def test_one_seed_has_no_spread() -> None:
+def test_one_seed_has_no_deviation_and_no_interval() -> None:
     row = as_json(TableResult("t", "p").with_row(FULL, [60.0]))["rows"][0]
     assert row["std"] is None
     assert row["ci95"] is None
     assert row["n_seeds"] == 1
 
 
-def test_rows_tell_drops_against_the_first_row_and_the_paper_s() -> None:
+def test_drops_are_differences_from_the_first_row() -> None:
     table = TableResult("t", "p").with_row(FULL, [60.0, 62.0]).with_row(LESS, [58.0, 60.0])
     row = as_json(table)["rows"][1]
     assert set(row) == {
@@ -38,7 +38,7 @@ def test_rows_tell_drops_against_the_first_row_and_the_paper_s() -> None:
     assert "| less | 85.0 | 1.4 | 59.0 | 1.4 | 2.0 |" in as_markdown(table)
 
 
-def test_another_order_than_the_paper_s_is_said() -> None:
+def test_the_note_says_whether_the_rows_rank_as_in_the_paper() -> None:
     table = TableResult("t", "p").with_row(FULL, [60.0])
-    assert "stand in the paper's order" in as_markdown(table.with_row(LESS, [59.0]))
+    assert "The rows rank as in the paper." in as_markdown(table.with_row(LESS, [59.0]))
     assert "The order differs. Here: less > full" in as_markdown(table.with_row(LESS, [61.0]))

@@ -1,4 +1,4 @@
-"""The ablation tables: settings that params.yaml knows, and drops that the papers print."""
+"""Ablation tables: every setting is a key of params.yaml, every drop equals the papers'."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,16 @@ from pipeline.ablation.tables import SWEEPS, TABLES, AblationRow, AblationTable
 from pipeline.head_params.systems import read_system
 
 ROOT = Path(__file__).resolve().parents[3]
-PRINTED_DROPS = {  # the papers' own columns: JM-Pose tables 5 and 6, "Declines"
+PRINTED_DROPS = {  # column "Declines" of JM-Pose's tables 5 and 6
     "jmpose-5": {"JM-Pose*": 0.5, "w/o CJL": 0.8, "w/o JMML": 1.8},
     "jmpose-6": {"(a) w/o JMIB": 1.4, "(b) w/o L_IO": 0.6},
 }
-PRINTED_GAINS = {"(a) HKME": 5.1, "(b) BMD": 5.4}  # over the baseline, VREMD's text on table 4
+PRINTED_GAINS = {"(a) HKME": 5.1, "(b) BMD": 5.4}  # from VREMD's text on table 4
 ROWS = [(name, table, row) for name, table in (TABLES | SWEEPS).items() for row in table.rows]
 
 
 def set_value(values: dict[str, Any], setting: str) -> object:
-    """Set ``section.key=value`` and return what stood there before."""
+    """Set ``section.key=value`` and return the previous value."""
     path, text = setting.split("=", 1)
     *sections, key = path.split(".")
     for section in sections:
@@ -32,27 +32,27 @@ def set_value(values: dict[str, Any], setting: str) -> object:
 @pytest.mark.parametrize(
     ("name", "table", "row"), ROWS, ids=lambda value: getattr(value, "name", "")
 )
-def test_a_row_sets_known_params_to_values_that_the_schema_takes(
+def test_settings_are_known_keys_with_values_that_the_schema_accepts(
     tmp_path: Path, name: str, table: AblationTable, row: AblationRow
 ) -> None:
     yaml = YAML()
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    moved = [set_value(values, setting) for setting in row.settings]
+    previous = [set_value(values, setting) for setting in row.settings]
     params = tmp_path / "params.yaml"
     yaml.dump(values, params)
-    plain = read_system(ROOT / "params.yaml", row.system or table.system)
+    default = read_system(ROOT / "params.yaml", row.system or table.system)
     changed = read_system(params, row.system or table.system)
     is_full = row is table.rows[0]
-    assert len(moved) == len(row.settings)
+    assert len(previous) == len(row.settings)
     if name in TABLES and not is_full and row.system is None and "estimator" not in str(row):
-        assert changed != plain
+        assert changed != default
 
 
-def test_every_first_row_is_the_method_itself() -> None:
+def test_the_first_row_is_the_full_method() -> None:
     assert all(not table.rows[0].settings for table in TABLES.values())
 
 
-def test_drops_are_those_that_the_papers_print() -> None:
+def test_drops_equal_those_in_the_papers() -> None:
     for name, drops in PRINTED_DROPS.items():
         full, *others = TABLES[name].rows
         assert full.paper_mean is not None
@@ -61,7 +61,7 @@ def test_drops_are_those_that_the_papers_print() -> None:
             assert full.paper_mean - row.paper_mean == pytest.approx(drops[row.name])
 
 
-def test_gains_over_the_vit_are_those_that_the_paper_tells() -> None:
+def test_gains_over_the_baseline_equal_those_in_the_paper() -> None:
     rows = {row.name: row.paper_mean for row in TABLES["vremd-4"].rows}
     baseline = rows["baseline"]
     assert baseline is not None

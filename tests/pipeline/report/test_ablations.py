@@ -27,7 +27,7 @@ def test_every_row_stands_beside_the_papers_number() -> None:
     assert table.rows[1].cells == (
         "(a) w/o JMIB", "85.0", "1.4", "58.5", "0.7", "2.5", "6.4", "2",
     )  # fmt: skip
-    assert table.title.startswith("jmpose-6, preset ablation. The rows, best first, stand")
+    assert table.title.startswith("jmpose-6, preset ablation. The rows rank as in the paper")
 
 
 def test_another_order_than_the_papers_is_said() -> None:

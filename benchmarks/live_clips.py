@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import crop
-from pipeline.frames.images import decode_picture
+from pipeline.frames.images import decode_image
 from pipeline.grid import grid_size
 from pipeline.heatmap import encode
 from pipeline.skeleton import SLOTS
@@ -46,19 +46,19 @@ class Videos:
     def picture(self, video: str, frame: int) -> NDArray[np.uint8]:
         """Decode a frame."""
         path = self.root / video / f"{frame:06d}.jpg"
-        return decode_picture(path, path.read_bytes(), None)
+        return decode_image(path, path.read_bytes(), None)
 
 
-def make_videos(root: Path, clips: int, picture_size: tuple[int, int]) -> Videos:
+def make_videos(root: Path, clips: int, parse_image_size: tuple[int, int]) -> Videos:
     """Write JPEG frames with something to decode in them, and place one person in each frame.
 
     Args:
         root: Folder to make.
         clips: Number of clips, one per frame; a multiple of ``FRAMES_PER_VIDEO``.
-        picture_size: Height and width of the frames.
+        parse_image_size: Height and width of the frames.
     """
     random = np.random.default_rng(0)
-    height, width = picture_size
+    height, width = parse_image_size
     sources = []
     for number in range(clips // FRAMES_PER_VIDEO):
         video = f"{number:06d}"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pipeline.base.atomic_file import write_file
 
-WHOLE = "hrnet.safetensors"
+FULL_WEIGHTS = "hrnet.safetensors"
 FOLDS = "folds.json"
-CARD = "backbone.json"
+DESCRIPTION = "backbone.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class Backbones:
             ValueError: If the folds do not know a train video.
         """
         if split != "train" or not self.folds:
-            return self.folder / WHOLE
+            return self.folder / FULL_WEIGHTS
         if video not in self.folds:
             raise ValueError(
                 f"{self.folder / FOLDS}: expected a fold for the train video {video!r}, found "
                 "none; run the stage finetune_backbone again"
             )
-        return self.folder / fold_name(self.folds[video])
+        return self.folder / fold_weights(self.folds[video])
 
 
-def fold_name(fold: int) -> str:
+def fold_weights(fold: int) -> str:
     """Return the file name of the weights that were trained without the videos of a fold."""
     return f"hrnet-fold{fold}.safetensors"
 
@@ -56,7 +56,7 @@ def read_backbones(folder: Path) -> Backbones:
         ValueError: If a file is missing or malformed.
     """
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         folds = folder / FOLDS
         assigned = json.loads(folds.read_text(encoding="utf-8")) if folds.is_file() else {}
         return Backbones(folder, str(card["variant"]), assigned)
@@ -69,6 +69,6 @@ def read_backbones(folder: Path) -> Backbones:
 def write_description(folder: Path, variant: str, folds: Mapping[str, int]) -> None:
     """Write ``backbone.json`` and, with folds, ``folds.json``."""
     card = {"network": "hrnet", "variant": variant}
-    write_file(folder / CARD, json.dumps(card, indent=1).encode() + b"\n")
+    write_file(folder / DESCRIPTION, json.dumps(card, indent=1).encode() + b"\n")
     if folds:
         write_file(folder / FOLDS, json.dumps(dict(folds), indent=1, sort_keys=True).encode())

@@ -168,7 +168,7 @@ def _blurred_windows(
     return blurred
 
 
-def unmirror(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+def flip_back(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return maps ``(..., h, w)`` of a mirrored crop on the grid of the crop itself.
 
     Crop pixel x went to W - 1 - x. Cell i, on pixel 4 i, is therefore found in the mirrored map at
@@ -182,9 +182,9 @@ def unmirror(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return ((1 - shift) * reversed_maps + shift * left).astype(maps.dtype)
 
 
-def unmirror_heatmaps(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def flip_back_heatmaps(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the heatmaps ``(..., K, h, w)`` of a mirrored crop as those of the crop itself.
 
-    Left and right joints change places besides the change of grid (``unmirror``).
+    Left and right joints change places besides the change of grid (``flip_back``).
     """
-    return unmirror(heatmaps[..., FLIP, :, :])
+    return flip_back(heatmaps[..., FLIP, :, :])

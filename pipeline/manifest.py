@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.base.atomic_file import write_file
-from pipeline.posetrack.annotations import refuse_bad_names
+from pipeline.posetrack.annotations import check_file_names
 
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
 _READERS = 4
@@ -39,7 +39,7 @@ def write_manifest(path: Path, root: Path, files: Iterable[str]) -> None:
         ValueError: If a path leaves ``root``, comes twice, holds a line break, or is no file.
     """
     names = sorted(files)
-    refuse_bad_names(path, names)
+    check_file_names(path, names)
     for name in names:
         if len(name.splitlines()) != 1:
             raise ValueError(f"{path}: {name!r} holds a line break; rename that file")
@@ -109,5 +109,5 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
             )
         before = name
         entries[name] = FrameFile(digest, int(count))
-    refuse_bad_names(path, list(entries))
+    check_file_names(path, list(entries))
     return entries

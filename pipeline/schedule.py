@@ -9,7 +9,7 @@ from pipeline.base.params import Section
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Training(Section):
@@ -23,7 +23,7 @@ class Training(Section):
     """Clips per step, over all devices."""
     lr: Positive
     """Learning rate of AdamW after the warm-up, before the first milestone."""
-    weight_decay: NotNegative
+    weight_decay: NonNegative
     """Decoupled weight decay; the papers leave torch's 0.01."""
     milestones: list[Positive]
     """Where the rate falls: epochs where ``epochs`` is given, else steps."""
@@ -31,7 +31,7 @@ class Training(Section):
     """What the rate is multiplied with at each milestone."""
     warm_up: Count
     """Steps of linear warm-up."""
-    clip: NotNegative
+    clip: NonNegative
     """Largest norm of the gradient, longer ones are scaled down; 0 = no limit."""
     seed: Count
     """Seed of the first weights, of the order of the clips and of dropout."""

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.base.params import Section
-from pipeline.clips.augment import Augment, augmented_region, draw
+from pipeline.clips.augment import Augment, augmented_region, sample_augmentation
 from pipeline.geometry.affine import crop_matrix, mirror, transform
 from pipeline.geometry.boxes import crop_region
 from pipeline.grid import grid_size
@@ -69,14 +69,16 @@ def augmented_matrix(
         params: Params of the crops.
         draws: Number of the scenes and of the pass, so that every pass has draws of its own.
     """
-    drawn = draw(params.augment, f"{draws[0]}/{person}", draws[1] + 1)
+    augmentation = sample_augmentation(params.augment, f"{draws[0]}/{person}", draws[1] + 1)
     region = crop_region(scenes.boxes[person], params.size, params.enlarge)
-    region = augmented_region(region, drawn, scenes.keypoints[person], scenes.visible[person] > 0)
+    region = augmented_region(
+        region, augmentation, scenes.keypoints[person], scenes.visible[person] > 0
+    )
     random = np.random.default_rng((params.augment.seed, *draws, person))
     dx, dy = random.normal(0, params.shift, 2) * (region.width, region.height)
     region = replace(region, center=(region.center[0] + dx, region.center[1] + dy))
-    to_crop = crop_matrix(region, params.size, drawn.rotation)
-    return (mirror(to_crop, params.size[1]) if drawn.flip else to_crop), drawn.flip
+    to_crop = crop_matrix(region, params.size, augmentation.rotation)
+    return (mirror(to_crop, params.size[1]) if augmentation.flip else to_crop), augmentation.flip
 
 
 def labels_in_crop(

@@ -132,7 +132,7 @@ def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> Spli
     pairs = []
     for video, annotation in zip(videos["video"], videos["annotation"], strict=True):
         truth = read_annotations(Path(data.annotations) / annotation)
-        refuse_other_release(data.name, truth.path, truth.form)
+        refuse_other_release(data.name, truth.path, truth.format)
         pairs.append(VideoPair(video, truth, read_predictions(predictions / f"{video}.json")))
     return evaluate_split(
         pairs,

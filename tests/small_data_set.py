@@ -128,7 +128,7 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
-def take_in(root: Path) -> None:
+def write_frames_manifest(root: Path) -> None:
     """Write the manifest of everything on disk."""
     files = [file.relative_to(root).as_posix() for file in root.glob("images/**/*.*")]
     write_manifest(root / "frames.manifest", root, files)
@@ -140,7 +140,7 @@ def make_data_set(root: Path, train: tuple[int, ...] = (1, 2), val: tuple[int, .
         for video in videos:
             write_video(root, split, video)
     (root / "annotations").mkdir(parents=True, exist_ok=True)
-    take_in(root)
+    write_frames_manifest(root)
 
 
 def write_params(path: Path, changes: Mapping[str, object]) -> None:

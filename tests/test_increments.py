@@ -19,7 +19,7 @@ from tests.small_data_set import (
     WIDTH,
     document,
     make_data_set,
-    take_in,
+    write_frames_manifest,
     write_json,
     write_video,
 )
@@ -47,7 +47,7 @@ class Project:
 
     def take_in_data(self) -> None:
         """Do what ``posereel use-preset`` does to data/raw: copy annotations, list frames."""
-        take_in(self.root)
+        write_frames_manifest(self.root)
         taken = self.data / "raw/real_clip"
         shutil.rmtree(taken)
         shutil.copytree(self.root / "annotations", taken / "annotations")

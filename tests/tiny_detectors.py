@@ -82,7 +82,7 @@ def save_transformers(folder: Path, name: str) -> None:
     RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
 
 
-def lively_fcos() -> nn.Module:
+def random_fcos() -> nn.Module:
     """Return the project's small detector, made to find something everywhere."""
     torch.manual_seed(3)
     network = build_detector("tiny")

@@ -1,13 +1,14 @@
-"""What an augmented variant of a clip does to its crop: half body, scale, rotation, flip.
+"""Data augmentation of clips: half body, scale, rotation and horizontal flip.
 
-Draws depend on (seed, clip, variant) alone: other clips, other variants and the order of work do
-not move them, so that raising the number of variants only adds some. Variant 0 is never augmented.
+The random values of a variant depend only on the seed, the clip and the variant number, not on
+other clips or on the order of the work. A larger number of variants therefore only adds variants.
+Variant 0 is never augmented.
 
-Sources: the papers name random rotation [-45, 45], random scale [0.65, 1.35], random truncation
-and flipping (JM-Pose Sec. 4.1, VREMD Sec. 3.1); truncation is HRNet's half body. How the values
-are drawn follows the public code of this line (HRNet, JointsDataset.py; DCPose, PoseTrack.py):
-clipped Gaussians, rotation with a chance of its own. That code clips rotation at 90 degrees where
-the papers say 45: ``rotation_limit`` holds the bound.
+Source: the papers give random rotation [-45, 45], random scale [0.65, 1.35], random truncation
+and flipping (JM-Pose Sec. 4.1, VREMD Sec. 3.1). Truncation is HRNet's half-body crop. The values
+are sampled as in the public code (HRNet, JointsDataset.py; DCPose, PoseTrack.py): clipped
+Gaussians, and a separate probability of rotation. That code clips the rotation at 90 degrees, the
+papers at 45: ``rotation_limit`` sets the bound.
 """
 
 import hashlib
@@ -25,69 +26,69 @@ from pipeline.skeleton import JOINTS
 _LEGS = ("hip", "knee", "ankle")
 UPPER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] not in _LEGS])
 LOWER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] in _LEGS])
-Chance = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Augment(Section):
-    """Params of the augmented variants."""
+    """Parameters of the augmentation."""
 
     seed: int
-    """Seed of all draws."""
+    """Seed of all random values."""
     rotation: Annotated[float, Field(ge=0)]
     """Standard deviation of the rotation, degrees."""
     rotation_limit: Annotated[float, Field(ge=0, le=180)]
     """Largest rotation, degrees: 45 in the papers, 90 in the public code."""
-    rotation_chance: Chance
-    """How often a variant is rotated, 0.6 in the public code."""
+    rotation_chance: Probability
+    """Probability that a variant is rotated; 0.6 in the public code."""
     scale: Annotated[float, Field(ge=0, lt=1)]
-    """Standard deviation and bound of the scale around 1: 0.35 gives [0.65, 1.35]."""
-    half_body_chance: Chance
-    """How often a person with more than 8 labeled joints is cut to one half, 0.3."""
-    flip_chance: Chance
-    """How often a variant is mirrored, 0.5."""
+    """Standard deviation and bound of the scale about 1: 0.35 gives [0.65, 1.35]."""
+    half_body_chance: Probability
+    """Probability of a half-body crop of a person with more than 8 labeled joints; 0.3."""
+    flip_chance: Probability
+    """Probability of a horizontal flip; 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """Draws of one variant of one clip, each made whether it is used or not."""
+class Augmentation:
+    """Sampled augmentation of one variant of one clip."""
 
     half_body: bool
-    """Whether the crop shows one half of the body, where enough joints are labeled."""
+    """Whether the crop shows half of the body, if enough joints are labeled."""
     upper: bool
-    """Which half is preferred."""
+    """Whether the upper half is preferred."""
     scale: float
-    """Factor on the region's sides: above 1 the person becomes smaller."""
+    """Factor on the sides of the region. Above 1 the person becomes smaller."""
     rotation: float
     """Degrees, clockwise on the screen."""
     flip: bool
-    """Whether the crop is mirrored."""
+    """Whether the crop is flipped horizontally."""
 
 
-PLAIN = Draw(half_body=False, upper=False, scale=1.0, rotation=0.0, flip=False)
-"""No augmentation: variant 0."""
+NO_AUGMENTATION = Augmentation(half_body=False, upper=False, scale=1.0, rotation=0.0, flip=False)
+"""The identity, used for variant 0."""
 
 
-def draw(params: Augment, clip: str, variant: int) -> Draw:
-    """Return the draws of one variant of one clip.
+def sample_augmentation(params: Augment, clip: str, variant: int) -> Augmentation:
+    """Sample the augmentation of one variant of one clip.
 
     Args:
-        params: Ranges and chances.
-        clip: Name of the clip that no other clip has and that other clips cannot change.
-        variant: Number of the variant; 0 is plain.
+        params: Ranges and probabilities.
+        clip: Unique name of the clip, independent of other clips.
+        variant: Number of the variant. Variant 0 is not augmented.
     """
     if variant == 0:
-        return PLAIN
+        return NO_AUGMENTATION
     digest = hashlib.sha256(f"{params.seed}/{clip}/{variant}".encode()).digest()
     random = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
     half_body = random.random() < params.half_body_chance
-    # A normal below 0.5 in 69 % of cases: HRNet asks `randn() < 0.5` where a coin was surely meant.
+    # As in HRNet: `randn() < 0.5`, which is true in 69 % of cases, not in 50 %.
     upper = random.standard_normal() < 0.5
     scale = np.clip(1 + params.scale * random.standard_normal(), 1 - params.scale, 1 + params.scale)
     limit = params.rotation_limit
     rotation = np.clip(params.rotation * random.standard_normal(), -limit, limit)
     rotated = random.random() < params.rotation_chance
     flip = random.random() < params.flip_chance
-    return Draw(
+    return Augmentation(
         half_body=bool(half_body),
         upper=bool(upper),
         scale=float(scale),
@@ -98,33 +99,35 @@ def draw(params: Augment, clip: str, variant: int) -> Draw:
 
 def augmented_region(
     region: Region,
-    drawn: Draw,
+    augmentation: Augmentation,
     keypoints: NDArray[np.float64],
     labeled: NDArray[np.bool_],
 ) -> Region:
-    """Return the region that a variant crops.
+    """Return the image region that an augmented variant crops.
 
     Args:
-        region: Region of the whole person.
-        drawn: The variant's draws; rotation and flip are no business of the region.
+        region: Region of the full person.
+        augmentation: Sampled augmentation. Rotation and flip do not change the region.
         keypoints: Joints, ``(15, 2)``, image pixels.
         labeled: Which joints have coordinates, ``(15,)``.
     """
-    if drawn.half_body:
-        region = _half_body(region, drawn.upper, keypoints, labeled) or region
-    return replace(region, height=region.height * drawn.scale, width=region.width * drawn.scale)
+    if augmentation.half_body:
+        region = _half_body(region, augmentation.upper, keypoints, labeled) or region
+    scale = augmentation.scale
+    return replace(region, height=region.height * scale, width=region.width * scale)
 
 
 def _half_body(
     region: Region, upper: bool, keypoints: NDArray[np.float64], labeled: NDArray[np.bool_]
 ) -> Region | None:
-    """Return the region around one half of the body, None where there is no telling it.
+    """Return the region of one half of the body, or None if it is undefined.
 
-    HRNet's rule (JointsDataset.py, ``half_body_transform``): only for more than 8 labeled joints,
-    the upper half unless the lower one is preferred and more than 2 of its joints are labeled.
-    The center is the mean of the joints, the sides are their extent, fitted to the aspect and
-    enlarged by half. HRNet's guard, which DCPose and its kin lack, asks for 2 joints; here it is
-    an extent above 0, which also refuses joints that all lie on one spot.
+    HRNet's rule (JointsDataset.py, ``half_body_transform``): a half-body crop needs more than 8
+    labeled joints. It shows the upper half, unless the lower half is preferred and has more than
+    2 labeled joints. The center is the mean of the joints. The sides are their extent, extended to
+    the aspect ratio of the crop and enlarged by 50 %. HRNet requires at least 2 joints (DCPose and
+    its derivatives do not check). This function requires a positive extent, which also rejects
+    joints that coincide.
     """
     if labeled.sum() <= 8:
         return None

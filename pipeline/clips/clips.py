@@ -12,14 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.clips.augment import PLAIN, Augment, Draw, augmented_region, draw
+from pipeline.clips.augment import (
+    NO_AUGMENTATION,
+    Augment,
+    Augmentation,
+    augmented_region,
+    sample_augmentation,
+)
 from pipeline.geometry.affine import crop_matrix, mirror, transform
 from pipeline.geometry.boxes import crop_region
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.tables.schemas import CLIPS
 
 _Row = Mapping[Hashable, Any]
-MIRRORED = replace(PLAIN, flip=True)
+FLIP_ONLY = replace(NO_AUGMENTATION, flip=True)
 """The copy for the flip test: nothing but mirrored."""
 
 
@@ -36,11 +42,11 @@ class ClipSettings:
     augment: Augment | None
     """How variants from 1 on are drawn; None: variant 1 is the mirror image of variant 0."""
 
-    def draw(self, clip: str, variant: int) -> Draw:
+    def augmentation(self, clip: str, variant: int) -> Augmentation:
         """Return the draws of one variant of one clip."""
         if self.augment is not None:
-            return draw(self.augment, clip, variant)
-        return MIRRORED if variant else PLAIN
+            return sample_augmentation(self.augment, clip, variant)
+        return FLIP_ONLY if variant else NO_AUGMENTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class VideoBoxes:
     """Rows of ``schemas.PEOPLE``, for the joints of ground-truth boxes."""
 
 
-def neighbors(key: int, frames: int, delta: int) -> NDArray[np.int32]:
+def clip_frames(key: int, frames: int, delta: int) -> NDArray[np.int32]:
     """Return the T = 2 delta + 1 frames of a clip; those beyond the video's ends are its ends.
 
     DCPose and its kin repeat the key frame in their place instead; DSTA and mmpose clip as here.
@@ -87,16 +93,16 @@ def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.Da
     for clip, box in enumerate(source.boxes.to_dict("records")):
         slots, track_id = _joints_of_box(source.video, box, people)
         keypoints, labels = _joints(slots)
-        drawn = settings.draw(f"{source.video}/{box['frame']}/{box['row']}", variant)
+        augmentation = settings.augmentation(f"{source.video}/{box['frame']}/{box['row']}", variant)
         box_xywh = np.array([box[side] for side in "xywh"])
-        to_crop = _matrix(box_xywh, keypoints, labels > 0, drawn, settings)
-        in_crop, visible = _joints_in_crop(keypoints, labels, to_crop, drawn.flip, settings)
+        to_crop = _matrix(box_xywh, keypoints, labels > 0, augmentation, settings)
+        in_crop, visible = _joints_in_crop(keypoints, labels, to_crop, augmentation.flip, settings)
         rows.append(
             (
                 *(source.video, clip, variant, box["frame"]),
-                neighbors(box["frame"], source.frames, settings.delta),
+                clip_frames(box["frame"], source.frames, settings.delta),
                 *(box["person"], track_id, box["score"], *box_xywh),
-                *(to_crop.ravel(), drawn.flip, in_crop.ravel(), visible),
+                *(to_crop.ravel(), augmentation.flip, in_crop.ravel(), visible),
             )
         )
     return pd.DataFrame(rows, columns=CLIPS.names)
@@ -134,14 +140,14 @@ def _matrix(
     box_xywh: NDArray[np.float64],
     keypoints: NDArray[np.float64],
     labeled: NDArray[np.bool_],
-    drawn: Draw,
+    augmentation: Augmentation,
     settings: ClipSettings,
 ) -> NDArray[np.float64]:
     """Return the one transform of a clip, ``(2, 3)``: of all its frames and all its joints."""
     region = crop_region(box_xywh, settings.crop_size, settings.enlarge)
-    region = augmented_region(region, drawn, keypoints, labeled)
-    to_crop = crop_matrix(region, settings.crop_size, drawn.rotation)
-    return mirror(to_crop, settings.crop_size[1]) if drawn.flip else to_crop
+    region = augmented_region(region, augmentation, keypoints, labeled)
+    to_crop = crop_matrix(region, settings.crop_size, augmentation.rotation)
+    return mirror(to_crop, settings.crop_size[1]) if augmentation.flip else to_crop
 
 
 def _joints_in_crop(

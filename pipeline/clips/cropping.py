@@ -38,7 +38,7 @@ def crop(
     return picture[:, ::-1] if flipped else picture
 
 
-def cut_clips(
+def crop_clips(
     rows: pd.DataFrame, frames: VideoFrames, crop_size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the pixels of clips, ``(1, T, H, W, 3)`` each.
@@ -92,7 +92,7 @@ class CropTask:
         size = self._settings.crop_size
         write_array(
             folder,
-            cut_clips(rows, self._frames[video], size),
+            crop_clips(rows, self._frames[video], size),
             rows=len(rows),
             row_shape=(2 * self._settings.delta + 1, *size, 3),
             dtype="uint8",

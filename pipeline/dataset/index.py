@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.dataset.layout import SPLITS
-from pipeline.frames.images import probe_size
+from pipeline.frames.images import read_image_size
 from pipeline.manifest import FrameFile
 from pipeline.posetrack.annotations import Annotations, person_boxes
 from pipeline.posetrack.reader import read_annotations
@@ -94,7 +94,7 @@ def index_video(
     files = _files_of_video(read, folders)
     height, width = _image_size(read, root, files[0])
     place = f"{split}/{file.name}"
-    row = (file.stem, split, len(files), height, width, read.form, place)
+    row = (file.stem, split, len(files), height, width, read.format, place)
     return Index(
         pd.DataFrame([row], columns=VIDEOS.names),
         _frame_rows(read, split, files, manifest),
@@ -216,4 +216,4 @@ def _image_size(read: Annotations, root: Path, first: str) -> tuple[int, int]:
             "correct the file or split the video"
         )
     size = sizes.pop()
-    return size if min(size) > 0 else probe_size(root, first)
+    return size if min(size) > 0 else read_image_size(root, first)

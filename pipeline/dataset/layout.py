@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from pipeline.posetrack.posetrack17 import one
 
 SPLITS = ("train", "val")
-PICTURES = (".jpg", ".jpeg", ".png")
-FRAMES_BELOW = ("", "images", "images_renamed")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+FRAME_FOLDERS = ("", "images", "images_renamed")
 """Folders that the names of frames may be relative to; the last is that of DCPose's kin."""
 
 
-class Source(NamedTuple):
+class DataSetFiles(NamedTuple):
     """A data set as it was found."""
 
     root: Path
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     """Annotation files of every split, sorted by name; a file may hold several videos."""
 
 
-def find_source(given: Path) -> Source:
+def find_data_set_files(given: Path) -> DataSetFiles:
     """Return where the annotation files and the frames of a data set lie.
 
     Args:
@@ -53,7 +53,7 @@ def find_source(given: Path) -> Source:
             "a file per split in annotations/, or *.json beside images/, found none of them; name "
             "the folder that the official archives were unpacked into"
         )
-    return Source(_find_root(given, place, files), files)
+    return DataSetFiles(_find_root(given, place, files), files)
 
 
 def _files_of_splits(place: Path) -> dict[str, list[Path]]:
@@ -85,7 +85,7 @@ def _find_root(given: Path, place: Path, files: dict[str, list[Path]]) -> Path:
     first = next(file for split in reversed(SPLITS) for file in files[split])
     frame = _named_frames(first)[0]
     for base in (given, place, place.parent):
-        for below in FRAMES_BELOW:
+        for below in FRAME_FOLDERS:
             if (base / below / frame).parent.is_dir():
                 return base / below
     return given
@@ -118,7 +118,7 @@ def find_frames(root: Path, annotations: list[Path]) -> list[str]:
             raise ValueError(
                 f"{root / folder}: an annotation names this folder, but it is not there"
             )
-        pictures = (f for f in sorted(place.iterdir()) if f.suffix.lower() in PICTURES)
+        pictures = (f for f in sorted(place.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES)
         frames += [f"{folder}/{picture.name}" for picture in pictures]
     return frames
 

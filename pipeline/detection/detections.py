@@ -17,19 +17,19 @@ from pipeline.geometry.boxes import clip_boxes, xyxy_to_xywh
 from pipeline.tables.parquet import write_table
 from pipeline.tables.schemas import BOXES
 
-PART = "boxes.parquet"
+BOXES_FILE = "boxes.parquet"
 """File of a unit of the stage ``detect``: the boxes of one video."""
 
 Row = tuple[str, int, int, float, float, float, float, float, int, str]
 """The columns of ``schemas.BOXES`` in order."""
-Found = tuple[NDArray[np.float64], NDArray[np.float64]]
+Detections = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Boxes xyxy ``(n, 4)``, pixels of the frame, and their scores ``(n,)`` within [0, 1]."""
 
 
 class Detector(Protocol):
     """Finds people."""
 
-    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Found]:
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
         """Return what is found in each of the frames ``(H, W, 3)``, RGB, of one size."""
 
 
@@ -61,7 +61,7 @@ def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFra
 def detected_rows(
     video: str,
     frame: int,
-    found: Found,
+    found: Detections,
     *,
     image_size: tuple[int, int],
     score_min: float,
@@ -146,4 +146,4 @@ class DetectTask:
                     score_min=self._score_min,
                     source=self._source,
                 )
-        write_table(folder / PART, box_table(rows), BOXES)
+        write_table(folder / BOXES_FILE, box_table(rows), BOXES)

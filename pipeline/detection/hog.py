@@ -14,7 +14,7 @@ PADDING = 16
 """Pixels added around the frame, so that people at its border are found."""
 SCALE = 1.05
 """Ratio of neighboring levels of the image pyramid."""
-LEAST_WEIGHT = 0.3
+MIN_WEIGHT = 0.3
 """Distance from the SVM's plane below which a window is no person."""
 SHRINK = np.array([0.15, 0.05])
 """Part of width and height taken off on each side: windows have a margin around the person."""
@@ -47,7 +47,7 @@ class HogDetector:
         )
         boxes = np.asarray(found, dtype=np.float64).reshape(-1, 4)
         weights = np.asarray(margins, dtype=np.float64).reshape(-1)
-        boxes, weights = boxes[weights > LEAST_WEIGHT], weights[weights > LEAST_WEIGHT]
+        boxes, weights = boxes[weights > MIN_WEIGHT], weights[weights > MIN_WEIGHT]
         low = boxes[:, :2] + boxes[:, 2:] * SHRINK
         high = boxes[:, :2] + boxes[:, 2:] * (1 - SHRINK)
         return np.hstack([low, high]), weights / (1 + weights)

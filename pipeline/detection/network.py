@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.detection.detections import Found
+from pipeline.detection.detections import Detections
 
 
 class NetworkDetector:
@@ -23,7 +23,7 @@ class NetworkDetector:
         self._network = network.to(device).eval()
         self._device = device
 
-    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Found]:
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
         """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` of every frame."""
         exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
         with torch.inference_mode(), exact:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.detection.detections import PART, box_table
+from pipeline.detection.detections import BOXES_FILE, box_table
 from pipeline.frames.video_frames import VideoFrames
 from pipeline.publishing.build import build
 from pipeline.publishing.publish import write_listing
@@ -107,7 +107,7 @@ def detect(
     if run.part is not None:
         return f"{STAGE}: computed a slice, published nothing: {counts}"
     folders = {unit.name: scratch.unit_folder(STAGE, unit.key) for unit in units}
-    parts = [read_table(folder / FILES / PART, BOXES) for folder in folders.values()]
+    parts = [read_table(folder / FILES / BOXES_FILE, BOXES) for folder in folders.values()]
     table = pd.concat(parts, ignore_index=True) if parts else box_table([])
     receipts = {unit.name: (unit, check(folders[unit.name])) for unit in units}
     parent.refuse_orphan()
@@ -136,6 +136,6 @@ def _restore(scratch: Scratch, out: Path, listing: Path, units: Sequence[Unit]) 
         with scratch.lock(f"{STAGE}-{unit.key}"):
             shutil.rmtree(folder / FILES, ignore_errors=True)
             rows = boxes[boxes["video"] == unit.name].reset_index(drop=True)
-            write_table(folder / FILES / PART, rows, BOXES)
+            write_table(folder / FILES / BOXES_FILE, rows, BOXES)
             if seal(folder, unit.name).digest != entry.get("digest"):
                 shutil.rmtree(folder)

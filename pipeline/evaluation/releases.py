@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.posetrack.annotations import Form
+from pipeline.posetrack.annotations import Format
 
 _OFFICIAL: dict[str, str] = {
     "posetrack17": "`annolist`, poseval's 2017 form",
@@ -12,7 +12,7 @@ _OFFICIAL: dict[str, str] = {
 """What tells the official annotation files of each release."""
 
 
-def refuse_other_release(data_set: str, file: Path, form: Form) -> None:
+def refuse_other_release(data_set: str, file: Path, form: Format) -> None:
     """Check that a validation file is an official one.
 
     Conversions, such as COCO-style files of PoseTrack17, may feed the split ``train``.

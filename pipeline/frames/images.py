@@ -67,12 +67,10 @@ def read_frame(
             f"{file}: its bytes are not those of the manifest (sha256 {sha256[:12]}...); restore "
             "the frame, or write the manifest again: posereel use-preset"
         )
-    return decode_picture(file, data, image_size)
+    return decode_image(file, data, image_size)
 
 
-def decode_picture(
-    file: Path, data: bytes, image_size: tuple[int, int] | None
-) -> NDArray[np.uint8]:
+def decode_image(file: Path, data: bytes, image_size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """Decode a JPEG or PNG, whatever its name ends in.
 
     Args:
@@ -86,7 +84,7 @@ def decode_picture(
     Raises:
         ValueError: As in ``read_frame``.
     """
-    found = picture_size(file, data)
+    found = parse_image_size(file, data)
     if image_size is not None and found != image_size:
         raise ValueError(
             f"{file}: expected {image_size[0]} x {image_size[1]} pixels (height x width) like the "
@@ -106,7 +104,7 @@ def decode_picture(
     return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
 
 
-def probe_size(root: Path, name: str) -> tuple[int, int]:
+def read_image_size(root: Path, name: str) -> tuple[int, int]:
     """Return height and width of a frame from its header alone.
 
     Args:
@@ -117,10 +115,10 @@ def probe_size(root: Path, name: str) -> tuple[int, int]:
         ValueError: If the file is missing, no JPEG or PNG, or too large.
     """
     file = locate(root, name)
-    return picture_size(file, _read_bytes(file))
+    return parse_image_size(file, _read_bytes(file))
 
 
-def picture_size(file: Path, data: bytes) -> tuple[int, int]:
+def parse_image_size(file: Path, data: bytes) -> tuple[int, int]:
     """Return the height and width that the header of a JPEG or PNG names.
 
     Args:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from pipeline.dataset.layout import Source
+from pipeline.dataset.layout import DataSetFiles
 from pipeline.evaluation.releases import refuse_other_release
-from pipeline.importing.coco_video import one_video_each
-from pipeline.posetrack.annotations import Form
+from pipeline.importing.coco_video import split_videos
+from pipeline.posetrack.annotations import Format
 from pipeline.strict_json import read_json
 
 
-def gather_annotations(source: Source, folder: Path) -> list[Path]:
+def import_annotations(source: DataSetFiles, folder: Path) -> list[Path]:
     """Write ``<split>/<video>.json`` for every video of a data set.
 
     Args:
@@ -28,7 +28,7 @@ def gather_annotations(source: Source, folder: Path) -> list[Path]:
         place = folder / split
         place.mkdir(parents=True)
         for file in files:
-            for name, content in one_video_each(file, source.root):
+            for name, content in split_videos(file, source.root):
                 out = place / f"{name}.json"
                 if out.exists():
                     raise ValueError(
@@ -40,12 +40,12 @@ def gather_annotations(source: Source, folder: Path) -> list[Path]:
     return written
 
 
-def refuse_conversions(data_set: str, folder: Path) -> None:
+def check_release_format(data_set: str, folder: Path) -> None:
     """Check that the validation files are the official ones of the release, if it is one.
 
     Args:
         data_set: Name of the data set.
-        folder: Folder with ``val/*.json``, from ``gather_annotations``.
+        folder: Folder with ``val/*.json``, from ``import_annotations``.
 
     Raises:
         ValueError: As ``refuse_other_release`` does.
@@ -54,7 +54,7 @@ def refuse_conversions(data_set: str, folder: Path) -> None:
         refuse_other_release(data_set, Path(file.name), _form(file))
 
 
-def _form(file: Path) -> Form:
+def _form(file: Path) -> Format:
     values = read_json(file)
     if "annolist" in values:
         return "posetrack17"

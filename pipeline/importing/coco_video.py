@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.dataset.layout import FRAMES_BELOW
+from pipeline.dataset.layout import FRAME_FOLDERS
 from pipeline.posetrack.annotations import MALFORMED
 from pipeline.strict_json import read_json
 
 Document = dict[str, Any]
 
 
-def one_video_each(file: Path, root: Path) -> Iterator[tuple[str, bytes]]:
+def split_videos(file: Path, root: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the videos of an annotation file: name and content of a file that holds it alone.
 
     A file of one video comes back as it is. Of several, each keeps its images, their annotations
@@ -69,7 +69,7 @@ def _names(
 
 def _below(root: Path, name: str) -> str:
     """Return what to put before the names of frames so that they are relative to ``root``."""
-    for folder in FRAMES_BELOW:
+    for folder in FRAME_FOLDERS:
         if (root / folder / name).is_file():
             return f"{folder}/" if folder else ""
     return ""

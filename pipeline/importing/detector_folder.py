@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.importing.weights import read_published
+from pipeline.importing.weights import read_published_weights
 from pipeline.networks.weights import write_weights
 
 SETTINGS = ("config.json", "preprocessor_config.json")
 
 
-def copy_detector(source: Path, out: Path, check: Callable[[Path], None]) -> None:
+def import_detector(source: Path, out: Path, check: Callable[[Path], None]) -> None:
     """Copy a detector; what is not needed to run it stays behind, and so does code.
 
     Args:
@@ -22,7 +22,7 @@ def copy_detector(source: Path, out: Path, check: Callable[[Path], None]) -> Non
     Raises:
         ValueError: If a file is missing or cannot be read; then ``out`` is as it was.
     """
-    tensors = read_published(source, out.parent)
+    tensors = read_published_weights(source, out.parent)
     with TemporaryDirectory(prefix=".import-", dir=out.parent) as scratch:
         folder = Path(scratch) / out.name
         folder.mkdir()

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-def track(path: Path) -> None:
+def dvc_add(path: Path) -> None:
     """Track a file or folder with ``dvc add``.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pipeline.skeleton import JOINTS, SLOTS
 
-Order = Literal["coco", "posetrack"]
+JointOrder = Literal["coco", "posetrack"]
 
 _EYES = {"head_bottom": "left_eye", "head_top": "right_eye"}
 """What stands in COCO's order in the places of PoseTrack's ends of the head."""
@@ -16,7 +16,7 @@ COCO_KEYPOINTS = tuple(_EYES.get(name, name) for name in SLOTS)
 """COCO's person keypoints in the order of its annotation files."""
 
 
-def head_rows(order: Order) -> dict[str, int | None]:
+def joint_rows(order: JointOrder) -> dict[str, int | None]:
     """Return for each of ``JOINTS`` its row in a head of 17 keypoints; None if there is none.
 
     Args:

@@ -13,7 +13,7 @@ from pipeline.dataset.index import Index, folders_of, index_video
 from pipeline.dataset.layout import SPLITS, find_frames
 from pipeline.detection.detections import ground_truth_boxes
 from pipeline.evaluation.provenance import label_version
-from pipeline.frames.images import decode_picture, locate
+from pipeline.frames.images import decode_image, locate
 from pipeline.geometry.boxes import clip_boxes
 from pipeline.manifest import FrameFile
 from pipeline.posetrack.reader import read_annotations
@@ -128,7 +128,7 @@ def _read_pictures(root: Path, names: list[str]) -> _Pictures:
         try:
             file = locate(root, name)
             data = file.read_bytes()
-            height, width = decode_picture(file, data, None).shape[:2]
+            height, width = decode_image(file, data, None).shape[:2]
             return FrameFile(sha256(data).hexdigest(), len(data)), (height, width)
         except (ValueError, OSError) as error:
             # It stands in for the picture: the rest of its video is still looked at.
@@ -170,7 +170,7 @@ def _add_video(facts: SplitFacts, file: Path, split: str, pictures: _Pictures, r
             f"{file.name}: expected pictures of {video['height']} x {video['width']} (height x "
             f"width), as the labels or the first frame say, got {sorted(sizes)}; restore the frames"
         )
-    return read.form
+    return read.format
 
 
 def _add_people(facts: SplitFacts, found: Index) -> None:

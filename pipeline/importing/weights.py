@@ -12,7 +12,7 @@ from pipeline.units.key import ROOT
 from pipeline.units.receipts import hash_file
 
 
-def read_published(path: Path, scratch: Path) -> dict[str, Tensor]:
+def read_published_weights(path: Path, scratch: Path) -> dict[str, Tensor]:
     """Return the tensors of a published file or folder by name.
 
     Args:
@@ -53,7 +53,7 @@ def weight_files(path: Path) -> list[Path]:
     )
 
 
-def refuse_other_file(path: Path, sha256: str) -> None:
+def check_sha256(path: Path, sha256: str) -> None:
     """Check that a file is the one that the user means.
 
     Args:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.skeleton import JOINT_SLOTS, SLOTS
 
-Form = Literal["posetrack17", "posetrack18", "posetrack21"]
+Format = Literal["posetrack17", "posetrack18", "posetrack21"]
 
-NO_SCORE = -9999.0
+MISSING_SCORE = -9999.0
 """Score of a joint whose file gives none (poseval, eval_helpers.py, MISSING_SCORE)."""
 
 MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError)
@@ -42,7 +42,7 @@ class People:
     present: NDArray[np.bool_]
     """Slots that the file labels at all, occluded ones included, ``(P, 17)``."""
     scores: NDArray[np.float64]
-    """``(P, 17)``; ``NO_SCORE`` where the file gives none."""
+    """``(P, 17)``; ``MISSING_SCORE`` where the file gives none."""
     person_scores: NDArray[np.float64]
     """``(P,)``; NaN where the file gives none."""
 
@@ -69,7 +69,7 @@ class Annotations:
     """One annotation or prediction file: F frames and their people."""
 
     path: Path
-    form: Form
+    format: Format
     file_names: tuple[str, ...]
     """Path of every frame relative to the data set's folder, F of them, as the file gives it."""
     image_ids: NDArray[np.int64]
@@ -78,7 +78,7 @@ class Annotations:
     """(height, width) of every image in pixels, ``(F, 2)``; 0 where the file does not say."""
     labeled: NDArray[np.bool_]
     """``is_labeled`` of every frame, ``(F,)``; where no frame has it, whether it has people."""
-    says_labeled: bool
+    has_labeled_flags: bool
     """Whether every frame has ``is_labeled``."""
     tags: tuple[str, ...]
     """Degradation of every synthetic frame, F of them; empty elsewhere."""
@@ -222,7 +222,7 @@ class RegionTable:
         )
 
 
-def refuse_bad_boxes(path: Path, people: People) -> None:
+def check_boxes(path: Path, people: People) -> None:
     """Check the boxes of ground truth.
 
     A head box may be empty (its person then never matches, as in poseval), not inverted. A person
@@ -250,7 +250,7 @@ def refuse_bad_boxes(path: Path, people: People) -> None:
             )
 
 
-def refuse_bad_names(path: Path, file_names: Sequence[str]) -> None:
+def check_file_names(path: Path, file_names: Sequence[str]) -> None:
     """Check that every frame's path stays inside the data set's folder.
 
     Raises:

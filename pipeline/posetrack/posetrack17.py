@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.posetrack.annotations import (
     MALFORMED,
-    NO_SCORE,
+    MISSING_SCORE,
     SLOT_OF,
     Annotations,
     NumberTable,
@@ -55,12 +55,12 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
     has_people = np.bincount(people.frame, minlength=len(entries)) > 0
     return Annotations(
         path=path,
-        form="posetrack17",
+        format="posetrack17",
         file_names=tuple(columns.names),
         image_ids=np.array(columns.numbers, dtype=np.int64),
         image_sizes=np.zeros((len(entries), 2), dtype=np.int32),
-        labeled=np.array(columns.labeled, dtype=bool) if columns.says_labeled else has_people,
-        says_labeled=columns.says_labeled,
+        labeled=np.array(columns.labeled, dtype=bool) if columns.has_labeled_flags else has_people,
+        has_labeled_flags=columns.has_labeled_flags,
         tags=("",) * len(entries),
         regions=regions.table(),
         people=people,
@@ -94,7 +94,7 @@ class _Columns:
         self.names: list[str] = []
         self.numbers = array("q")
         self.labeled = array("b")
-        self.says_labeled = True
+        self.has_labeled_flags = True
         self._frame = array("i")
         self._track_id = array("q")
         self._points = NumberTable(path, "annolist, person {}, annopoints", 4 * len(SLOTS))
@@ -108,7 +108,7 @@ class _Columns:
         number = entry.get("imgnum")
         self.numbers.append(-1 if number in (None, []) else one(number))
         flag = entry.get("is_labeled")
-        self.says_labeled &= flag not in (None, [])
+        self.has_labeled_flags &= flag not in (None, [])
         self.labeled.append(0 if flag in (None, []) else one(flag))
         for person in _list(entry, "annorect"):
             self._add_person(person, frame, truth=truth)
@@ -131,7 +131,7 @@ class _Columns:
             self._person_score.add([one(score)], position)
 
     def _add_points(self, person: dict[str, Any], position: int) -> None:
-        row = [0.0, 0.0, 0.0, NO_SCORE] * len(SLOTS)
+        row = [0.0, 0.0, 0.0, MISSING_SCORE] * len(SLOTS)
         present = [False] * len(SLOTS)
         holders = _list(person, "annopoints")
         for point in _list(holders[0], "point") if holders else []:
@@ -148,7 +148,7 @@ class _Columns:
                 one(point["x"]),
                 one(point["y"]),
                 1 if flag in (None, []) else one(flag),
-                NO_SCORE if score in (None, []) else one(score),
+                MISSING_SCORE if score in (None, []) else one(score),
             )
         self._points.add(row, position)
         self._present.append(present)

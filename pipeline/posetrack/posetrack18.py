@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.posetrack.annotations import (
     MALFORMED,
-    NO_SCORE,
+    MISSING_SCORE,
     SLOT_OF,
     Annotations,
     NumberTable,
@@ -45,7 +45,7 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         image_ids = np.array(array("q", [image["id"] for image in images]), dtype=np.int64)
         names = tuple(image["file_name"] + "" for image in images)
         sizes = array("i", [image.get(side, 0) for image in images for side in ("height", "width")])
-        says_labeled = all(image.get("is_labeled") is not None for image in images)
+        has_labeled_flags = all(image.get("is_labeled") is not None for image in images)
         labeled = array("b", [image.get("is_labeled") or 0 for image in images])
         tags = tuple(image.get("tag", "") + "" for image in images)
         videos = {image.get("video_id", image.get("vid_id")) for image in images}
@@ -60,12 +60,12 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
     has_people = np.bincount(people.frame, minlength=len(images)) > 0
     return Annotations(
         path=path,
-        form="posetrack21" if "has_labeled_person" in images[0] else "posetrack18",
+        format="posetrack21" if "has_labeled_person" in images[0] else "posetrack18",
         file_names=names,
         image_ids=image_ids,
         image_sizes=np.array(sizes, dtype=np.int32).reshape(-1, 2),
-        labeled=np.array(labeled, dtype=bool) if says_labeled else has_people,
-        says_labeled=says_labeled,
+        labeled=np.array(labeled, dtype=bool) if has_labeled_flags else has_people,
+        has_labeled_flags=has_labeled_flags,
         tags=tags,
         regions=_regions(images if truth else [], path).table(),
         people=people,
@@ -196,8 +196,8 @@ def _sorted(columns: _Columns, slots: NDArray[np.int64]) -> People:
     keypoints[:, slots] = np.nan_to_num(columns.keypoints.table()).reshape(
         len(frame), len(slots), 3
     )
-    scores = np.full((len(frame), len(SLOTS)), NO_SCORE)
-    scores[:, slots] = np.nan_to_num(columns.scores.table(), nan=NO_SCORE)
+    scores = np.full((len(frame), len(SLOTS)), MISSING_SCORE)
+    scores[:, slots] = np.nan_to_num(columns.scores.table(), nan=MISSING_SCORE)
     return People(
         frame=frame[order],
         annotation_id=np.array(columns.annotation_id, dtype=np.int64)[order],

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.posetrack import posetrack17, posetrack18
-from pipeline.posetrack.annotations import Annotations, refuse_bad_boxes, refuse_bad_names
+from pipeline.posetrack.annotations import Annotations, check_boxes, check_file_names
 from pipeline.strict_json import read_json
 
 
@@ -18,8 +18,8 @@ def read_annotations(path: Path) -> Annotations:
             and the cure.
     """
     annotations = _read(path, truth=True)
-    refuse_bad_names(path, annotations.file_names)
-    refuse_bad_boxes(path, annotations.people)
+    check_file_names(path, annotations.file_names)
+    check_boxes(path, annotations.people)
     return annotations
 
 

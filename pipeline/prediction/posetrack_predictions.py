@@ -70,7 +70,7 @@ def prediction_document(truth: Annotations, poses: Poses) -> Row:
         boxes_xywh=poses.boxes_xywh[order].round(DECIMALS),
         track_ids=_track_ids(poses.frame[order], poses.track_ids[order]),
     )
-    if truth.form == "posetrack17":
+    if truth.format == "posetrack17":
         return {"annolist": _annolist(truth, sorted_poses)}
     category = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(SLOTS)}
     return {

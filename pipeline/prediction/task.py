@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.caches.reader import Caches
 from pipeline.geometry.affine import inverse, transform
-from pipeline.heatmap import Decoding, decode, unmirror_heatmaps
+from pipeline.heatmap import Decoding, decode, flip_back_heatmaps
 from pipeline.networks.weights import read_weights
 from pipeline.posetrack.reader import read_annotations
 from pipeline.prediction.posetrack_predictions import Poses, write_predictions
@@ -103,7 +103,7 @@ class PredictTask:
         plain = self._variant(f"{video}/v0", rows)
         if not self._prediction.reading.flip:
             return plain
-        mirrored = unmirror_heatmaps(self._variant(f"{video}/v1", rows))
+        mirrored = flip_back_heatmaps(self._variant(f"{video}/v1", rows))
         return np.asarray((plain + mirrored) / 2, dtype=np.float32)
 
     def _variant(self, unit: str, rows: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pipeline.backbones import WHOLE, fold_name, write_description
+from pipeline.backbones import FULL_WEIGHTS, fold_weights, write_description
 from pipeline.base.params import read_section
 from pipeline.caches.clip_table import clips_file, read_clips
 from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights, write_weights
@@ -68,7 +68,7 @@ def publish_untouched(run: BackboneRun, data: Path) -> str:
     out = data / "backbones"
 
     def fill(folder: Path) -> None:
-        shutil.copyfile(run.weights, folder / WHOLE)
+        shutil.copyfile(run.weights, folder / FULL_WEIGHTS)
         write_description(folder, run.variant, {})
 
     publish_files(out, fill, DvcParent())
@@ -106,7 +106,7 @@ def finetune(run: BackboneRun, data: Path, params: Path) -> str:
         for fold in [None, *range(run.folds if folds else 0)]:
             cache_run = _cache_run(run, data, start, fold, folds)
             done = train_from_caches(cache_run, data, everything, target, place)
-            name = WHOLE if fold is None else fold_name(fold)
+            name = FULL_WEIGHTS if fold is None else fold_weights(fold)
             trained[name] = {key: value.cpu() for key, value in done.network.state_dict().items()}
             folders.append(done.folder)
         line = _publish(run, data, trained, folds, parent, place)

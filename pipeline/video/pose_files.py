@@ -89,12 +89,12 @@ def _frames_alone(frames: Sequence[int], video: str) -> Annotations:
     none = np.zeros(0, np.int64)
     return Annotations(
         path=nowhere,
-        form="posetrack18",
+        format="posetrack18",
         file_names=tuple(f"{video}/{number:06d}.jpg" for number in frames),
         image_ids=np.array(frames, np.int64),
         image_sizes=np.zeros((count, 2), np.int32),
         labeled=np.ones(count, bool),
-        says_labeled=True,
+        has_labeled_flags=True,
         tags=("",) * count,
         regions=Regions(none.astype(np.int32), np.zeros(1, np.int64), np.zeros((0, 2))),
         people=People(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import crop
 from pipeline.detection.detections import box_table
-from pipeline.heatmap import unmirror_heatmaps
+from pipeline.heatmap import flip_back_heatmaps
 from pipeline.prediction.task import Reading, VideoClips, poses_of
 from pipeline.prediction.units import PREDICTIONS
 from pipeline.tables.parquet import write_table
@@ -78,7 +78,7 @@ class WindowPoseEstimator:
         heatmaps = self._heatmaps(clips, window)
         if self._reading.flip:
             mirrored = self._heatmaps(clip_rows(source, 1, self._settings), window)
-            heatmaps = np.asarray((heatmaps + unmirror_heatmaps(mirrored)) / 2, np.float32)
+            heatmaps = np.asarray((heatmaps + flip_back_heatmaps(mirrored)) / 2, np.float32)
         entries = clips["frame"].to_numpy(dtype=np.int64)
         poses = poses_of(heatmaps, VideoClips(Path(), clips, entries), self._reading)
         return pd.DataFrame(

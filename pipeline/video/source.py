@@ -14,8 +14,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset.layout import PICTURES
-from pipeline.frames.images import decode_picture
+from pipeline.dataset.layout import IMAGE_SUFFIXES
+from pipeline.frames.images import decode_image
 
 _FOLDER_RATE = 25.0
 """Frames per second that a folder of pictures is shown at."""
@@ -69,7 +69,7 @@ def open_source(path: Path) -> VideoSource:
     if path.is_dir():
         count = len(_pictures(path))
         if not count:
-            raise ValueError(f"{path}: expected pictures ({', '.join(PICTURES)}), found none")
+            raise ValueError(f"{path}: expected pictures ({', '.join(IMAGE_SUFFIXES)}), found none")
         return VideoSource(path, count, _FOLDER_RATE)
     if not path.is_file():
         raise ValueError(f"{path}: expected a video or a folder of pictures, found nothing")
@@ -101,13 +101,13 @@ def _read_file(path: Path) -> Iterator[Frame]:
 
 def _pictures(folder: Path) -> list[Path]:
     """Return the pictures of a folder, in the order of the numbers in their names."""
-    found = (file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    found = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     return sorted(found, key=lambda file: ([int(n) for n in re.findall(r"\d+", file.name)], file))
 
 
 def _read_folder(folder: Path) -> Iterator[Frame]:
     size: tuple[int, int] | None = None
     for number, file in enumerate(_pictures(folder)):
-        picture = decode_picture(file, file.read_bytes(), size)
+        picture = decode_image(file, file.read_bytes(), size)
         size = picture.shape[0], picture.shape[1]
         yield Frame(number, number / _FOLDER_RATE, picture)

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.dataset.layout import find_source
-from pipeline.importing.annotations import gather_annotations
+from pipeline.dataset.layout import find_data_set_files
+from pipeline.importing.annotations import import_annotations
 from pipeline.importing.survey import Survey, survey
 from pipeline.manifest import write_entries
 
@@ -39,9 +39,9 @@ def main(
     ] = None,
 ) -> None:
     """Check the data set below ROOT; exit code 1 if the pipeline could not run on it."""
-    source = find_source(root)
+    source = find_data_set_files(root)
     with TemporaryDirectory(prefix="check-data-") as scratch:
-        gather_annotations(source, Path(scratch))
+        import_annotations(source, Path(scratch))
         found = survey(Path(scratch), source.root)
     out = manifest or source.root / "frames.manifest"
     if not found.faults:

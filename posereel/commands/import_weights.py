@@ -26,10 +26,10 @@ from models.published.catalog import (
 from models.published.hrnet import COCO_SCHEMES, select_head_rows
 from models.published.rules import ConvertedWeights
 from pipeline.base.atomic_file import write_file
-from pipeline.importing.detector_folder import copy_detector
-from pipeline.importing.dvc_add import track
-from pipeline.importing.joint_orders import Order, head_rows
-from pipeline.importing.weights import read_published, refuse_other_file, weight_files
+from pipeline.importing.detector_folder import import_detector
+from pipeline.importing.dvc_add import dvc_add
+from pipeline.importing.joint_orders import JointOrder, joint_rows
+from pipeline.importing.weights import check_sha256, read_published_weights, weight_files
 from pipeline.networks.weights import REINITIALIZED_ROWS, write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.units.receipts import hash_file
@@ -43,14 +43,14 @@ def main(
     name: Annotated[str, typer.Option("--as", help="Network, such as hrnet_w48 or vitpose_l.")],
     sha256: Annotated[str, typer.Option(help="What FILE must be: 8 digits or more.")] = "",
     joints: Annotated[
-        Order | None, typer.Option(help="Keypoints of an HRNet's head; else by its naming.")
+        JointOrder | None, typer.Option(help="Keypoints of an HRNet's head; else by its naming.")
     ] = None,
     weights: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data/weights"),
 ) -> None:
     """Write data/weights/NAME from a published checkpoint, strictly, with a card, and track it."""
     _refuse(source, name)
     if sha256:
-        refuse_other_file(source, sha256)
+        check_sha256(source, sha256)
     published = find_published(name, len(JOINTS))
     if joints and (published is None or published.family != "hrnet"):
         raise ValueError(f"--joints {joints}: expected with an HRNet alone, got --as {name}")
@@ -68,7 +68,7 @@ def main(
         card |= _import_file(source, published, joints, out)
     text = json.dumps(card, indent=1) + "\n"
     write_file(weights / f"{name}.json", text.encode())
-    track(out)
+    dvc_add(out)
     typer.echo(f"import-weights: wrote {out} and {weights / f'{name}.json'}")
 
 
@@ -115,20 +115,20 @@ def _import_folder(source: Path, out: Path) -> Path:
                 "model there again"
             )
 
-    copy_detector(source, out, check)
+    import_detector(source, out, check)
     return out
 
 
 def _import_file(
-    source: Path, published: PublishedNetwork, joints: Order | None, out: Path
+    source: Path, published: PublishedNetwork, joints: JointOrder | None, out: Path
 ) -> dict[str, Any]:
     """Write the weights and return their part of the card."""
-    converted = published.convert(read_published(source, out.parent), str(source))
+    converted = published.convert(read_published_weights(source, out.parent), str(source))
     facts: dict[str, Any] = {"network": published.family, "variant": published.variant}
     fresh: list[str] = []
     if published.family == "hrnet":
         order = joints or ("coco" if converted.naming in COCO_SCHEMES else "posetrack")
-        rows = head_rows(order)
+        rows = joint_rows(order)
         converted = select_head_rows(converted, rows, str(source))
         fresh = [joint for joint, row in rows.items() if row is None]
         facts |= {"keypoints": order, "joints": list(rows), REINITIALIZED_ROWS: fresh}

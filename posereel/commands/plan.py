@@ -26,7 +26,7 @@ from pipeline.base.params import read_params, read_section
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips.cropping import crop
 from pipeline.data_set import read_data_set
-from pipeline.frames.images import decode_picture
+from pipeline.frames.images import decode_image
 from pipeline.importing.presets import find_preset
 from pipeline.maintenance.expected_clips import (
     SplitCount,
@@ -191,7 +191,7 @@ def _picture_seconds(crop_size: tuple[int, int]) -> tuple[float, float]:
     # Blurred: noise would take longer than any real frame.
     data = cv2.imencode(".jpg", cv2.blur(picture, (9, 9)))[1].tobytes()
     cpu = torch.device("cpu")
-    decode = _seconds(partial(decode_picture, Path("frame.jpg"), data, None), cpu)
+    decode = _seconds(partial(decode_image, Path("frame.jpg"), data, None), cpu)
     warp = _seconds(partial(crop, picture, to_crop, crop_size, flipped=False), cpu)
     return decode, warp
 

@@ -32,7 +32,7 @@ from models.heads.build import build_head
 from models.hrnet.clips import build_clip_maps
 from models.raft.clips import build_clip_flow
 from models.vit.clips import build_clip_tokens
-from pipeline.backbones import CARD, read_backbones
+from pipeline.backbones import DESCRIPTION, read_backbones
 from pipeline.base.atomic_file import write_file
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
@@ -162,7 +162,7 @@ def _setup(
     # Heads of a run belong to the backbone of that run.
     backbones = weights.parent / "backbones"
     own_run = (weights / head).is_dir() or weights.name == "runs"
-    if own_run and (backbones / CARD).is_file():
+    if own_run and (backbones / DESCRIPTION).is_file():
         found = read_backbones(backbones)
         backbone = found.variant, found.weights("val", "")
     file = weights / head / "weights.safetensors" if own_run else weights / f"{head}.safetensors"

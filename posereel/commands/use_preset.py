@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.dataset.layout import Source, find_frames, find_source
-from pipeline.importing.annotations import gather_annotations, refuse_conversions
-from pipeline.importing.dvc_add import track
+from pipeline.dataset.layout import DataSetFiles, find_data_set_files, find_frames
+from pipeline.importing.annotations import check_release_format, import_annotations
+from pipeline.importing.dvc_add import dvc_add
 from pipeline.importing.presets import find_preset
 from pipeline.manifest import write_manifest
 
@@ -38,7 +38,7 @@ def main(
         wants = "takes no --root: its data set is rendered" if synthetic else "needs --root DIR"
         raise ValueError(f"{name}: this preset {wants}")
     if root is not None:
-        source = find_source(root)
+        source = find_data_set_files(root)
         values["data"]["root"] = source.root.resolve().as_posix()
         if detections is not None:
             values["detect"]["kind"] = "file"
@@ -47,15 +47,15 @@ def main(
     typer.echo(f"use-preset: {params} is now {preset}; next: dvc repro")
 
 
-def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
+def _take_in(folder: Path, source: DataSetFiles, detections: Path | None) -> None:
     """Fill data/raw/<name>, whole or not at all, and track it with DVC."""
     if detections is not None and not detections.is_file():
         raise ValueError(f"{detections}: expected a COCO-result JSON file, found nothing")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".taking-in-", dir=folder.parent) as scratch:
         made = Path(scratch) / folder.name
-        files = gather_annotations(source, made / "annotations")
-        refuse_conversions(folder.name, made / "annotations")
+        files = import_annotations(source, made / "annotations")
+        check_release_format(folder.name, made / "annotations")
         frames = find_frames(source.root, files)
         write_manifest(made / "frames.manifest", source.root, frames)
         boxes = detections.read_bytes() if detections else b"[]\n"
@@ -63,5 +63,5 @@ def _take_in(folder: Path, source: Source, detections: Path | None) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
-    track(folder)
+    dvc_add(folder)
     typer.echo(f"use-preset: {len(files)} videos, {len(frames)} frames in {folder}")

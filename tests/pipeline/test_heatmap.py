@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipeline.heatmap import (
     decode,
     encode,
-    unmirror,
-    unmirror_heatmaps,
+    flip_back,
+    flip_back_heatmaps,
 )
 from pipeline.skeleton import FLIP, JOINTS
 
@@ -167,7 +167,7 @@ def test_a_map_of_pixel_places_is_unmirrored_exactly() -> None:
     crop_width = 4 * width_cells
     cells = np.arange(width_cells, dtype=np.float32)
     seen_in_mirror = np.tile(crop_width - 1 - 4 * cells, (3, 1))
-    own = unmirror(seen_in_mirror)
+    own = flip_back(seen_in_mirror)
     np.testing.assert_allclose(own[:, 1:], np.tile(4 * cells, (3, 1))[:, 1:], atol=1e-5)
 
 
@@ -179,7 +179,7 @@ def test_joints_of_a_mirrored_crop_come_back_to_the_same_place(x: float, y: floa
     mirrored = keypoints[FLIP].copy()
     mirrored[:, 0] = crop_width - 1 - mirrored[:, 0]
     seen = encode(mirrored, np.full(K, 2), (64, 48), 2.0)
-    own = unmirror_heatmaps(seen)
+    own = flip_back_heatmaps(seen)
     np.testing.assert_allclose(own, encode(keypoints, np.full(K, 2), (64, 48), 2.0), atol=0.025)
     np.testing.assert_allclose(decode(own[None], "dark")[0][0], keypoints, atol=0.2)
 
@@ -191,5 +191,5 @@ def test_unmirrored_joints_are_not_biased_to_either_side() -> None:
     for x in xs:
         mirrored = np.column_stack([191 - np.full(K, x), np.full(K, 100.0)])
         seen = encode(mirrored, np.full(K, 2), (64, 48), 2.0)
-        errors.append(decode(unmirror_heatmaps(seen)[None], "dark")[0][0, :, 0] - x)
+        errors.append(decode(flip_back_heatmaps(seen)[None], "dark")[0][0, :, 0] - x)
     assert abs(np.mean(errors)) < 0.05

@@ -94,7 +94,7 @@ def test_a_line_of_another_form_is_named(text: str, said: str, tmp_path: Path) -
 
 
 def test_a_missing_manifest_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="use_preset"):
+    with pytest.raises(ValueError, match="use-preset"):
         read_manifest(tmp_path / "frames.manifest")
 
 

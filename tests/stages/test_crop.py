@@ -18,7 +18,7 @@ from tests.small_data_set import (
     document,
     joints,
     make_data_set,
-    take_in,
+    write_frames_manifest,
     write_json,
     write_video,
 )
@@ -162,7 +162,7 @@ def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) 
 def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     write_video(workspace.root, "train", 7)
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "train")
     assert "(1 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     (workspace.root / "annotations/train/v1.json").unlink()
@@ -202,7 +202,7 @@ def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace)
     crop(workspace, *HRNET, "train")
     frames = workspace.root / "images/train/v1"
     (frames / "000001.png").write_bytes((frames / "000003.png").read_bytes())
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "train")
     assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
@@ -237,7 +237,7 @@ def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
 
 def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> None:
     write_video(workspace.root, "val", 8, frames=1, labeled=(0,))
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     table = read_clips(Path("data/clips/hrnet/val.parquet"))
@@ -248,7 +248,7 @@ def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
     workspace: Workspace,
 ) -> None:
     write_video(workspace.root, "val", 8, people=0)
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
     table, store = clips("hrnet/val")
@@ -316,7 +316,7 @@ def test_a_bad_frame_is_named_and_nothing_is_published(
 
 def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Workspace) -> None:
     _spoil(workspace.root / "images/train/v1/000001.png", "half")
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "train")
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1
@@ -326,7 +326,7 @@ def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Works
 def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -> None:
     file = workspace.root / "images/train/v1/000001.png"
     cv2.imwrite(str(file), np.zeros((30, 40, 3), np.uint8))
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     prepare(workspace, "train")
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1

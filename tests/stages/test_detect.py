@@ -16,8 +16,15 @@ from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import BOXES
 from stages import index
 from stages.detect import app
-from tests.small_data_set import Workspace, make_data_set, picture, take_in, write_json, write_video
-from tests.tiny_detectors import lively_fcos, save_transformers
+from tests.small_data_set import (
+    Workspace,
+    make_data_set,
+    picture,
+    write_frames_manifest,
+    write_json,
+    write_video,
+)
+from tests.tiny_detectors import random_fcos, save_transformers
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def boxes(split: str) -> pd.DataFrame:
 
 
 def use_fcos(workspace: Workspace, **changes: object) -> None:
-    write_weights(workspace.root / "detector.safetensors", lively_fcos().state_dict())
+    write_weights(workspace.root / "detector.safetensors", random_fcos().state_dict())
     workspace.set_params(detect__kind="torchvision", detect__score_min=0.1, **changes)
 
 
@@ -74,7 +81,7 @@ def test_the_torchvision_detector_sees_the_labeled_frames(workspace: Workspace) 
     result = workspace.run(app, "--split", "val")
     assert result.exit_code == 0
     table = boxes("val")
-    network = lively_fcos()
+    network = random_fcos()
     with torch.inference_mode():
         frame = torch.from_numpy(picture(3, 2)).permute(2, 0, 1) / 255
         said = network([frame])[0]
@@ -118,7 +125,7 @@ def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
     use_fcos(workspace)
     assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
     write_video(workspace.root, "val", 4)
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     workspace.run(index.app)
     assert "1 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
     together = workspace.files("data/boxes")
@@ -165,14 +172,14 @@ def test_what_changes_boxes_makes_them_be_detected_again(
     if changed == "score_min":
         workspace.set_params(detect__kind="torchvision", detect__score_min=0.15)
     elif changed == "weights":
-        tensors = lively_fcos().state_dict()
+        tensors = random_fcos().state_dict()
         tensors["head.classification_head.cls_logits.bias"].add_(0.5)
         write_weights(workspace.root / "detector.safetensors", tensors)
     else:
         (workspace.root / "images/val/v3/000002.png").write_bytes(
             (workspace.root / "images/val/v3/000003.png").read_bytes()
         )
-        take_in(workspace.root)
+        write_frames_manifest(workspace.root)
         workspace.run(index.app)
     assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
 

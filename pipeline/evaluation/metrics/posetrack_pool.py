@@ -141,7 +141,7 @@ def _refuse_other_frames(pair: VideoPair, protocol: Protocol) -> None:
             f"{len(predicted.file_names)}; frames are paired by position, so write one entry for "
             "every frame, labeled or not"
         )
-    both_ids = "posetrack17" not in (truth.form, predicted.form)
+    both_ids = "posetrack17" not in (truth.format, predicted.format)
     if both_ids and _other_order(truth.image_ids, predicted.image_ids, protocol == "posetrack21"):
         entry = int((truth.image_ids != predicted.image_ids).argmax())
         raise ValueError(
@@ -149,7 +149,7 @@ def _refuse_other_frames(pair: VideoPair, protocol: Protocol) -> None:
             f"{truth.path}, got {predicted.image_ids[entry]}; frames are paired by position, so "
             "write them in the ground truth's order"
         )
-    if protocol == "posetrack21" and not truth.says_labeled:
+    if protocol == "posetrack21" and not truth.has_labeled_flags:
         raise ValueError(
             f"{truth.path}: expected `is_labeled` on every image, as the protocol posetrack21 "
             "needs, found images without it; use the protocol poseval or add the key"

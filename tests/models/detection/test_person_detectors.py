@@ -8,13 +8,13 @@ from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
 from models.detection.network import PERSON
 from models.detection.person_detectors import TorchvisionPersonDetector, TransformersPersonDetector
-from tests.tiny_detectors import LABELS, lively_fcos, save_transformers
+from tests.tiny_detectors import LABELS, random_fcos, save_transformers
 
 FRAMES = torch.randint(0, 256, (2, 60, 90, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
 
 
 def test_torchvision_detectors_are_asked_in_their_own_language() -> None:
-    network = lively_fcos()
+    network = random_fcos()
     with torch.inference_mode():
         found = TorchvisionPersonDetector(network)(FRAMES)
         said = network([frame.permute(2, 0, 1) / 255 for frame in FRAMES])

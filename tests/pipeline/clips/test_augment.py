@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from pipeline.clips.augment import (
     LOWER_BODY,
-    PLAIN,
+    NO_AUGMENTATION,
     UPPER_BODY,
     Augment,
-    Draw,
+    Augmentation,
     augmented_region,
-    draw,
+    sample_augmentation,
 )
 from pipeline.geometry.boxes import Region
 from pipeline.skeleton import JOINTS
@@ -30,31 +30,31 @@ REGION = Region((50.0, 80.0), 160, 120)
 EVERY = np.ones(len(JOINTS), bool)
 
 
-def _many(count: int = 4000) -> list[Draw]:
-    return [draw(PARAMS, f"video/{i}/0", 1) for i in range(count)]
+def _many(count: int = 4000) -> list[Augmentation]:
+    return [sample_augmentation(PARAMS, f"video/{i}/0", 1) for i in range(count)]
 
 
 def test_the_first_variant_is_never_augmented() -> None:
-    assert all(draw(PARAMS, f"clip {i}", 0) == PLAIN for i in range(50))
+    assert all(sample_augmentation(PARAMS, f"clip {i}", 0) == NO_AUGMENTATION for i in range(50))
 
 
 def test_draws_are_those_of_the_seed_the_clip_and_the_variant_alone() -> None:
-    first = draw(PARAMS, "a/1/0", 2)
+    first = sample_augmentation(PARAMS, "a/1/0", 2)
     for i in range(20):
-        draw(PARAMS, f"other {i}", 1 + i)
-    assert draw(PARAMS, "a/1/0", 2) == first
+        sample_augmentation(PARAMS, f"other {i}", 1 + i)
+    assert sample_augmentation(PARAMS, "a/1/0", 2) == first
     changed = [
-        draw(PARAMS, "a/1/0", 3),
-        draw(PARAMS, "a/1/1", 2),
-        draw(PARAMS.model_copy(update={"seed": 4}), "a/1/0", 2),
+        sample_augmentation(PARAMS, "a/1/0", 3),
+        sample_augmentation(PARAMS, "a/1/1", 2),
+        sample_augmentation(PARAMS.model_copy(update={"seed": 4}), "a/1/0", 2),
     ]
     assert len({first.scale, *(other.scale for other in changed)}) == 4
 
 
 def test_rotation_and_scale_stay_within_the_papers_ranges() -> None:
-    drawn = _many()
-    scales = np.array([d.scale for d in drawn])
-    rotations = np.array([d.rotation for d in drawn])
+    samples = _many()
+    scales = np.array([d.scale for d in samples])
+    rotations = np.array([d.rotation for d in samples])
     assert scales.min() == pytest.approx(0.65)
     assert scales.max() == pytest.approx(1.35)
     assert np.abs(rotations).max() == pytest.approx(45)
@@ -62,16 +62,16 @@ def test_rotation_and_scale_stay_within_the_papers_ranges() -> None:
 
 def test_draws_come_as_often_as_in_the_public_code() -> None:
     """Frequencies within 4 standard errors of the binomial distribution."""
-    drawn = _many()
+    samples = _many()
     expected = {"half_body": 0.3, "upper": 0.6915, "flip": 0.5}
     for name, chance in expected.items():
-        seen = np.mean([getattr(d, name) for d in drawn])
-        assert abs(seen - chance) < 4 * np.sqrt(chance * (1 - chance) / len(drawn)), name
-    turned = np.mean([d.rotation != 0 for d in drawn])
-    assert abs(turned - 0.6) < 4 * np.sqrt(0.24 / len(drawn))
+        seen = np.mean([getattr(d, name) for d in samples])
+        assert abs(seen - chance) < 4 * np.sqrt(chance * (1 - chance) / len(samples)), name
+    turned = np.mean([d.rotation != 0 for d in samples])
+    assert abs(turned - 0.6) < 4 * np.sqrt(0.24 / len(samples))
     # One standard deviation is the bound: 31.73 % of the normal draws are clipped to it.
-    clipped = np.mean([np.isclose(abs(d.scale - 1), 0.35) for d in drawn])
-    assert abs(clipped - 0.3173) < 4 * np.sqrt(0.2166 / len(drawn))
+    clipped = np.mean([np.isclose(abs(d.scale - 1), 0.35) for d in samples])
+    assert abs(clipped - 0.3173) < 4 * np.sqrt(0.2166 / len(samples))
 
 
 def _person() -> np.ndarray:
@@ -83,8 +83,8 @@ def _person() -> np.ndarray:
 
 
 def _half(upper: bool, labeled: np.ndarray) -> Region:
-    drawn = Draw(half_body=True, upper=upper, scale=1.0, rotation=0.0, flip=False)
-    return augmented_region(REGION, drawn, _person(), labeled)
+    augmentation = Augmentation(half_body=True, upper=upper, scale=1.0, rotation=0.0, flip=False)
+    return augmented_region(REGION, augmentation, _person(), labeled)
 
 
 def test_the_upper_half_is_its_joints_extent_at_the_aspect_enlarged_by_half() -> None:
@@ -113,14 +113,14 @@ def test_eight_labeled_joints_are_too_few_for_a_half_body() -> None:
 
 
 def test_joints_on_one_spot_leave_the_region_as_it_is() -> None:
-    drawn = Draw(half_body=True, upper=True, scale=1.0, rotation=0.0, flip=False)
-    assert augmented_region(REGION, drawn, np.zeros((len(JOINTS), 2)), EVERY) == REGION
+    augmentation = Augmentation(half_body=True, upper=True, scale=1.0, rotation=0.0, flip=False)
+    assert augmented_region(REGION, augmentation, np.zeros((len(JOINTS), 2)), EVERY) == REGION
 
 
 @given(st.floats(0.65, 1.35), st.booleans())
 def test_scale_keeps_center_and_aspect(scale: float, flip: bool) -> None:
-    drawn = Draw(half_body=False, upper=True, scale=scale, rotation=10.0, flip=flip)
-    region = augmented_region(REGION, drawn, _person(), EVERY)
+    augmentation = Augmentation(half_body=False, upper=True, scale=scale, rotation=10.0, flip=flip)
+    region = augmented_region(REGION, augmentation, _person(), EVERY)
     assert region.center == REGION.center
     assert region.width == pytest.approx(120 * scale)
     assert region.height == pytest.approx(160 * scale)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clips.augment import Augment
-from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows, neighbors
+from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_frames, clip_rows
 from pipeline.skeleton import JOINTS, SLOTS
 from pipeline.tables.parquet import digest_rows
 from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
@@ -59,12 +59,12 @@ def test_neighbors_are_consecutive_and_clipped_to_the_video(
 ) -> None:
     key = min(key, frames - 1)
     expected = [min(max(key + step, 0), frames - 1) for step in range(-delta, delta + 1)]
-    assert list(neighbors(key, frames, delta)) == expected
-    assert neighbors(key, frames, delta)[delta] == key
+    assert list(clip_frames(key, frames, delta)) == expected
+    assert clip_frames(key, frames, delta)[delta] == key
 
 
 def test_the_papers_five_frames_at_the_start_of_a_video() -> None:
-    assert list(neighbors(1, 10, 2)) == [0, 0, 1, 2, 3]
+    assert list(clip_frames(1, 10, 2)) == [0, 0, 1, 2, 3]
 
 
 def test_a_plain_clip_is_cropped_around_its_enlarged_box() -> None:

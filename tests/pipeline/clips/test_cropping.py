@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
-from pipeline.clips.cropping import CropTask, crop, cut_clips
+from pipeline.clips.cropping import CropTask, crop, crop_clips
 from pipeline.frames.video_frames import VideoFrames
 from pipeline.geometry.affine import crop_matrix, mirror, transform
 from pipeline.geometry.boxes import Region
@@ -63,7 +63,7 @@ def test_crops_are_those_of_a_plain_resampler(
     variant: int, frames: VideoFrames, pictures: list[np.ndarray]
 ) -> None:
     rows = clip_rows(source([(0, 0, 0), (2, 0, 0), (2, 1, 1), (4, 0, 1)]), variant, SETTINGS)
-    blocks = list(cut_clips(rows, frames, SIZE))
+    blocks = list(crop_clips(rows, frames, SIZE))
     assert [block.shape for block in blocks] == [(1, 3, *SIZE, 3)] * 4
     for row, block in zip(rows.to_dict("records"), blocks, strict=True):
         for step, frame in enumerate(row["frames"]):
@@ -85,7 +85,7 @@ def test_each_frame_is_read_once_and_few_are_held(
 
     monkeypatch.setattr(VideoFrames, "read", counting)
     order = [(frame, row, row) for frame in range(5) for row in range(2)]
-    list(cut_clips(clip_rows(source(order), 0, SETTINGS), frames, SIZE))
+    list(crop_clips(clip_rows(source(order), 0, SETTINGS), frames, SIZE))
     assert read == [0, 1, 2, 3, 4]
 
 
@@ -95,7 +95,7 @@ def test_a_task_writes_the_array_of_its_unit(frames: VideoFrames, tmp_path: Path
     task = CropTask({"a/v v1": mine}, {"a/v v1": frames}, SETTINGS)
     task("a/v v1/v2", tmp_path / "out")
     stored = zarr.open_array(tmp_path / "out", mode="r")[:]
-    expected = np.concatenate(list(cut_clips(clip_rows(mine, 2, SETTINGS), frames, SIZE)))
+    expected = np.concatenate(list(crop_clips(clip_rows(mine, 2, SETTINGS), frames, SIZE)))
     np.testing.assert_array_equal(stored, expected)
 
 

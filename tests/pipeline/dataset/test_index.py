@@ -19,7 +19,7 @@ from tests.small_data_set import (
     joints,
     make_data_set,
     picture,
-    take_in,
+    write_frames_manifest,
     write_json,
     write_video,
 )
@@ -64,7 +64,7 @@ def test_the_tables_fit_their_schemas_and_do_not_depend_on_the_order_of_files(
     other = tmp_path_factory.mktemp("other")
     for split, video in (("val", 3), ("train", 2), ("train", 1)):
         write_video(other, split, video)
-    take_in(other)
+    write_frames_manifest(other)
     for name, schema in (("videos", VIDEOS), ("frames", FRAMES), ("people", PEOPLE)):
         tables = [getattr(index(folder), name) for folder in (root, other)]
         assert len({digest_rows(table, schema) for table in tables}) == 1
@@ -100,7 +100,7 @@ def test_numbers_without_leading_zeros_are_ordered_as_numbers(tmp_path: Path) ->
         (tmp_path / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / image["file_name"]), picture(3, frame))
     write_json(tmp_path / "annotations/val/v3.json", content)
-    take_in(tmp_path)
+    write_frames_manifest(tmp_path)
     files = index(tmp_path).frames["file"]
     assert list(files) == [f"images/val/v3/frame_{frame}.png" for frame in range(12)]
 
@@ -147,7 +147,7 @@ def test_posetrack17_boxes_are_the_extent_of_the_joints_times_1_2(tmp_path: Path
     person = {"annopoints": [{"point": points}], "track_id": [7], **head}
     entry = {"image": [{"name": "images/val/v3/000000.png"}], "annorect": [person], "imgnum": [1]}
     write_json(tmp_path / "annotations/val/v3.json", {"annolist": [entry]})
-    take_in(tmp_path)
+    write_frames_manifest(tmp_path)
     found = index(tmp_path)
     row = found.people.iloc[0]
     # Extent 10..30 x 20..40, its sides of 20 times 1.2 about (20, 30).
@@ -159,7 +159,7 @@ def test_posetrack17_boxes_are_the_extent_of_the_joints_times_1_2(tmp_path: Path
 
 def test_a_video_without_people_has_frames_alone(tmp_path: Path) -> None:
     write_video(tmp_path, "val", 3, people=0)
-    take_in(tmp_path)
+    write_frames_manifest(tmp_path)
     found = index(tmp_path)
     assert len(found.frames) == 5
     assert list(found.frames["labelled"]) == [True, False, True, False, True]
@@ -209,14 +209,14 @@ def test_a_hole_in_the_frames_is_named(root: Path) -> None:
     del content["images"][1]
     write_json(root / "annotations/val/v3.json", content)
     (root / "images/val/v3/000001.png").unlink()
-    take_in(root)
+    write_frames_manifest(root)
     with pytest.raises(ValueError, match=r"got 'images/val/v3/000002\.png' after .*000000\.png"):
         index(root)
 
 
 def test_a_moment_that_is_there_twice_is_named(root: Path) -> None:
     cv2.imwrite(str(root / "images/val/v3/000002.jpg"), picture(3, 2))
-    take_in(root)
+    write_frames_manifest(root)
     with pytest.raises(ValueError, match=r"got '.*000002\.png' after '.*000002\.jpg'"):
         index(root)
 
@@ -228,7 +228,7 @@ def test_every_second_frame_is_an_even_sequence(tmp_path: Path) -> None:
     write_json(tmp_path / "annotations/val/v3.json", content)
     for frame in (1, 3):
         (tmp_path / f"images/val/v3/{frame:06d}.png").unlink()
-    take_in(tmp_path)
+    write_frames_manifest(tmp_path)
     assert len(index(tmp_path).frames) == 3
 
 

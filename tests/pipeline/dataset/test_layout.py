@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.layout import find_frames, find_source
+from pipeline.dataset.layout import find_data_set_files, find_frames
 
 
 def annotated(file: Path, *frames: str) -> Path:
@@ -24,7 +24,7 @@ def test_posetracks_own_layout_keeps_its_splits(tmp_path: Path) -> None:
     val = annotated(tmp_path / "annotations/val/a.json", "images/val/a/000000.jpg")
     annotated(tmp_path / "annotations/test/c.json", "images/test/c/000000.jpg")
     picture(tmp_path / "images/val/a/000000.jpg")
-    assert find_source(tmp_path) == (tmp_path, {"train": [train], "val": [val]})
+    assert find_data_set_files(tmp_path) == (tmp_path, {"train": [train], "val": [val]})
 
 
 @pytest.mark.parametrize(
@@ -41,48 +41,48 @@ def test_labels_lie_where_their_archive_unpacks_them_to(place: str, tmp_path: Pa
     # PoseTrack21 has more annotations, of another kind, beside its own.
     (tmp_path / "posetrack_person_search").mkdir()
     (tmp_path / "posetrack_person_search/val.json").write_text("{}")
-    assert find_source(tmp_path) == (tmp_path, {"train": [], "val": [val]})
+    assert find_data_set_files(tmp_path) == (tmp_path, {"train": [], "val": [val]})
 
 
 def test_frames_may_lie_beside_the_labels(tmp_path: Path) -> None:
     annotated(tmp_path / "posetrack_data/annotations/val/a.json", "images/bonn/a/00000001.jpg")
     picture(tmp_path / "posetrack_data/images/bonn/a/00000001.jpg")
-    assert find_source(tmp_path).root == tmp_path / "posetrack_data"
+    assert find_data_set_files(tmp_path).root == tmp_path / "posetrack_data"
 
 
 @pytest.mark.parametrize("below", ["images", "images_renamed"])
 def test_frames_may_be_named_from_the_folder_of_the_images(below: str, tmp_path: Path) -> None:
     annotated(tmp_path / "annotations/val/a.json", "bonn/a/00000001.jpg")
     picture(tmp_path / below / "bonn/a/00000001.jpg")
-    assert find_source(tmp_path).root == tmp_path / below
+    assert find_data_set_files(tmp_path).root == tmp_path / below
 
 
 def test_a_split_may_be_one_file_beside_the_folder_of_the_other(tmp_path: Path) -> None:
     train = annotated(tmp_path / "annotations/posetrack_train.json", "images/b/00000001.jpg")
     val = annotated(tmp_path / "annotations/val/a.json", "images/a/00000001.jpg")
-    assert find_source(tmp_path).annotations == {"train": [train], "val": [val]}
+    assert find_data_set_files(tmp_path).annotations == {"train": [train], "val": [val]}
 
 
 def test_two_releases_of_labels_and_two_files_of_a_split_are_refused(tmp_path: Path) -> None:
     annotated(tmp_path / "annotations/val/a.json", "images/val/a/000000.jpg")
     annotated(tmp_path / "old/posetrack_data/annotations/val/a.json", "images/val/a/000000.jpg")
     with pytest.raises(ValueError, match=r"in \['annotations', 'old/posetrack_data/annotations'\]"):
-        find_source(tmp_path)
+        find_data_set_files(tmp_path)
     other = tmp_path / "other"
     for name in ("captions_val.json", "keypoints_val.json"):
         annotated(other / "annotations" / name, "images/a/000000.jpg")
     with pytest.raises(ValueError, match=r"split val, got \['captions_val.json', 'keypoints_val"):
-        find_source(other)
+        find_data_set_files(other)
 
 
 def test_loose_annotation_files_are_validation_videos(tmp_path: Path) -> None:
     file = annotated(tmp_path / "060470979.json", "images/060470979/00001.jpg")
-    assert find_source(tmp_path) == (tmp_path, {"train": [], "val": [file]})
+    assert find_data_set_files(tmp_path) == (tmp_path, {"train": [], "val": [file]})
 
 
 def test_a_folder_without_annotations_is_refused_with_the_layouts_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"annotations/<train\|val>/\*\.json, posetrack_data/<tr"):
-        find_source(tmp_path)
+        find_data_set_files(tmp_path)
 
 
 def test_every_picture_beside_a_named_frame_is_a_frame(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.detection.detections import (
-    PART,
+    BOXES_FILE,
     DetectTask,
     box_table,
     detected_rows,
@@ -115,7 +115,7 @@ def test_a_task_looks_at_its_positions_in_batches(
         detector, {"v": place}, {"v": [0, 2, 4, 6, 8]}, batch=2, score_min=0.2, source="test"
     )
     task("v", tmp_path)
-    table = read_table(tmp_path / PART, BOXES)
+    table = read_table(tmp_path / BOXES_FILE, BOXES)
     assert sizes == [2, 2, 1]
     assert list(table["frame"]) == [0, 2, 4, 6, 8]
     assert list(table["x"]) == [0, 2, 4, 6, 8]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.detection.hog import HogDetector
-from pipeline.frames.images import decode_picture
+from pipeline.frames.images import decode_image
 from pipeline.geometry.boxes import iou, xyxy_to_xywh
 
 
@@ -18,7 +18,7 @@ def test_most_people_of_the_real_clip_are_found(shared: Path) -> None:
     hits = people = strangers = 0
     for image in content["images"][::10]:
         file = clip / image["file_name"]
-        boxes, scores = detector([decode_picture(file, file.read_bytes(), (540, 960))])[0]
+        boxes, scores = detector([decode_image(file, file.read_bytes(), (540, 960))])[0]
         truth = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
         overlap = iou(np.array(truth, dtype=float), xyxy_to_xywh(boxes))
         hits += int((overlap.max(axis=1) >= 0.4).sum())

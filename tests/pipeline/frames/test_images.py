@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torchvision.io import ImageReadMode, decode_image
+from torchvision.io import ImageReadMode
+from torchvision.io import decode_image as torchvision_decode_image
 
 from pipeline.frames.images import (
-    decode_picture,
+    decode_image,
     locate,
-    picture_size,
-    probe_size,
+    parse_image_size,
     read_frame,
+    read_image_size,
 )
 
 HERE = Path("frame.jpg")
@@ -49,11 +50,11 @@ def _png_of(height: int, width: int) -> bytes:
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_frames_come_out_in_rgb_as_torchvision_reads_them(suffix: str) -> None:
     data = _encode(_picture(), suffix)
-    theirs = decode_image(
+    theirs = torchvision_decode_image(
         torch.frombuffer(bytearray(data), dtype=torch.uint8),
         ImageReadMode.RGB,
     )
-    ours = decode_picture(HERE, data, (40, 20))
+    ours = decode_image(HERE, data, (40, 20))
     assert ours.dtype == np.uint8
     # Two builds of libjpeg-turbo may differ by a level.
     assert np.abs(ours.astype(int) - theirs.permute(1, 2, 0).numpy()).max() <= 1
@@ -62,13 +63,13 @@ def test_frames_come_out_in_rgb_as_torchvision_reads_them(suffix: str) -> None:
 @pytest.mark.parametrize("size", [(40, 20), (1, 1), (33, 127)])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_the_header_says_the_size(size: tuple[int, int], suffix: str) -> None:
-    assert picture_size(HERE, _encode(_picture(*size), suffix)) == size
+    assert parse_image_size(HERE, _encode(_picture(*size), suffix)) == size
 
 
 def test_a_progressive_jpeg_with_other_segments_first_is_probed_too() -> None:
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
     data = bytes(cv2.imencode(".jpg", _picture(), flags)[1])
-    assert picture_size(HERE, data[:2] + ORIENTATION_6 + data[2:]) == (40, 20)
+    assert parse_image_size(HERE, data[:2] + ORIENTATION_6 + data[2:]) == (40, 20)
 
 
 def test_an_orientation_tag_does_not_turn_the_frame() -> None:
@@ -76,7 +77,7 @@ def test_an_orientation_tag_does_not_turn_the_frame() -> None:
     turned = data[:2] + ORIENTATION_6 + data[2:]
     assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (20, 40, 3)
     np.testing.assert_array_equal(
-        decode_picture(HERE, turned, (40, 20)), decode_picture(HERE, data, (40, 20))
+        decode_image(HERE, turned, (40, 20)), decode_image(HERE, data, (40, 20))
     )
 
 
@@ -88,7 +89,7 @@ def test_other_pixel_formats_become_8_bit_rgb(kind: str) -> None:
         "alpha": np.dstack([gray, gray, gray, np.full_like(gray, 7)]),
         "deep": gray.astype(np.uint16) * 257,
     }
-    decoded = decode_picture(HERE, _encode(pictures[kind], ".png"), None)
+    decoded = decode_image(HERE, _encode(pictures[kind], ".png"), None)
     np.testing.assert_array_equal(decoded, np.dstack([gray] * 3))
 
 
@@ -96,7 +97,7 @@ def test_a_cmyk_jpeg_becomes_rgb() -> None:
     image = pytest.importorskip("PIL.Image")
     stream = io.BytesIO()
     image.new("CMYK", (20, 40), (0, 255, 255, 0)).save(stream, "JPEG", quality=95)
-    decoded = decode_picture(HERE, stream.getvalue(), (40, 20))
+    decoded = decode_image(HERE, stream.getvalue(), (40, 20))
     # No cyan, all magenta and yellow: red.
     assert decoded[..., 0].min() > 200
     assert decoded[..., 1:].max() < 60
@@ -104,7 +105,7 @@ def test_a_cmyk_jpeg_becomes_rgb() -> None:
 
 def test_the_name_of_a_file_does_not_say_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(_encode(_picture(), ".png"))
-    assert probe_size(tmp_path, "a.jpg") == (40, 20)
+    assert read_image_size(tmp_path, "a.jpg") == (40, 20)
 
 
 def _bad() -> dict[str, tuple[bytes, str]]:
@@ -181,4 +182,4 @@ def test_real_frames_are_read_as_other_decoders_read_them(shared: Path) -> None:
     assert len(frames) == 3
     for file in frames:
         data = file.read_bytes()
-        assert decode_picture(file, data, (1080, 1920)).mean() > 10
+        assert decode_image(file, data, (1080, 1920)).mean() > 10

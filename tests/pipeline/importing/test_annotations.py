@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.index import Index, index_data_set
-from pipeline.dataset.layout import find_frames, find_source
-from pipeline.importing.annotations import gather_annotations, refuse_conversions
+from pipeline.dataset.layout import find_data_set_files, find_frames
+from pipeline.importing.annotations import check_release_format, import_annotations
 from pipeline.manifest import read_manifest, write_manifest
 from tests.official_trees import FRAMES, LAYOUTS, VIDEOS, labels, write_tree
 from tests.small_data_set import joints, write_json
 
 
 def taken_in(root: Path, folder: Path) -> Index:
-    source = find_source(root)
-    files = gather_annotations(source, folder / "annotations")
+    source = find_data_set_files(root)
+    files = import_annotations(source, folder / "annotations")
     write_manifest(folder / "frames.manifest", source.root, find_frames(source.root, files))
     manifest = read_manifest(folder / "frames.manifest")
     return index_data_set(folder / "annotations", manifest, source.root)
@@ -54,7 +54,7 @@ def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: P
 
     found = taken_in(tmp_path / "given", tmp_path / "taken")
 
-    refuse_conversions("posetrack17", tmp_path / "taken/annotations")
+    check_release_format("posetrack17", tmp_path / "taken/annotations")
     assert dict(zip(found.videos["split"], found.videos["form"], strict=True)) == {
         "train": "posetrack18",
         "val": "posetrack17",
@@ -75,16 +75,16 @@ def test_validation_labels_of_another_form_are_refused(
     release: str, layout: str, tmp_path: Path
 ) -> None:
     write_tree(tmp_path / "given", layout)
-    gather_annotations(find_source(tmp_path / "given"), tmp_path / "taken")
+    import_annotations(find_data_set_files(tmp_path / "given"), tmp_path / "taken")
     form = "posetrack18" if layout == "coco_video" else layout
     with pytest.raises(ValueError, match=f"labels of {release}, .* got those of {form}"):
-        refuse_conversions(release, tmp_path / "taken")
-    refuse_conversions("my_videos", tmp_path / "taken")
+        check_release_format(release, tmp_path / "taken")
+    check_release_format("my_videos", tmp_path / "taken")
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     write_tree(tmp_path / "given", "coco_video")
-    source = find_source(tmp_path / "given")
+    source = find_data_set_files(tmp_path / "given")
     twice = source._replace(annotations={"val": source.annotations["val"] * 2})
     with pytest.raises(ValueError, match="got 'v3' twice"):
-        gather_annotations(twice, tmp_path / "taken")
+        import_annotations(twice, tmp_path / "taken")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.importing.coco_video import one_video_each
+from pipeline.importing.coco_video import split_videos
 from pipeline.posetrack.reader import read_annotations
 from tests.small_data_set import document, write_json
 
@@ -22,7 +22,7 @@ def joined(*documents: Document) -> Document:
 
 
 def taken_apart(file: Path, root: Path) -> dict[str, Document]:
-    return {name: json.loads(content) for name, content in one_video_each(file, root)}
+    return {name: json.loads(content) for name, content in split_videos(file, root)}
 
 
 def test_every_video_keeps_its_frames_and_people(tmp_path: Path) -> None:
@@ -75,12 +75,12 @@ def test_frames_get_the_path_that_they_have_below_the_root(tmp_path: Path) -> No
 def test_any_other_file_comes_back_byte_for_byte(content: object, tmp_path: Path) -> None:
     file = tmp_path / "clip.json"
     file.write_text(json.dumps(content, indent=3))
-    assert list(one_video_each(file, tmp_path)) == [("clip", file.read_bytes())]
+    assert list(split_videos(file, tmp_path)) == [("clip", file.read_bytes())]
 
 
 def test_parts_are_files_that_the_reader_of_annotations_takes(tmp_path: Path) -> None:
     write_json(tmp_path / "all.json", joined(document("val", 3), document("val", 4)))
-    for name, content in one_video_each(tmp_path / "all.json", tmp_path):
+    for name, content in split_videos(tmp_path / "all.json", tmp_path):
         (tmp_path / f"{name}.json").write_bytes(content)
         read = read_annotations(tmp_path / f"{name}.json")
         assert len(read.file_names) == 5
@@ -92,4 +92,4 @@ def test_an_annotation_of_no_image_is_named(tmp_path: Path) -> None:
     whole["annotations"][2]["image_id"] = 77
     write_json(tmp_path / "all.json", whole)
     with pytest.raises(ValueError, match=r"all\.json: .* got KeyError\(77\)"):
-        list(one_video_each(tmp_path / "all.json", tmp_path))
+        list(split_videos(tmp_path / "all.json", tmp_path))

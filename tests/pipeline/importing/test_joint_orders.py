@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from pipeline.importing.joint_orders import head_rows
+from pipeline.importing.joint_orders import joint_rows
 from pipeline.skeleton import JOINT_SLOTS, JOINTS
 
 
 def test_coco_has_no_row_for_the_ends_of_the_head() -> None:
-    rows = head_rows("coco")
+    rows = joint_rows("coco")
     assert [joint for joint, row in rows.items() if row is None] == ["head_bottom", "head_top"]
 
 
 def test_every_other_joint_has_cocos_row() -> None:
     # cocodataset.org, person_keypoints: 1 nose, 2-5 eyes and ears, 6 left shoulder ... 17 right
     # ankle, left before right.
-    rows = head_rows("coco")
+    rows = joint_rows("coco")
     assert rows["nose"] == 0
     limbs = ["shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
     for i, limb in enumerate(limbs):
@@ -22,6 +22,6 @@ def test_every_other_joint_has_cocos_row() -> None:
 
 
 def test_posetracks_rows_are_the_slots_of_the_joints() -> None:
-    rows = head_rows("posetrack")
+    rows = joint_rows("posetrack")
     assert tuple(rows) == JOINTS
     np.testing.assert_array_equal(list(rows.values()), JOINT_SLOTS)

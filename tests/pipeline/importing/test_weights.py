@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.importing.pickle_reader import read_pickle
-from pipeline.importing.weights import read_published, refuse_other_file
+from pipeline.importing.weights import check_sha256, read_published_weights
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([1, 2])}
 
@@ -28,7 +28,7 @@ def test_a_pickle_is_read_in_a_process_of_its_own_that_leaves_nothing(
     torch.save(WEIGHTS, "f.pth")
     scratch = Path("scratch")
     scratch.mkdir()
-    assert same(read_published(Path("f.pth"), scratch))
+    assert same(read_published_weights(Path("f.pth"), scratch))
     assert list(scratch.iterdir()) == []
 
 
@@ -44,7 +44,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
 
     torch.save({"state_dict": WEIGHTS, "meta": Hostile()}, tmp_path / "f.pth")
     with pytest.raises(ValueError, match=r"f\.pth: expected a checkpoint of tensors"):
-        read_published(tmp_path / "f.pth", tmp_path)
+        read_published_weights(tmp_path / "f.pth", tmp_path)
     assert not (tmp_path / "harm").exists()
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
     torch.save(WEIGHTS, tmp_path / "f.pth")
     (tmp_path / "f.pth").write_bytes((tmp_path / "f.pth").read_bytes()[:200])
     with pytest.raises(ValueError, match=r"f\.pth: expected a checkpoint") as caught:
-        read_published(tmp_path / "f.pth", tmp_path)
+        read_published_weights(tmp_path / "f.pth", tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -115,15 +115,15 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     names = list(WEIGHTS)
     for i, name in enumerate(names):
         save_file({name: WEIGHTS[name]}, tmp_path / f"model-{i}.safetensors")
-    assert same(read_published(tmp_path, tmp_path))
+    assert same(read_published_weights(tmp_path, tmp_path))
     save_file({names[0]: WEIGHTS[names[0]]}, tmp_path / "model-2.safetensors")
     with pytest.raises(ValueError, match=r"'a\.weight' in model-2\.safetensors and in another"):
-        read_published(tmp_path, tmp_path)
+        read_published_weights(tmp_path, tmp_path)
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"or a folder with \*\.safetensors"):
-        read_published(tmp_path, tmp_path)
+        read_published_weights(tmp_path, tmp_path)
 
 
 def test_another_digest_is_refused(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_another_digest_is_refused(tmp_path: Path) -> None:
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     file = tmp_path / "f.pth"
     file.write_text("abc")
-    refuse_other_file(file, digest)
-    refuse_other_file(file, digest[:8].upper())
+    check_sha256(file, digest)
+    check_sha256(file, digest[:8].upper())
     for wrong in ("0" * 64, digest[:7], digest + "0"):
         with pytest.raises(ValueError, match=f"expected sha256 {wrong} .* got {digest}"):
-            refuse_other_file(file, wrong)
+            check_sha256(file, wrong)
     with pytest.raises(ValueError, match="expected a file where --sha256 is given"):
-        refuse_other_file(tmp_path, digest)
+        check_sha256(tmp_path, digest)

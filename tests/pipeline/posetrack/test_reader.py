@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.posetrack import posetrack17, posetrack18
-from pipeline.posetrack.annotations import NO_SCORE, person_boxes
+from pipeline.posetrack.annotations import MISSING_SCORE, person_boxes
 from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.skeleton import JOINT_SLOTS, SLOTS
 from tests.posetrack_documents import (
@@ -44,7 +44,7 @@ def save(folder: Path, file: object, name: str = "000001_mpii_test.json") -> Pat
 
 def test_people_are_columns_in_the_order_of_the_slots(tmp_path: Path) -> None:
     read = read_annotations(save(tmp_path, sample()))
-    assert read.form == "posetrack18"
+    assert read.format == "posetrack18"
     assert read.file_names[1] == "images/val/000001_mpii_test/000001.jpg"
     assert read.image_ids.tolist() == [70, 71]
     assert read.has_people.tolist() == [True, True]
@@ -56,7 +56,7 @@ def test_people_are_columns_in_the_order_of_the_slots(tmp_path: Path) -> None:
     present = [SLOTS[i] for i in np.flatnonzero(people.present[1])]
     assert present == ["nose", "left_wrist"]
     assert people.heads_xywh[0].tolist() == [0, 0, 30, 40]
-    assert (people.scores == NO_SCORE).all()
+    assert (people.scores == MISSING_SCORE).all()
     assert np.isnan(people.person_scores).all()
     corners = [polygon.tolist() for polygon in read.regions.of_frame(0)]
     assert corners == [[[0, 0], [10, 0], [10, 10]], [[5, 1], [6, 2], [7, 3], [8, 4]]]
@@ -79,7 +79,7 @@ def test_the_2017_form_has_the_same_content(seed: int, tmp_path: Path) -> None:
         is_truth = file is truth
         new = read(save(tmp_path, file, "new.json"))
         old = read(save(tmp_path, as_2017(file, truth=is_truth), "old.json"))
-        assert old.form == "posetrack17"
+        assert old.format == "posetrack17"
         assert old.file_names == new.file_names
         assert np.array_equal(old.people.frame, new.people.frame)
         shown = new.people.present[:, JOINT_SLOTS]  # the 2017 form has no ears
@@ -114,7 +114,7 @@ def test_posetrack21_and_coco_video_files_are_told_apart(tmp_path: Path) -> None
     for image in file["images"]:
         image |= {"has_labeled_person": True, "height": 720, "width": 1280, "tag": "clean"}
     read = read_annotations(save(tmp_path, file))
-    assert read.form == "posetrack21"
+    assert read.format == "posetrack21"
     assert read.image_sizes.tolist() == [[720, 1280]] * 2
     assert read.tags == ("clean", "clean")
     coco = sample() | {"videos": [{"id": 1, "name": "000001"}]}
@@ -131,7 +131,7 @@ def test_without_is_labeled_frames_with_people_are_the_labeled_ones(tmp_path: Pa
         del image["is_labeled"]
     read = read_annotations(save(tmp_path, file))
     assert read.labeled.tolist() == [False, True, False]
-    assert not read.says_labeled
+    assert not read.has_labeled_flags
 
 
 def test_a_person_without_joints_or_boxes_is_kept(tmp_path: Path) -> None:

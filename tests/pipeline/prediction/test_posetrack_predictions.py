@@ -39,7 +39,7 @@ def test_what_is_written_is_read_back(form: str, tmp_path: Path) -> None:
     predicted = poses(np.random.default_rng(0))
     write_predictions(tmp_path / "pred.json", truth, predicted)
     read = read_predictions(tmp_path / "pred.json")
-    assert read.form == form
+    assert read.format == form
     assert read.file_names == truth.file_names
     assert read.image_ids.tolist() == truth.image_ids.tolist()
     order = [4, 1, 3, 0, 2]

@@ -92,7 +92,7 @@ def test_a_hidden_joint_keeps_its_place_with_flag_0_and_a_missing_one_has_none(
 
 def test_the_projects_own_reader_takes_the_file(folder: Path, document: dict[str, Any]) -> None:
     found = read_annotations(folder / f"annotations/val/{SPEC.name}.json")
-    assert found.form == "posetrack18"
+    assert found.format == "posetrack18"
     assert found.people.track_id.tolist() == [p["track_id"] for p in document["annotations"]]
     assert found.people.boxes_xywh == pytest.approx(
         np.array([person["bbox"] for person in document["annotations"]])

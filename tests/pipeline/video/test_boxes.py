@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.detection.detections import Found
+from pipeline.detection.detections import Detections
 from pipeline.video.boxes import FileBoxes, IntervalDetector
 from pipeline.video.source import Frame
 from pipeline.video.windows import FrameWindow, split_windows
@@ -18,7 +18,7 @@ def parts(count: int, length: int) -> list[FrameWindow]:
     return list(split_windows(frames, 0, None, delta=1, length=length))
 
 
-def brightest(frames: list[NDArray[np.uint8]]) -> list[Found]:
+def brightest(frames: list[NDArray[np.uint8]]) -> list[Detections]:
     """A detector that finds one person, as far to the right as the frame is bright."""
     assert len(frames) <= 2
     return [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.clips.clips import neighbors
+from pipeline.clips.clips import clip_frames
 from pipeline.video.source import Frame
 from pipeline.video.windows import split_windows
 
@@ -24,8 +24,8 @@ def test_every_clip_has_the_frames_that_the_dag_would_give_it(
         keys += range(window.start, window.stop)
         assert len(window.frames) <= length + 3 * delta + 1
         for key in range(window.start, window.stop):
-            shown = neighbors(key, window.end, delta)
-            assert shown.tolist() == neighbors(key, count, delta).tolist()
+            shown = clip_frames(key, window.end, delta)
+            assert shown.tolist() == clip_frames(key, count, delta).tolist()
             for number in shown.tolist():
                 assert window.picture(number)[0, 0, 0] == number
     stop = count if last is None else min(count, last + 1)

@@ -13,7 +13,13 @@ import stages.crop
 from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from stages import detect, index
-from tests.small_data_set import Workspace, document, make_data_set, take_in, write_json
+from tests.small_data_set import (
+    Workspace,
+    document,
+    make_data_set,
+    write_frames_manifest,
+    write_json,
+)
 
 app = load("rekey")
 
@@ -108,7 +114,7 @@ def test_a_unit_whose_labels_changed_too_is_never_re_labeled(workspace: Workspac
     for annotation in file["annotations"]:
         annotation["bbox"][2] += 7.0
     write_json(workspace.root / "annotations/train/v1.json", file)
-    take_in(workspace.root)
+    write_frames_manifest(workspace.root)
     workspace.run(index.app)
     workspace.run(detect.app, "--split", "train")
     result = rekey(workspace, "--sample", "1")

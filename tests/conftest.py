@@ -1,7 +1,7 @@
-"""Settings of every test: one thread, a browser, and where the shared reference material lies.
+"""Shared fixtures and hooks: one torch thread, a browser, the shared reference material.
 
-In CI a test that this material is for may be skipped only if the material is absent as a whole, and
-a test that needs the browser never.
+In CI, a test that needs the reference material may be skipped only if the whole folder is absent. A
+test that needs the browser may not be skipped.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.chromium import Chromium, find_chromium, started
+from tests.chromium import Chromium, find_chromium, launch
 from tests.warm_python import warm_python
 
 torch.set_num_threads(1)
@@ -22,27 +22,27 @@ SHARED = ROOT.parent / "shared"
 
 @pytest.fixture
 def shared() -> Path:
-    """Folder of real data and official numbers."""
+    """Return the folder with real data and official numbers."""
     if not SHARED.is_dir():
-        pytest.skip("the shared reference material is not beside the project")
+        pytest.skip("the shared reference material is not next to the project")
     return SHARED
 
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Folder with a command ``python`` whose libraries are loaded already."""
+    """Return a folder with a command ``python`` whose libraries are already loaded."""
     with warm_python(tmp_path_factory.mktemp("python")) as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """A headless browser."""
+    """Return a headless browser."""
     command = find_chromium()
     if command is None:
-        words = "no Chromium is installed (Debian: apt-get install chromium)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
-    with started(command, tmp_path_factory.mktemp("profile")) as browser:
+        reason = "Chromium is not installed (Debian: apt-get install chromium)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with launch(command, tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
 
@@ -51,13 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills",
         type=int,
         default=2,
-        help="SIGKILLs per target of test_kills.py; `make test-kill`",
+        help="SIGKILLs per target in test_kills.py; `make test-kill` raises it",
     )
 
 
 @pytest.fixture
 def kills(pytestconfig: pytest.Config) -> int:
-    """How often every target is killed."""
+    """Return the number of kills per target."""
     count: int = pytestconfig.getoption("kills")
     return count
 
@@ -68,7 +68,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slow files, so that the other core has the many short ones to do."""
+    """Run slow files first, so that the other core is left with the many short ones."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a test fail that was skipped though the material it needs is there."""
+    """Fail a test in CI that was skipped although its reference material is present."""
     report = yield
     if (
         report.skipped
@@ -86,12 +86,12 @@ def pytest_runtest_makereport(
         and _needs_material(item, report)
     ):
         report.outcome = "failed"
-        report.longrepr = f"skipped in CI though {SHARED.name} is there: {report.longreprtext}"
+        report.longrepr = f"skipped in CI although {SHARED.name} is present: {report.longreprtext}"
     return report
 
 
 def _needs_material(item: pytest.Item, report: pytest.TestReport) -> bool:
-    # Cases are listed from the material's folders: none found is a skip of pytest's own.
+    # Cases are listed from folders of the material; pytest itself skips an empty parameter set.
     words = ("shared reference material", "empty parameter set")
     fixtures: list[str] = getattr(item, "fixturenames", [])
     return "shared" in fixtures or any(word in report.longreprtext for word in words)

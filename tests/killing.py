@@ -1,8 +1,8 @@
-"""Kills stages that run under `dvc`: which process, and when.
+"""Kill one process of a stage that runs under `dvc`, at a random moment.
 
-A kill counts only while a unit is open: its lock is held by a process of the session and its
-receipt is not there. Once one is seen, the whole session is stopped and looked at again; only then
-SIGKILL. The others go on when the target is dead.
+A kill counts only while a unit is in progress: a process of the session holds its lock, and the
+unit has no receipt. When such a unit is seen, SIGSTOP stops the whole session, the state is checked
+again, and only then the target gets SIGKILL. The other processes continue when the target is dead.
 """
 
 import os
@@ -22,31 +22,31 @@ from tests.toy_clone import Clone
 
 Target = Literal["worker", "stage", "dvc", "group"]
 TARGETS: tuple[Target, ...] = ("worker", "stage", "dvc", "group")
-_PATIENCE = 300.0
-"""Seconds until a test gives up to wait."""
+_TIMEOUT = 300.0
+"""Seconds to wait for a condition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the session of a ``dvc`` command."""
+    """A process in the session of a ``dvc`` command."""
 
     pid: int
     command: str
 
     @property
     def kind(self) -> str:
-        """``worker``, ``stage``, or another."""
+        """``worker``, ``stage`` or ``other``."""
         if self.command.startswith("ray::"):
-            return "worker"  # What Ray calls its processes; an actor holds the lock of its unit.
+            return "worker"  # Ray's names for its processes; an actor holds the lock of its unit.
         program = Path(self.command.partition(" ")[0]).name
         if not program.startswith("python"):
-            return "other"  # The shell between dvc and the stage holds the stage's words, too.
+            return "other"  # A shell between dvc and the stage has the stage's arguments, too.
         if "multiprocessing.spawn" in self.command:
             return "worker"
         return "stage" if " -m stages." in self.command else "other"
 
-    def open_units(self, scratch: Path, stage: str) -> set[str]:
-        """Return the keys of the stage's units that the process has locked and not finished."""
+    def units_in_progress(self, scratch: Path, stage: str) -> set[str]:
+        """Return the keys of the stage's units that the process has locked but not finished."""
         held = set()
         try:
             for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
@@ -54,7 +54,7 @@ class Process:
                 if path.parent == scratch / "locks" and path.name.startswith(f"{stage}-"):
                     held.add(path.name.removeprefix(f"{stage}-"))
         except FileNotFoundError:
-            return set()  # It ended, or closed a file, while we looked.
+            return set()  # The process ended or closed the file in the meantime.
         return {key for key in held if read_receipt(scratch / stage / key) is None}
 
 
@@ -74,15 +74,15 @@ def processes(session: int) -> list[Process]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that other processes bring about."""
-    end = time.monotonic() + _PATIENCE
+    """Wait until other processes make the condition true."""
+    deadline = time.monotonic() + _TIMEOUT
     while not condition():
-        assert time.monotonic() < end, f"waited for {_PATIENCE} s"
+        assert time.monotonic() < deadline, f"condition is still false after {_TIMEOUT} s"
         time.sleep(0.002)
 
 
-def staying_shell(file: Path) -> Path:
-    """Make a shell that never gives a command its own place, and outlives who called it."""
+def forking_shell(file: Path) -> Path:
+    """Write a shell that runs its command in a child process, so that it outlives its caller."""
     file.write_text('#!/bin/sh\nsh "$@"\nexit $?\n')
     file.chmod(0o755)
     return file
@@ -91,7 +91,7 @@ def staying_shell(file: Path) -> Path:
 def start(
     clone: Clone, log: Path, *arguments: str, shell: Path | None = None
 ) -> "subprocess.Popen[bytes]":
-    """Start ``dvc`` in a session of its own, with a shell for its commands or the user's own."""
+    """Start ``dvc`` in a new session; ``shell`` replaces the shell that runs its commands."""
     environment = clone.environment()
     if shell is not None:
         environment["SHELL"] = str(shell)
@@ -109,14 +109,13 @@ def start(
 def kill(
     running: "subprocess.Popen[bytes]", scratch: Path, stage: str, target: Target, seed: int
 ) -> None:
-    """Kill a target once, at a moment drawn from the seed, while a unit is open.
+    """Kill a target once, at a random moment, while a unit is in progress.
 
-    Returns when every process of the session that is to die is gone, or, after the kill of a
-    worker, when ``dvc`` has ended.
+    Returns when ``dvc`` and every other process of the session have ended.
     """
     generator = random.Random(f"{target} {seed}")  # noqa: S311
-    finished = generator.randrange(3)
-    wait_until(lambda: len(list((scratch / stage).glob("*/receipt.json"))) >= finished)
+    least = generator.randrange(3)
+    wait_until(lambda: len(list((scratch / stage).glob("*/receipt.json"))) >= least)
     while True:
         time.sleep(generator.uniform(0, 0.05))
         assert running.poll() is None, f"{stage} ended before it could be killed"
@@ -129,13 +128,13 @@ def kill(
 def _kill_now(
     session: int, scratch: Path, stage: str, target: Target, generator: random.Random
 ) -> bool:
-    """Stop the session; kill the target if a unit is open; let the others go on."""
-    # A session that is stopped while it starts comes late: Ray gives up its cluster then.
-    if not any(process.open_units(scratch, stage) for process in processes(session)):
+    """Stop the session, kill the target if a unit is in progress, and resume the others."""
+    # Do not stop a session that is still starting: Ray gives up on a cluster that starts too late.
+    if not any(process.units_in_progress(scratch, stage) for process in processes(session)):
         return False
     stopped = processes(session)
     _signal(stopped, signal.SIGSTOP)
-    busy = [process for process in stopped if process.open_units(scratch, stage)]
+    busy = [process for process in stopped if process.units_in_progress(scratch, stage)]
     victims: list[Process] = []
     if busy and target == "worker":
         workers = [process for process in busy if process.kind == "worker"]
@@ -149,10 +148,10 @@ def _kill_now(
             or (target == "dvc" and process.pid == session)
         ]
     _signal(victims, signal.SIGKILL)
-    # A dying process lives for milliseconds on a busy machine: what the others did meanwhile, they
-    # would have done before the kill.
-    dying = {process.pid for process in victims}
-    wait_until(lambda: dying.isdisjoint(process.pid for process in processes(session)))
+    # On a busy machine a killed process takes milliseconds to end. Resume the others only then, so
+    # that none of them works beside a process that counts as dead.
+    killed = {process.pid for process in victims}
+    wait_until(lambda: killed.isdisjoint(process.pid for process in processes(session)))
     _signal([process for process in stopped if process not in victims], signal.SIGCONT)
     return bool(victims)
 
@@ -160,21 +159,21 @@ def _kill_now(
 def kill_every_worker_of_one_unit(
     running: "subprocess.Popen[bytes]", scratch: Path, stage: str
 ) -> tuple[str, int]:
-    """Kill whoever works on one unit, the first that is seen, until ``dvc`` ends.
+    """Kill every worker that computes one unit, the first unit seen, until ``dvc`` ends.
 
     Returns:
         The unit's key and the number of kills.
     """
-    victim, dead = "", set[int]()
+    victim, killed = "", set[int]()
     while running.poll() is None:
         for process in processes(running.pid):
-            units = process.open_units(scratch, stage)
+            units = process.units_in_progress(scratch, stage)
             victim = victim or min(units, default="")
-            if victim in units and process.kind == "worker" and process.pid not in dead:
+            if victim in units and process.kind == "worker" and process.pid not in killed:
                 _signal([process], signal.SIGKILL)
-                dead.add(process.pid)
+                killed.add(process.pid)
         time.sleep(0.002)
-    return victim, len(dead)
+    return victim, len(killed)
 
 
 def _signal(targets: list[Process], number: signal.Signals) -> None:
@@ -185,16 +184,16 @@ def _signal(targets: list[Process], number: signal.Signals) -> None:
             continue
 
 
-def tree(*places: Path) -> dict[str, bytes]:
-    """Return the bytes of files, and of all files below folders, by path."""
-    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+def read_tree(*paths: Path) -> dict[str, bytes]:
+    """Return the content of files, and of all files below folders, by path."""
+    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return {str(file): file.read_bytes() for file in files}
 
 
-def remove(*places: Path) -> None:
-    """Remove files and folders, there or not."""
-    for place in places:
-        if place.is_dir():
-            shutil.rmtree(place)
+def remove(*paths: Path) -> None:
+    """Remove files and folders that exist."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            place.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)

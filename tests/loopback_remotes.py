@@ -1,7 +1,7 @@
-"""DVC remotes on loopback: a real OpenSSH server and an S3 server, each with a folder of its own.
+"""DVC remotes on the loopback interface: an OpenSSH server and an S3 server.
 
-Both listen on a port of their own and end with the ``with`` block. An object of the DVC cache is
-named by its MD5, here and there.
+Each server listens on a free port and ends with its ``with`` block. The remotes name an object by
+its MD5, as DVC's cache does.
 """
 
 import os
@@ -21,16 +21,16 @@ import pytest
 
 
 class Remote(Protocol):
-    """A remote and a way behind DVC's back."""
+    """A remote whose objects a test can read and replace without DVC."""
 
     config: str
-    """Section of .dvc/config.local that makes it the default remote."""
+    """Content of .dvc/config.local that makes it the default remote."""
 
     def read(self, md5: str) -> bytes:
-        """Return an object."""
+        """Return the content of an object."""
 
     def write(self, md5: str, content: bytes) -> None:
-        """Replace an object."""
+        """Replace the content of an object."""
 
 
 def _config(url: str, **settings: object) -> str:
@@ -38,12 +38,12 @@ def _config(url: str, **settings: object) -> str:
     return "\n".join(["[core]", "    remote = team", "['remote \"team\"']", *lines, ""])
 
 
-def _place(md5: str) -> str:
+def _object_path(md5: str) -> str:
     return f"files/md5/{md5[:2]}/{md5[2:]}"
 
 
 class SshRemote:
-    """A folder behind an SSH server."""
+    """A folder that an SSH server serves."""
 
     def __init__(self, folder: Path, port: int, key: Path) -> None:
         self._folder = folder
@@ -52,16 +52,16 @@ class SshRemote:
         self.config = _config(url, user=user, keyfile=key, allow_agent="false", verify="true")
 
     def read(self, md5: str) -> bytes:
-        return (self._folder / _place(md5)).read_bytes()
+        return (self._folder / _object_path(md5)).read_bytes()
 
     def write(self, md5: str, content: bytes) -> None:
-        path = self._folder / _place(md5)
+        path = self._folder / _object_path(md5)
         path.chmod(0o600)
         path.write_bytes(content)
 
 
 class S3Remote:
-    """A bucket of an S3 server."""
+    """A bucket on an S3 server."""
 
     def __init__(self, server: str) -> None:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -71,23 +71,23 @@ class S3Remote:
         self.config = _config("s3://caches", endpointurl=server, verify="true", **settings)
 
     def read(self, md5: str) -> bytes:
-        content: bytes = self._bucket.Object(_place(md5)).get()["Body"].read()
+        content: bytes = self._bucket.Object(_object_path(md5)).get()["Body"].read()
         return content
 
     def write(self, md5: str, content: bytes) -> None:
-        self._bucket.Object(_place(md5)).put(Body=content)
+        self._bucket.Object(_object_path(md5)).put(Body=content)
 
 
 @contextmanager
 def ssh_remote(folder: Path) -> Iterator[SshRemote]:
-    """Yield a remote behind OpenSSH's sshd with keys and configuration of its own.
+    """Yield a remote served by OpenSSH's sshd, with new keys and a new configuration.
 
-    Where sshd is not installed the test is skipped, in CI it fails.
+    If sshd is not installed, the test is skipped; in CI it fails.
     """
     sshd = shutil.which("sshd", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
     if sshd is None:
-        say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("sshd is not installed (apt-get install openssh-server)")
+        leave = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave("sshd is not installed (apt-get install openssh-server)")
     for name in ("host", "user"):
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(make, check=True)
@@ -105,7 +105,7 @@ def ssh_remote(folder: Path) -> Iterator[SshRemote]:
 
 
 @contextmanager
-def s3_remote(folder: Path) -> Iterator[S3Remote]:  # noqa: ARG001  it keeps objects in memory
+def s3_remote(folder: Path) -> Iterator[S3Remote]:  # noqa: ARG001  objects stay in memory
     """Yield a remote on moto's S3 server."""
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     with _server(command, r"Running on (http://127\.0\.0\.1:\d+)") as found:
@@ -119,7 +119,7 @@ def _server(command: list[str], ready: str) -> Iterator[re.Match[str]]:
         assert server.stderr is not None
         try:
             found = _wait_for(server.stderr, ready)
-            # A full pipe would stop the server.
+            # Read the log to its end: a full pipe would block the server.
             drain = threading.Thread(target=server.stderr.read, daemon=True)
             drain.start()
             yield found
@@ -130,13 +130,13 @@ def _server(command: list[str], ready: str) -> Iterator[re.Match[str]]:
 
 
 def _wait_for(log: IO[bytes], pattern: str) -> re.Match[str]:
-    """Read a log up to the line that matches."""
+    """Read a log until its text matches a pattern, and return the match."""
     seen = ""
     for line in log:
         seen += line.decode()
         if found := re.search(pattern, seen):
             return found
-    raise AssertionError(f"the server ended before it said {pattern!r}:\n{seen}")
+    raise AssertionError(f"server log: expected {pattern!r}, got:\n{seen}")
 
 
 def _free_port() -> int:

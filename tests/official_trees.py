@@ -1,4 +1,4 @@
-"""Miniature data sets in the layouts that the official archives unpack to: one video per split."""
+"""Small data sets in the layouts of the official archives, with one video per split."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,14 @@ FRAMES = 5
 
 
 def _frame_name(layout: str, split: str, number: int) -> str:
-    """PoseTrack17: 8 digits from 1 on, in folders by source; later releases: 6 digits from 0 on."""
+    """Return a frame's path: 8 digits from 1 in PoseTrack17, 6 digits from 0 in later releases."""
     if layout == "posetrack17":
         return f"images/bonn_5sec/v{VIDEOS[split]}/{number + 1:08d}.jpg"
     return f"images/{split}/v{VIDEOS[split]}/{number:06d}.jpg"
 
 
 def labels(layout: str, split: str) -> dict[str, Any]:
-    """Return the annotation file of a split's one video in the layout's own form."""
+    """Return the annotation file of a split's only video, in the format of the layout."""
     content = document(split, VIDEOS[split])
     for number, image in enumerate(content["images"]):
         image["file_name"] = _frame_name(layout, split, number)
@@ -31,7 +31,7 @@ def labels(layout: str, split: str) -> dict[str, Any]:
             image["has_labeled_person"] = image["is_labeled"]
             del image["height"], image["width"]
     if layout == "posetrack17":
-        # The official files hold labeled frames' neighbors too, and say which are labeled.
+        # The official files also list unlabeled frames, and mark which frames are labeled.
         return as_2017(content, truth=True)
     return content
 
@@ -42,7 +42,7 @@ def _as_coco_video(content: dict[str, Any], split: str) -> dict[str, Any]:
         image["video_id"] = VIDEOS[split]
     for person in content["annotations"]:
         person["instance_id"] = person.pop("track_id")
-    # A second video, so that the file must be taken apart.
+    # A second video, so that the reader has to split the file.
     other = document(split, 7, labeled=(0,))
     for number, image in enumerate(other["images"]):
         del image["vid_id"], image["nframes"]
@@ -56,7 +56,7 @@ def _as_coco_video(content: dict[str, Any], split: str) -> dict[str, Any]:
 
 
 def write_tree(root: Path, layout: str) -> None:
-    """Write a data set with pictures."""
+    """Write annotations and images of a data set."""
     folder = {"posetrack21": "posetrack_data"}.get(layout, "annotations")
     for split, video in VIDEOS.items():
         content = labels(layout, split)
@@ -71,13 +71,13 @@ def write_tree(root: Path, layout: str) -> None:
             cv2.imwrite(str(root / name), picture(video, number % FRAMES))
 
 
-def change(path: Path, old: str, new: str) -> None:
-    """Replace text in a file of labels."""
+def replace_text(path: Path, old: str, new: str) -> None:
+    """Replace text in an annotation file; the text must occur in it."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
 
 
-def read(path: Path) -> Any:  # noqa: ANN401
+def read_json(path: Path) -> Any:  # noqa: ANN401
     """Return the content of a JSON file."""
     return json.loads(path.read_text())

@@ -65,7 +65,7 @@ class Project:
         """Run a stage without a kill and return what it left."""
         before = self.lock.read_bytes() if self.lock.exists() else None
         self.clone.run("dvc", "repro", name)
-        files = killing.tree(*self.places(outs))
+        files = killing.read_tree(*self.places(outs))
         assert files
         keys = {entry["key"] for entry in self.made(name.partition("@")[0])}
         return Subject(name, outs, before, self.lock.read_bytes(), files, frozenset(keys))
@@ -115,7 +115,7 @@ def check_kill(project: Project, subject: Subject, target: Target, seed: int, lo
     """Kill a target in ``dvc repro`` once and check the run after it."""
     project.reset(subject)
     # Every second kill with a shell between dvc and the stage; both subjects meet both.
-    shell = None if (seed + seed // 2) % 2 else killing.staying_shell(log.with_name("shell"))
+    shell = None if (seed + seed // 2) % 2 else killing.forking_shell(log.with_name("shell"))
     running = killing.start(project.clone, log, "repro", subject.name, shell=shell)
     killing.kill(running, project.scratch, subject.stage, target, seed)
     whole = project.whole(subject.stage)
@@ -129,12 +129,12 @@ def check_kill(project: Project, subject: Subject, target: Target, seed: int, lo
         # reaches the worker; the group dies at once, while it stands still.
         assert whole < subject.keys if target == "group" else whole <= subject.keys
         # No orphan went on: every process is gone, and none of them has published.
-        assert not killing.tree(*project.places(subject.outs))
+        assert not killing.read_tree(*project.places(subject.outs))
         killing.remove(project.scratch / "timings.jsonl")
         project.clone.run("dvc", "repro", subject.name)
         whole = subject.keys - whole
     assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(whole)
-    assert killing.tree(*project.places(subject.outs)) == subject.files
+    assert killing.read_tree(*project.places(subject.outs)) == subject.files
     assert project.lock.read_bytes() == subject.lock_after
 
 
@@ -168,7 +168,7 @@ def test_a_unit_whose_workers_are_all_killed_ends_in_the_table_and_the_others_ar
     assert project.whole(subject.stage) == subject.keys - {victim}
     assert not (project.clone.folder / subject.outs[0]).exists()
     project.clone.run("dvc", "repro", subject.name)
-    assert killing.tree(*project.places(subject.outs)) == subject.files
+    assert killing.read_tree(*project.places(subject.outs)) == subject.files
 
 
 @pytest.fixture
@@ -228,4 +228,4 @@ def test_a_killed_experiment_goes_on_with_the_units_that_were_not_whole(
     assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(whole)
     assert lock_of_the_experiment(project) == subject.lock_after
     if not options:
-        assert killing.tree(*project.places(subject.outs)) == subject.files
+        assert killing.read_tree(*project.places(subject.outs)) == subject.files

@@ -88,7 +88,7 @@ def test_a_browser_shows_the_metric_files_numbers_and_asks_for_nothing(
         metrics["hrnet"]["val_gt"]["oks"]["AR"], abs=0.0501
     )
     assert {address.partition(":")[0] for address in chromium.requests.values()} <= {"file", "data"}
-    assert chromium.complaints == []
+    assert chromium.console_errors == []
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_an_ablation_runs_the_stages_of_its_head_again_and_is_compared_with_what
                 assert [float(cell) for cell in shown[joint]] == pytest.approx(expected, abs=0.0501)
     assert chromium.run("document.documentElement.scrollWidth") == 360
     assert {address.partition(":")[0] for address in chromium.requests.values()} <= {"file", "data"}
-    assert chromium.complaints == []
+    assert chromium.console_errors == []
     assert "Data and pipelines are up to date." in toy.run("dvc", "status", "report")
 
     toy.run("stages.report", "--against", "two-layers")

@@ -69,7 +69,7 @@ def remote(
 @pytest.fixture
 def second(tmp_path: Path, first: First, remote: Remote) -> Clone:
     """B: a fresh clone that knows the remote."""
-    clone = first.clone.cloned(tmp_path / "second")
+    clone = first.clone.git_clone(tmp_path / "second")
     use(clone, remote)
     return clone
 
@@ -141,7 +141,7 @@ def test_a_changed_and_a_cut_object_of_the_remote_are_refused(
     place = second.folder / shard.relative_to(first.clone.folder)
     for damaged in (bytes([whole[0] ^ 1]) + whole[1:], whole[:-1]):
         remote.write(md5, damaged)
-        second.fail("dvc", "pull", f"data/flow/train/{first.video}")
+        second.run_failing("dvc", "pull", f"data/flow/train/{first.video}")
         assert md5 not in cached(second)
         assert not place.exists()
     remote.write(md5, whole)
@@ -154,7 +154,7 @@ def test_an_experiment_in_a_temporary_folder_reads_frames_that_lie_outside_the_r
 ) -> None:
     for video in (1, 2):
         write_video(tmp_path / "posetrack", "val", video)
-    clone = first.clone.cloned(tmp_path / "clone")
+    clone = first.clone.git_clone(tmp_path / "clone")
     clone.run("posereel", "use-preset", "real_clip", "--root", str(tmp_path / "posetrack"))
     clone.edit_params({"extract.workers": 1})
     clone.commit()

@@ -1,4 +1,4 @@
-"""A clone of the project with a DAG small enough for tests."""
+"""A copy of the project whose DAG is small enough for tests."""
 
 import copy
 import os
@@ -15,7 +15,7 @@ from pipeline.units.closure import is_code
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable).parent
-"""Folder with the ``python`` that runs the tests."""
+"""Folder of the ``python`` that runs the tests."""
 TOY: dict[str, Any] = {
     "extract.workers": 1,
     "train.threads": 1,
@@ -33,18 +33,18 @@ TOY: dict[str, Any] = {
     for head in ("jmpose", "vremd", "control.maps", "control.tokens")
     for name, value in (("steps", 2), ("milestones", []), ("warm_up", 1), ("batch", 2))
 }
-"""Params of a DAG that takes seconds: three videos, two training steps."""
+"""Params of a DAG that runs in seconds: three videos, two training steps."""
 
 
 class Clone:
-    """The project's working tree, what git tracks or would, in an empty repository.
+    """A copy of the project's tracked and untracked, not ignored files in a new repository.
 
     Args:
-        folder: Where it is made.
+        folder: Folder of the copy.
         python: Folder with a command ``python`` for the stages, see ``tests.warm_python``.
-        stages: Stages to keep in dvc.yaml; all if empty, but without the code that they list: DVC
-            3.67.1 parses and rewrites dvc.lock after every stage, which takes seconds with 60
-            files of code per stage, and stages of the toy take less.
+        stages: Stages to keep in dvc.yaml. If empty, all stages are kept, without their code
+            dependencies: DVC 3.67.1 parses and rewrites dvc.lock after every stage, and with 60
+            code files per stage that takes longer than the stage itself.
     """
 
     def __init__(self, folder: Path, python: Path, *stages: str) -> None:
@@ -71,23 +71,23 @@ class Clone:
         yaml.dump(dag, self.folder / "dvc.yaml")
 
     def copy(self, folder: Path) -> "Clone":
-        """Return a copy in another folder; files that share an inode here share one there."""
+        """Copy the repository to another folder; hard links within it are preserved."""
         subprocess.run(["cp", "--archive", str(self.folder), str(folder)], check=True)
         return self.at(folder)
 
     def at(self, folder: Path) -> "Clone":
-        """Return a handle on the same project in another folder."""
+        """Return a ``Clone`` object for an existing copy in another folder."""
         other = copy.copy(self)
         other.folder = folder
         return other
 
-    def cloned(self, folder: Path) -> "Clone":
-        """Return what git makes of it in another folder: a teammate's fresh clone."""
+    def git_clone(self, folder: Path) -> "Clone":
+        """Clone the repository with git, as a teammate does."""
         self.git("clone", "--quiet", str(self.folder), str(folder))
         return self.at(folder)
 
     def git(self, *arguments: str, at: Path | None = None) -> list[str]:
-        """Run git here, or in another folder, and return the lines that it prints."""
+        """Run git in this folder, or in another one, and return the lines that it prints."""
         done = subprocess.run(
             ["git", *arguments], cwd=at or self.folder, capture_output=True, text=True, check=False
         )
@@ -95,19 +95,19 @@ class Clone:
         return done.stdout.splitlines()
 
     def commit(self) -> None:
-        """Commit all that git does not ignore."""
+        """Commit all files that git does not ignore."""
         self.git("add", "--all")
-        who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-        self.git(*who, "commit", "--quiet", "--allow-empty", "--message=test")
+        author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        self.git(*author, "commit", "--quiet", "--allow-empty", "--message=test")
 
     def run(self, *arguments: str, **environment: str) -> str:
-        """Run a Python module and return what it prints; it must succeed."""
+        """Run a Python module, which must succeed, and return its output."""
         done = self._call(*arguments, **environment)
         assert done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout + done.stderr
 
-    def fail(self, *arguments: str, **environment: str) -> str:
-        """Run a Python module and return what it prints; it must fail."""
+    def run_failing(self, *arguments: str, **environment: str) -> str:
+        """Run a Python module, which must fail, and return its output."""
         done = self._call(*arguments, **environment)
         assert done.returncode != 0, f"{arguments}:\n{done.stdout[-4000:]}"
         return done.stdout + done.stderr
@@ -123,12 +123,12 @@ class Clone:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which ``dvc`` finds the ``python`` of the stages."""
+        """Return an environment whose PATH starts with the ``python`` of the stages."""
         path = os.pathsep.join([str(self._python), os.environ["PATH"]])
         return os.environ | {"OMP_NUM_THREADS": "1", "PATH": path}
 
     def edit_params(self, changes: dict[str, Any]) -> None:
-        """Set dotted params in params.yaml; each must be there."""
+        """Set params in params.yaml by dotted names, which must exist."""
         yaml = YAML()
         values = yaml.load((self.folder / "params.yaml").read_text())
         for name, value in changes.items():

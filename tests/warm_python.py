@@ -1,10 +1,11 @@
-"""A `python` whose libraries are loaded already, for tests that run many stages.
+"""A `python` command with preloaded libraries, for tests that run many stages.
 
-A toy DAG computes next to nothing: its 45 stages spend their time on loading torch, torchvision,
-timm and transformers. ``warm_python`` makes a command ``python``, to put on the PATH of ``dvc``,
-that hands its module to a server; the server has the libraries, forks, and runs the module in the
-child with the caller's arguments, folder, environment and output. Nothing of the project is loaded
-before the fork. The stage's parent is the server, not ``dvc``: tests that kill take a real Python.
+The stages of a toy DAG compute little and spend their time importing torch, torchvision, timm and
+transformers. ``warm_python`` creates a command ``python`` for the PATH of ``dvc``, which sends
+its module to a server, which has the libraries loaded. The server forks, and the child runs the
+module with the caller's arguments, folder, environment and output. No module of the project is
+loaded before the fork. The parent process of a stage is the server, not ``dvc``, so tests that kill
+processes use the real Python.
 """
 
 import array
@@ -40,10 +41,10 @@ sys.exit(int(server.makefile().read() or 1))
 
 @contextmanager
 def warm_python(folder: Path) -> Iterator[Path]:
-    """Yield a folder with a command ``python`` that understands ``python -m MODULE ARGUMENTS``.
+    """Yield a folder with a command ``python`` that supports ``python -m MODULE ARGUMENTS``.
 
     Args:
-        folder: An empty folder; its path is short, for it holds a socket.
+        folder: An empty folder with a short path, because it holds a socket.
     """
     address, command = folder / "socket", folder / "bin" / "python"
     command.parent.mkdir()
@@ -60,7 +61,7 @@ def warm_python(folder: Path) -> Iterator[Path]:
 
 
 def serve(address: str) -> None:
-    """Answer clients, one after the other, for ever."""
+    """Load the libraries and serve clients one at a time, until killed."""
     for library in LIBRARIES:
         importlib.import_module(library)
     listener = socket.socket(socket.AF_UNIX)
@@ -84,8 +85,8 @@ def serve(address: str) -> None:
 
 def _receive(connection: socket.socket) -> tuple[Any, list[int]]:
     streams = array.array("i")
-    room = socket.CMSG_LEN(3 * streams.itemsize)
-    head, ancillary, _, _ = connection.recvmsg(8, room)
+    ancillary_size = socket.CMSG_LEN(3 * streams.itemsize)
+    head, ancillary, _, _ = connection.recvmsg(8, ancillary_size)
     for _, _, data in ancillary:
         streams.frombytes(data)
     text = connection.makefile("rb").read(int.from_bytes(head, "big"))
@@ -93,7 +94,7 @@ def _receive(connection: socket.socket) -> tuple[Any, list[int]]:
 
 
 def _run(arguments: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> int:
-    """Be the client's Python and return its exit code."""
+    """Run the client's module in this process and return its exit code."""
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
     os.chdir(folder)
@@ -107,8 +108,8 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], streams
         _log_opened_files(Path(log), " ".join(arguments[1:]), folder)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         traceback.print_exc()
         return 1
@@ -119,7 +120,7 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], streams
 
 
 def _log_opened_files(log: Path, command: str, folder: str) -> None:
-    """Append a line per file below ``folder`` that this process opens from now on."""
+    """From now on, append a line to a log for every file below ``folder`` that is opened."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open" or not isinstance(arguments[0], str | bytes):

@@ -143,4 +143,4 @@ def test_a_page_that_asks_for_anything_is_refused_it_and_found_out(
         (tmp_path / name).write_text(text)
         chromium.open(tmp_path / name)
         assert sum("127.0.0.1" in address for address in chromium.requests.values()) == asked
-        assert chromium.complaints
+        assert chromium.console_errors

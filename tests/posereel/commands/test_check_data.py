@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.manifest import read_manifest
 from posereel.cli import load
-from tests.official_trees import FRAMES, LAYOUTS, change, read, write_tree
+from tests.official_trees import FRAMES, LAYOUTS, read_json, replace_text, write_tree
 from tests.small_data_set import write_json
 
 app = load("check-data")
@@ -59,7 +59,7 @@ def test_the_number_of_validation_files_tells_the_release_of_the_labels(
 def test_the_table_says_what_will_be_skipped_and_why(tmp_path: Path) -> None:
     write_tree(tmp_path, "posetrack18")
     file = tmp_path / "annotations/val/v3.json"
-    content = read(file)
+    content = read_json(file)
     first, second, third = content["annotations"][:3]
     del first["bbox_head"]
     second["keypoints"] = [0] * 51
@@ -100,20 +100,20 @@ def _empty_picture(root: Path) -> None:
 
 
 def _other_size(root: Path) -> None:
-    change(root / "annotations/val/v3.json", '"height": 60', '"height": 61')
+    replace_text(root / "annotations/val/v3.json", '"height": 60', '"height": 61')
 
 
 def _bad_number(root: Path) -> None:
-    change(root / "annotations/val/v3.json", '"bbox_head": [', '"bbox_head": [NaN, ')
+    replace_text(root / "annotations/val/v3.json", '"bbox_head": [', '"bbox_head": [NaN, ')
 
 
 def _hole(root: Path) -> None:
     (root / "images/val/v3/000004.jpg").rename(root / "images/val/v3/000009.jpg")
-    change(root / "annotations/val/v3.json", "000004.jpg", "000009.jpg")
+    replace_text(root / "annotations/val/v3.json", "000004.jpg", "000009.jpg")
 
 
 def _climb(root: Path) -> None:
-    change(root / "annotations/val/v3.json", "images/val/v3/000001", "../v3/000001")
+    replace_text(root / "annotations/val/v3.json", "images/val/v3/000001", "../v3/000001")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_real_posetrack18_samples_are_surveyed(shared: Path, tmp_path: Path) -> 
     root = tmp_path / "data"
     shutil.copytree(samples / "images", root / "images")
     for file in (samples / "annotations/val").glob("*.json"):
-        write_json(root / "annotations/val" / file.name, read(file))
+        write_json(root / "annotations/val" / file.name, read_json(file))
     done = run(str(root), "--json", "--manifest", str(tmp_path / "m"))
     counts = json.loads(done.stdout)["splits"]["val"]
     # reference figures of these samples: 3 sequences, one frame of each, 14 people, 182 joints.

@@ -1,1 +1,1 @@
-"""Networks of both papers and their backbones: tensors in, tensors out."""
+"""Networks: the heads of both papers, their backbones and person detectors."""

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and floating-point operations of every part of it."""
+"""Cost of a network: parameters and floating-point operations of every submodule."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class ModuleCost(NamedTuple):
-    """A direct child of a network, or the whole of it."""
+    """Cost of a direct submodule of a network, or of the complete network."""
 
     name: str
     parameters: int
     flops: int
-    """Floating-point operations of one forward pass; a multiplication with its addition is two."""
+    """Floating-point operations of one forward pass; a multiply-add counts as two."""
 
 
 def _deformable(
@@ -24,21 +24,22 @@ def _deformable(
     *_others: object,
     out_shape: Sequence[int],
 ) -> int:
-    """Return the operations of a deformable convolution: a plain one's, sampling left out."""
+    """Return the operations of a deformable convolution, without its sampling."""
     _, _, height, width = out_shape
     out_channels, in_channels, rows, columns = weight
     return 2 * x[0] * height * width * out_channels * in_channels * rows * columns
 
 
 def module_costs(network: nn.Module, inputs: Mapping[str, object]) -> list[ModuleCost]:
-    """Return what each direct child costs, and the whole as the last part.
+    """Return the cost of each direct submodule, followed by that of the complete network.
 
-    torch counts matrix products, convolutions and attention; element-wise operations and sampling
-    are left out, as the field does. Built and fed on the device ``meta``, nothing is computed.
+    torch counts matrix products, convolutions and attention. Element-wise operations and sampling
+    are not counted, as is usual. With network and inputs on the device ``meta`` nothing is
+    computed.
 
     Args:
         network: The network, in evaluation mode.
-        inputs: Arguments of its forward pass.
+        inputs: Keyword arguments of its forward pass.
     """
     formulas = {torch.ops.torchvision.deform_conv2d: _deformable}
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
@@ -55,7 +56,7 @@ def module_costs(network: nn.Module, inputs: Mapping[str, object]) -> list[Modul
 
 
 def _flops(module: nn.Module, name: str, totals: Mapping[str, int]) -> int:
-    """Return a module's operations; one whose parts are called one by one is their sum."""
+    """Return the operations of a module, or the sum over its parts if its forward is not called."""
     if name in totals:
         return totals[name]
     children = module.named_children()

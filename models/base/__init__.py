@@ -1,1 +1,1 @@
-"""What all networks share: reading crops, color normalization and loading weights."""
+"""Parts that all networks share: input conversion, color normalization, loading of weights."""

@@ -1,19 +1,19 @@
-"""The color normalization that every backbone trained on ImageNet or COCO expects."""
+"""Color normalization with the statistics of ImageNet."""
 
 import torch
 from torch import Tensor, nn
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision documents them."""
+"""Mean and standard deviation of ImageNet's RGB values in [0, 1], as documented by torchvision."""
 
 
 class ImageNetNormalization(nn.Module):
-    """Move RGB values from [0, 1] to zero mean and unit deviation over ImageNet.
+    """Normalize RGB values in [0, 1] with ImageNet's mean and standard deviation.
 
-    It lives inside the backbones, so that a caller cannot hand over the wrong range unnoticed: the
-    input of every backbone is an image in [0, 1]. The two constants are no part of the state
-    dict, which keeps the published names.
+    The backbones contain this module, so every backbone takes images in [0, 1] and callers cannot
+    pass another range unnoticed. Both constants are non-persistent buffers: the state dict has the
+    published names only.
     """
 
     mean: Tensor
@@ -28,10 +28,10 @@ class ImageNetNormalization(nn.Module):
         """Return the normalized images.
 
         Args:
-            images: RGB, ``(B, 3, H, W)``, floating point, in [0, 1].
+            images: RGB in [0, 1], ``(B, 3, H, W)``, floating point.
 
         Raises:
-            ValueError: If the images are integers, which are in [0, 255].
+            ValueError: If the images are integers, which have the range [0, 255].
         """
         if not images.is_floating_point():
             raise ValueError(

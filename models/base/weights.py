@@ -1,23 +1,23 @@
-"""Weights into networks: every tensor has its place, or the difference is named."""
+"""Strict loading of weights into networks."""
 
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-_SHOWN = 6
-"""Names of each kind that an error lists; a wrong file has hundreds."""
+_MAX_NAMES = 6
+"""Maximum number of names per kind in an error; a wrong file has hundreds."""
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Copy weights into a network, strictly.
+    """Copy weights into a network and check that both have the same tensors.
 
     Args:
-        network: Where they go; floating-point tensors take its dtype (shipped files are float16).
-        weights: Tensor of every parameter and buffer by name.
-        source: What the error calls them, such as a file name.
+        network: The network; it keeps its floating-point dtype (shipped files are float16).
+        weights: Tensors of all parameters and buffers by name.
+        source: Name of the weights in error messages, such as a file name.
 
     Raises:
-        ValueError: If a tensor is missing, left over, of another shape, or not finite.
+        ValueError: If a tensor is missing, unexpected, of another shape or not finite.
     """
     expected = network.state_dict()
     shapes = [
@@ -25,15 +25,15 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str)
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
-    faults = {
+    problems = {
         "missing": [name for name in expected if name not in weights],
-        "left over": [name for name in weights if name not in expected],
+        "unexpected": [name for name in weights if name not in expected],
         "of another shape": shapes,
-        "with values that are not finite": [
+        "with non-finite values": [
             name for name, tensor in weights.items() if not bool(tensor.isfinite().all())
         ],
     }
-    found = [f"{len(names)} {kind} ({_some(names)})" for kind, names in faults.items() if names]
+    found = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
     if found:
         raise ValueError(
             f"{source}: expected the {len(expected)} tensors of {type(network).__name__}, got "
@@ -42,6 +42,6 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str)
     network.load_state_dict(weights)
 
 
-def _some(names: list[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f", and {rest} more" if rest > 0 else "")
+def _first(names: list[str]) -> str:
+    rest = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f", and {rest} more" if rest > 0 else "")

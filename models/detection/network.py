@@ -1,7 +1,7 @@
-"""Person detectors: a small FCOS of the project's own, or any detector that torchvision can build.
+"""Person detectors: a small FCOS for the embedded data set, or any detector of torchvision.
 
-All of them speak torchvision's language: a list of images in, a list of boxes, scores and labels
-out, and label ``PERSON`` is a person.
+All detectors follow torchvision's interface: they take a list of images and return a list of
+boxes, scores and labels. The label of people is ``PERSON``.
 """
 
 from collections import OrderedDict
@@ -14,23 +14,24 @@ from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
 PERSON = 1
-"""The label of people, in COCO's 91 labels of torchvision and in the two of the small detector."""
+"""Label of people, among torchvision's 91 COCO labels and among the two of the small detector."""
 COCO_LABELS = 91
 
 _WIDTHS = (24, 32, 64, 96, 128)
-"""Channels at strides 2, 4, 8, 16 and 32 of the small detector's backbone."""
+"""Channels of the small detector's backbone at strides 2, 4, 8, 16 and 32."""
 _CHANNELS = 64
 _HEAD_CONVOLUTIONS = 2
-"""Convolutions per branch of the head; torchvision's default of 4 would be most of the network."""
+"""Convolutions per branch of the head; torchvision's default of 4 would dominate the network."""
 _STRIDES = (8, 16, 32)
 _SHORT_SIDE, _LONG_SIDE = 240, 320
 
 
 class SmallPyramid(nn.Module):
-    """A plain convolutional backbone and a feature pyramid with levels at strides 8, 16 and 32.
+    """Convolutional backbone with a feature pyramid at strides 8, 16 and 32.
 
-    FCOS sends a person to the level by the largest distance from a cell to a side of the box: up
-    to 64, 128 and more pixels, which is people up to half, all and more of the frame's height.
+    FCOS assigns a person to a level by the largest distance from a cell to a side of the box: up to
+    64 pixels, up to 128 pixels, and above. These limits correspond to people of up to half the
+    height of the frame, up to the full height, and above.
     """
 
     def __init__(self) -> None:
@@ -50,10 +51,10 @@ class SmallPyramid(nn.Module):
         self.pyramid = FeaturePyramidNetwork(list(_WIDTHS[2:]), _CHANNELS)
 
     def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
-        """Return the pyramid's maps at strides 8, 16, 32, ``(B, 64, H / stride, W / stride)``.
+        """Return the pyramid levels at strides 8, 16 and 32, ``(B, 64, H / stride, W / stride)``.
 
         Args:
-            images: Normalized RGB, ``(B, 3, H, W)``, H and W multiples of 32.
+            images: Normalized RGB, ``(B, 3, H, W)``; H and W are multiples of 32.
         """
         maps: OrderedDict[str, Tensor] = OrderedDict()
         for index, block in enumerate(self.blocks):
@@ -72,7 +73,7 @@ def _build_small() -> nn.Module:
         max_size=_LONG_SIDE,
         anchor_generator=AnchorGenerator(tuple((s,) for s in _STRIDES), ((1.0,),) * len(_STRIDES)),
         head=FCOSHead(_CHANNELS, num_anchors=1, num_classes=2, num_convs=_HEAD_CONVOLUTIONS),
-        # Below the pipeline's own threshold (detect.score_min), which decides what is kept.
+        # Lower than the threshold of the pipeline (detect.score_min), which selects the boxes.
         score_thresh=0.05,
     )
     return detector
@@ -81,16 +82,16 @@ def _build_small() -> nn.Module:
 def build_detector(variant: str) -> nn.Module:
     """Build a detector with random weights, in evaluation mode.
 
-    In evaluation mode its forward takes a list of RGB images ``(3, H, W)``, float in [0, 1], of
-    any sizes, and returns per image a dict of ``boxes`` ``(n, 4)``, xyxy in pixels of that image,
-    ``scores`` ``(n,)`` in descending order and ``labels`` ``(n,)``; people have label ``PERSON``.
+    In evaluation mode the forward pass takes a list of RGB images ``(3, H, W)``, float in [0, 1],
+    of any sizes. It returns one dict per image: ``boxes`` ``(n, 4)``, xyxy in pixels of that image,
+    ``scores`` ``(n,)`` in descending order, and ``labels`` ``(n,)``, ``PERSON`` for people.
 
     Args:
-        variant: ``tiny``, the project's own for frames of about 240x320, or the name of a
-            detector in torchvision, such as ``fasterrcnn_resnet50_fpn_v2``.
+        variant: ``tiny``, a small network for frames of about 240x320, or the name of a detector
+            in torchvision, such as ``fasterrcnn_resnet50_fpn_v2``.
 
     Raises:
-        ValueError: If ``variant`` is neither.
+        ValueError: If ``variant`` is unknown.
     """
     if variant == "tiny":
         small = _build_small()

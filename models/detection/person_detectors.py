@@ -1,4 +1,4 @@
-"""Detectors of the two libraries behind one face: frames in, boxes and scores of people out."""
+"""Common interface of torchvision's and transformers' detectors: boxes and scores of people."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from models.detection.network import PERSON
 
-_LEAST_SCORE = 0.05
-"""Detections below it are dropped at once; the pipeline's own threshold is above."""
+_MIN_SCORE = 0.05
+"""Detections with lower scores are dropped; the threshold of the pipeline is higher."""
 
 
 class TorchvisionPersonDetector(nn.Module):
-    """People found by a detector of torchvision's kind.
+    """Person detection with a detector of torchvision.
 
     Args:
-        network: From ``models.detection.network.build_detector``.
+        network: Result of ``models.detection.network.build_detector``.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -23,7 +23,7 @@ class TorchvisionPersonDetector(nn.Module):
         self.network = network
 
     def forward(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` of each frame.
+        """Return xyxy boxes ``(n, 4)`` in pixels and scores ``(n,)`` of each frame.
 
         Args:
             frames: RGB, uint8 ``(B, H, W, 3)``.
@@ -38,14 +38,14 @@ class TorchvisionPersonDetector(nn.Module):
 
 
 class TransformersPersonDetector(nn.Module):
-    """People found by a detector of transformers: RT-DETR, D-FINE and whatever has their outputs.
+    """Person detection with a detector of transformers, such as RT-DETR or D-FINE.
 
     Args:
-        network: From ``AutoModelForObjectDetection``; its config must name a label ``person``.
-        processor: From ``AutoImageProcessor``: resizes frames, and boxes back.
+        network: An ``AutoModelForObjectDetection`` whose config has one label named ``person``.
+        processor: Its ``AutoImageProcessor``, which resizes frames and scales boxes back.
 
     Raises:
-        ValueError: If no label is called ``person``.
+        ValueError: If not exactly one label is named ``person``.
     """
 
     def __init__(self, network: nn.Module, processor: Any) -> None:  # noqa: ANN401
@@ -56,13 +56,13 @@ class TransformersPersonDetector(nn.Module):
         people = [label for label, name in names.items() if name.lower() == "person"]
         if len(people) != 1:
             raise ValueError(
-                f"detector: expected one label called 'person' in the config's id2label, got "
+                f"detector: expected one label named 'person' in the config's id2label, got "
                 f"{list(names.values())[:10]}; correct id2label in the folder's config.json"
             )
         self._person = people[0]
 
     def forward(self, frames: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` of each frame.
+        """Return xyxy boxes ``(n, 4)`` in pixels and scores ``(n,)`` of each frame.
 
         Args:
             frames: RGB, uint8 ``(B, H, W, 3)``.
@@ -71,7 +71,7 @@ class TransformersPersonDetector(nn.Module):
         inputs = self._processor(images=images, return_tensors="pt").to(frames.device)
         sizes = torch.tensor([frames.shape[1:3]] * len(frames), device=frames.device)
         found = self._processor.post_process_object_detection(
-            self.network(**inputs), threshold=_LEAST_SCORE, target_sizes=sizes
+            self.network(**inputs), threshold=_MIN_SCORE, target_sizes=sizes
         )
         people = [result["labels"] == self._person for result in found]
         return [

@@ -1,4 +1,4 @@
-"""HRNet over the crops of whole clips: what the stages heatmaps and features run.
+"""HRNet applied to the crops of clips, as in the stages ``heatmaps`` and ``features``.
 
 Shapes: B clips, T frames, H x W pixels, K joints, C channels.
 """
@@ -13,11 +13,11 @@ from models.hrnet.network import build_hrnet
 
 
 class ClipMaps(nn.Module):
-    """HRNet's maps of every frame of a clip.
+    """Heatmaps or features of every frame of a clip.
 
     Args:
-        network: HRNet, with its weights.
-        features: Whether to give the maps that heatmaps are read from in place of heatmaps.
+        network: HRNet with loaded weights.
+        features: Whether to return the features before the last layer instead of heatmaps.
     """
 
     def __init__(self, *, network: nn.Module, features: bool) -> None:
@@ -26,7 +26,7 @@ class ClipMaps(nn.Module):
         self.features = features
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Return the maps.
+        """Return the heatmaps or features of a batch of clips.
 
         Args:
             crops: RGB, ``(B, T, H, W, 3)``, uint8.
@@ -34,29 +34,29 @@ class ClipMaps(nn.Module):
         Returns:
             Heatmaps ``(B, T, K, H / 4, W / 4)`` or features ``(B, T, C, H / 4, W / 4)``.
         """
-        found = self.network(crops_to_images(crops))
-        maps: Tensor = found.features if self.features else found.heatmaps
+        output = self.network(crops_to_images(crops))
+        maps: Tensor = output.features if self.features else output.heatmaps
         return maps.reshape(*crops.shape[:2], *maps.shape[1:])
 
 
 def build_clip_maps(
     weights: Mapping[str, Tensor],
     source: str,
-    crop_size: tuple[int, int],  # noqa: ARG001  HRNet takes any
+    crop_size: tuple[int, int],  # noqa: ARG001  HRNet accepts any size
     *,
     variant: str,
     joints: int,
     features: bool,
 ) -> nn.Module:
-    """Build the network, frozen.
+    """Build the frozen network for the stages ``heatmaps`` and ``features``.
 
     Args:
-        weights: Tensor of every parameter and buffer by name.
-        source: What errors call the weights.
+        weights: Tensors of all parameters and buffers by name.
+        source: Name of the weights in error messages.
         crop_size: (height, width) of the crops in pixels.
         variant: Variant of HRNet.
         joints: Number of joints K.
-        features: As for ``ClipMaps``.
+        features: Whether to return features; see ``ClipMaps``.
 
     Raises:
         ValueError: If the weights do not fit.

@@ -1,4 +1,4 @@
-"""HRNet as a network that is trained on crops: its loss on the key frames of a batch."""
+"""Fine-tuning of HRNet on crops: the initial network and its loss on key frames."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from models.hrnet.network import build_hrnet
 def build_backbone(
     weights: Mapping[str, Tensor], source: str, *, variant: str, joints: int
 ) -> nn.Module:
-    """Build HRNet with the weights that training starts from.
+    """Build HRNet with initial weights for training.
 
     Args:
-        weights: Tensor of every parameter and buffer by name.
-        source: What errors call the weights.
+        weights: Tensors of all parameters and buffers by name.
+        source: Name of the weights in error messages.
         variant: Variant of HRNet.
         joints: Number of joints K.
 
@@ -30,15 +30,15 @@ def build_backbone(
 
 
 def backbone_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return HRNet's loss.
+    """Return the training loss of HRNet.
 
     Args:
         network: HRNet.
-        batch: ``crops`` RGB in [0, 255], ``(B, 1, H, W, 3)``; ``target`` ``(B, K, H / 4, W / 4)``;
-            ``weights`` ``(B, K)``.
+        batch: ``crops``, RGB in [0, 255], ``(B, 1, H, W, 3)``; ``target``,
+            ``(B, K, H / 4, W / 4)``; and ``weights``, ``(B, K)``.
 
     Returns:
-        ``heatmap``, a scalar.
+        The scalar ``heatmap``.
     """
     heatmaps = network(crops_to_images(batch["crops"])).heatmaps
     return {"heatmap": heatmap_loss(heatmaps, batch["target"], batch["weights"])}

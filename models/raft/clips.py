@@ -1,4 +1,4 @@
-"""RAFT over the crops of whole clips: what the stage flow runs.
+"""RAFT applied to the crops of clips, as in the stage ``flow``.
 
 Shapes: B clips, T frames, H x W pixels.
 """
@@ -12,10 +12,10 @@ from models.raft.network import build_raft, cells_from_pixels
 
 
 class ClipFlow(nn.Module):
-    """Flow from each frame of a clip to the next (JM-Pose, Eq. 1).
+    """Optical flow from each frame of a clip to the next (JM-Pose, Eq. 1).
 
     Args:
-        network: RAFT, with its weights.
+        network: RAFT with loaded weights.
     """
 
     def __init__(self, *, network: nn.Module) -> None:
@@ -23,7 +23,7 @@ class ClipFlow(nn.Module):
         self.network = network
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Return the flow.
+        """Return the flow of a batch of clips.
 
         Args:
             crops: RGB, ``(B, T, H, W, 3)``, uint8.
@@ -40,19 +40,19 @@ class ClipFlow(nn.Module):
 def build_clip_flow(
     weights: Mapping[str, Tensor],
     source: str,
-    crop_size: tuple[int, int],  # noqa: ARG001  RAFT takes any
+    crop_size: tuple[int, int],  # noqa: ARG001  RAFT accepts any size
     *,
     variant: str,
     updates: int,
 ) -> nn.Module:
-    """Build the network, frozen.
+    """Build the frozen network for the stage ``flow``.
 
     Args:
-        weights: Tensor of every parameter and buffer by name.
-        source: What errors call the weights.
+        weights: Tensors of all parameters and buffers by name.
+        source: Name of the weights in error messages.
         crop_size: (height, width) of the crops in pixels.
         variant: Variant of RAFT.
-        updates: Refinements per pair of frames.
+        updates: Number of flow updates per pair of frames.
 
     Raises:
         ValueError: If the weights do not fit.

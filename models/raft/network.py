@@ -1,8 +1,8 @@
-"""RAFT (Teed and Deng, ECCV 2020), torchvision's, from uint8 crops to flow on the heatmap's grid.
+"""RAFT (Teed and Deng, ECCV 2020) of torchvision: optical flow on the grid of the heatmaps.
 
-Two habits of the released pose code are left out on purpose: it hands ImageNet-normalized images
-to a network that scales 0..255 itself, so that RAFT sees an almost constant picture, and it reads
-flow from the key frame to each neighbor where the paper's Eq. 1 takes consecutive frames.
+Two properties of the released pose code are avoided on purpose. It passes ImageNet-normalized
+images to a network that scales 0..255 itself, so RAFT sees an almost constant image; and it
+computes flow from the key frame to each neighbor, while Eq. 1 of the paper uses consecutive frames.
 
 Shapes: B pairs of images, H x W pixels.
 """
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 _VARIANTS = ("raft_large", "raft_small")
 _SMALLEST = 128
-"""Below 128 pixels a level of RAFT's correlation pyramid is one cell wide and samples are NaN."""
+"""Below 128 pixels, a level of RAFT's correlation pyramid has one cell and samples are NaN."""
 _STRIDE = 8
 HEATMAP_STRIDE = 4
 """Pixels per heatmap cell: cell i lies on pixel 4i."""
 
 
 class RAFTFlow(nn.Module):
-    """RAFT with its input scaled and padded as it expects, and the padding cut off again.
+    """RAFT with scaling and padding of its input and cropping of its output.
 
     Args:
         network: RAFT of torchvision.
-        updates: Number of refinements of the flow (the paper's iterations).
+        updates: Number of flow updates (iterations in the paper).
     """
 
     def __init__(self, *, network: nn.Module, updates: int) -> None:
@@ -32,17 +32,17 @@ class RAFTFlow(nn.Module):
         self.num_updates = updates
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return where every pixel of the first image has gone in the second.
+        """Return the displacement of every pixel from the first image to the second.
 
         Args:
             first: RGB, ``(B, 3, H, W)``, uint8, or float in [0, 255].
-            second: The image that follows, likewise.
+            second: The next image, in the same format.
 
         Returns:
             Flow (dx, dy) in pixels, ``(B, 2, H, W)``.
 
         Raises:
-            ValueError: If an image is not in [0, 255] (see ``scale_to_raft_range``).
+            ValueError: If the range is not [0, 255]; see ``scale_to_raft_range``.
         """
         return self.refinements(first, second)[-1]
 
@@ -51,10 +51,10 @@ class RAFTFlow(nn.Module):
 
         Args:
             first: RGB, ``(B, 3, H, W)``, uint8, or float in [0, 255].
-            second: The image that follows, likewise.
+            second: The next image, in the same format.
 
         Raises:
-            ValueError: If an image is not in [0, 255] (see ``scale_to_raft_range``).
+            ValueError: If the range is not [0, 255]; see ``scale_to_raft_range``.
         """
         height, width = first.shape[-2:]
         top, bottom = _padding(height)
@@ -66,7 +66,7 @@ class RAFTFlow(nn.Module):
 
 
 def _padding(length: int) -> tuple[int, int]:
-    """Return the pixels to add at both ends of a side: to 128 at least, to a multiple of 8."""
+    """Return the padding at both ends of a side: to a multiple of 8, at least 128 pixels."""
     padded = max(_SMALLEST, -(-length // _STRIDE) * _STRIDE)
     before = (padded - length) // 2
     return before, padded - length - before
@@ -79,8 +79,8 @@ def scale_to_raft_range(images: Tensor) -> Tensor:
         images: ``(B, 3, H, W)``, uint8, or float in [0, 255].
 
     Raises:
-        ValueError: If float values leave [0, 255] (an image normalized with ImageNet's mean and
-            deviation does) or look scaled to [0, 1] (fractions, none above 1).
+        ValueError: If float values leave [0, 255], as ImageNet-normalized images do, or seem to be
+            scaled to [0, 1] (fractions, none above 1).
     """
     if not images.is_floating_point():
         return images.float() / 127.5 - 1
@@ -88,17 +88,17 @@ def scale_to_raft_range(images: Tensor) -> Tensor:
     unit = high <= 1 and bool((images != images.round()).any())
     if low < 0 or high > 255 or unit:
         raise ValueError(
-            f"RAFT input: expected RGB in [0, 255], got floats from {low:.3f} to {high:.3f}; hand "
-            "over the uint8 crops, not images normalized or scaled for another network"
+            f"RAFT input: expected RGB in [0, 255], got floats from {low:.3f} to {high:.3f}; pass "
+            "the uint8 crops, not images normalized or scaled for another network"
         )
     return images.float() / 127.5 - 1
 
 
 def cells_from_pixels(flow: Tensor) -> Tensor:
-    """Bring flow from the pixels' grid to the heatmap's: positions and vectors.
+    """Convert flow from the pixel grid to the heatmap grid: positions and vectors.
 
-    A cell's vector is the mean over the 5x5 pixels around pixel 4i, the cell's own place; at the
-    image's border the pixels beyond it are left out of the mean. Vectors shrink by 4 with the grid.
+    The vector of cell i is the mean over the 5x5 pixels around pixel 4i. Pixels outside the image
+    do not count. Vectors are divided by 4, the stride of the grid.
 
     Args:
         flow: (dx, dy) in pixels, ``(B, 2, H, W)``, H and W multiples of 4.
@@ -107,13 +107,13 @@ def cells_from_pixels(flow: Tensor) -> Tensor:
         (dx, dy) in heatmap cells, ``(B, 2, H / 4, W / 4)``.
 
     Raises:
-        ValueError: If H or W is no multiple of 4.
+        ValueError: If H or W is not a multiple of 4.
     """
     height, width = flow.shape[-2:]
     if height % HEATMAP_STRIDE or width % HEATMAP_STRIDE:
         raise ValueError(
             f"flow in pixels: expected sides that are multiples of {HEATMAP_STRIDE}, "
-            f"got {height}x{width}; choose another crop input size"
+            f"got {height}x{width}; choose another input size in crop"
         )
     mean = F.avg_pool2d(flow, 5, stride=HEATMAP_STRIDE, padding=2, count_include_pad=False)
     return mean / HEATMAP_STRIDE
@@ -123,18 +123,18 @@ def build_raft(variant: str, updates: int = 12) -> RAFTFlow:
     """Build RAFT with random weights, in evaluation mode.
 
     Args:
-        variant: ``raft_large`` or ``raft_small``; both have the parameters of the official
+        variant: ``raft_large`` or ``raft_small``, which have the parameters of the official
             networks under torchvision's names.
-        updates: Number of refinements; 12 is the official default, its Sintel demo takes 20.
+        updates: Number of flow updates. The official default is 12; its Sintel demo uses 20.
 
     Raises:
-        ValueError: If ``variant`` is neither or ``updates`` is not positive.
+        ValueError: If ``variant`` is unknown or ``updates`` is not positive.
     """
     if variant not in _VARIANTS:
         raise ValueError(f"RAFT variant: expected one of {list(_VARIANTS)}, got {variant!r}")
     if updates < 1:
         raise ValueError(f"RAFT updates: expected a positive number, got {updates}")
-    # Imported here: it takes seconds, and a run that finds every unit builds no network.
+    # Imported here because it takes seconds, and a run with complete caches builds no network.
     from torchvision.models import optical_flow  # noqa: PLC0415
 
     build = optical_flow.raft_large if variant == "raft_large" else optical_flow.raft_small

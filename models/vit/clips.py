@@ -1,4 +1,4 @@
-"""ViT over the crops of whole clips: what the stage tokens runs.
+"""ViT applied to the crops of clips, as in the stage ``tokens``.
 
 Shapes: B clips, T frames, H x W pixels, N tokens, D channels.
 """
@@ -13,10 +13,10 @@ from models.vit.network import build_vit
 
 
 class ClipTokens(nn.Module):
-    """ViT's tokens of every frame of a clip.
+    """Tokens of every frame of a clip.
 
     Args:
-        network: ViT, with its weights.
+        network: ViT with loaded weights.
     """
 
     def __init__(self, *, network: nn.Module) -> None:
@@ -24,7 +24,7 @@ class ClipTokens(nn.Module):
         self.network = network
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Return the tokens ``(B, T, N, D)`` of RGB crops ``(B, T, H, W, 3)``, uint8."""
+        """Return the tokens ``(B, T, N, D)`` of uint8 RGB crops ``(B, T, H, W, 3)``."""
         tokens: Tensor = self.network(crops_to_images(crops))
         return tokens.reshape(*crops.shape[:2], *tokens.shape[1:])
 
@@ -32,16 +32,16 @@ class ClipTokens(nn.Module):
 def build_clip_tokens(
     weights: Mapping[str, Tensor], source: str, crop_size: tuple[int, int], *, variant: str
 ) -> nn.Module:
-    """Build the network, frozen.
+    """Build the frozen network for the stage ``tokens``.
 
     Args:
-        weights: Tensor of every parameter and buffer by name.
-        source: What errors call the weights.
+        weights: Tensors of all parameters and buffers by name.
+        source: Name of the weights in error messages.
         crop_size: (height, width) of the crops in pixels.
         variant: Variant of ViT.
 
     Raises:
-        ValueError: If the weights or the crops do not fit.
+        ValueError: If the weights or the crop size do not fit.
     """
     network = build_vit(variant, crop_size)
     load_weights(network, weights, source)

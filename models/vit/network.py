@@ -1,8 +1,8 @@
-"""ViTPose's plain vision transformer (Xu et al., "ViTPose", NeurIPS 2022) as a source of tokens.
+"""ViTPose's vision transformer backbone (Xu et al., "ViTPose", NeurIPS 2022).
 
-The network is ``VitPoseBackbone`` of transformers, which differs from an ordinary ViT in two ways
-that matter to published weights: patches are cut with a padding of 2, and the position embedding
-keeps a slot for a class token, added to every token.
+The network is ``VitPoseBackbone`` of transformers. It differs from a standard ViT in two ways that
+matter for published weights: the patch embedding pads its input by 2 pixels, and the position
+embedding has a slot for a class token, which is added to every token.
 
 Shapes: B images, N = H / 16 * W / 16 tokens in row-major order, D channels per token.
 """
@@ -14,13 +14,13 @@ from models.vit.sizes import PATCH, SIZES
 
 
 class ViTBackbone(nn.Module):
-    """ViTPose's backbone: an image becomes a grid of tokens, normalized by the last LayerNorm.
+    """ViTPose's backbone: turns an image into a grid of tokens, after the last LayerNorm.
 
     Args:
         embed_dim: Channels D per token.
         depth: Number of transformer blocks.
-        num_heads: Attention heads per block.
-        mlp_ratio: Width of a block's hidden layer, in units of D.
+        num_heads: Number of attention heads per block.
+        mlp_ratio: Hidden width of a block's MLP, as a multiple of D.
         input_size: (height, width) of the crops in pixels, multiples of 16.
     """
 
@@ -33,7 +33,8 @@ class ViTBackbone(nn.Module):
         mlp_ratio: int,
         input_size: tuple[int, int],
     ) -> None:
-        # Imported here: it takes many seconds, and a run that finds every unit builds no network.
+        # Imported here because it takes many seconds, and a run with complete caches builds no
+        # network.
         from transformers import VitPoseBackbone, VitPoseBackboneConfig  # noqa: PLC0415
 
         super().__init__()
@@ -48,7 +49,7 @@ class ViTBackbone(nn.Module):
                 num_hidden_layers=depth,
                 num_attention_heads=num_heads,
                 mlp_ratio=mlp_ratio,
-                # The last block alone: by default transformers returns it too, but says so nowhere.
+                # The last block is also the default of transformers, but undocumented.
                 out_indices=[depth],
             )
         )
@@ -60,10 +61,10 @@ class ViTBackbone(nn.Module):
             images: RGB crops, ``(B, 3, H, W)``, float, in [0, 1].
 
         Returns:
-            Tokens, ``(B, N, D)``, row by row.
+            Tokens, ``(B, N, D)``, in row-major order.
 
         Raises:
-            ValueError: If H or W is not what the network was built for.
+            ValueError: If (H, W) differs from ``input_size``.
         """
         tokens: Tensor = self.backbone(self.normalize(images)).feature_maps[-1]
         return tokens
@@ -73,12 +74,12 @@ def build_vit(variant: str, input_size: tuple[int, int]) -> ViTBackbone:
     """Build a ViTPose backbone with random weights, in evaluation mode.
 
     Args:
-        variant: ``vit_small``, ``vit_base``, ``vit_large`` or ``vit_huge``, as published, or
-            ``tiny``, which the embedded data set is made for.
-        input_size: (height, width) of the crops in pixels; published weights have (256, 192).
+        variant: ``vit_small``, ``vit_base``, ``vit_large`` or ``vit_huge``, the published sizes,
+            or ``tiny``, a small network for the embedded data set.
+        input_size: (height, width) of the crops in pixels; (256, 192) for published weights.
 
     Raises:
-        ValueError: If ``variant`` is none of these or a side is no multiple of 16.
+        ValueError: If ``variant`` is unknown or a side is not a multiple of 16.
     """
     if variant not in SIZES:
         raise ValueError(f"ViT variant: expected one of {sorted(SIZES)}, got {variant!r}")

@@ -1,6 +1,6 @@
-"""Sizes of ViTPose's backbones, for those who plan without a network.
+"""Sizes of ViTPose's backbones.
 
-No other module of models/ does without torch, which takes seconds to load.
+This module does not import torch, which takes seconds: plans need sizes without a network.
 """
 
 from typing import NamedTuple
@@ -10,16 +10,16 @@ PATCH = 16
 
 
 class ViTSize(NamedTuple):
-    """What makes one variant differ from another."""
+    """Size of one variant."""
 
     embed_dim: int
     """Channels D per token."""
     depth: int
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     num_heads: int
-    """Attention heads per block."""
+    """Number of attention heads per block."""
     mlp_ratio: int
-    """Width of a block's hidden layer, in units of D."""
+    """Hidden width of a block's MLP, as a multiple of D."""
 
 
 SIZES = {
@@ -33,5 +33,5 @@ SIZES = {
 
 
 def embed_dim(variant: str) -> int:
-    """Return D, the channels per token, without building the network."""
+    """Return the number of channels D per token without building the network."""
     return SIZES[variant].embed_dim

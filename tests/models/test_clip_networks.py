@@ -1,4 +1,4 @@
-"""The frozen networks of the extraction stages: evaluation mode, clips apart, nothing learned."""
+"""Frozen networks of the extraction stages: evaluation mode, no training, independent clips."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,9 @@ def tokens() -> nn.Module:
 
 
 @pytest.mark.parametrize("build", [maps, flow, tokens])
-def test_a_frozen_network_evaluates_and_learns_nothing(build: Callable[[], nn.Module]) -> None:
+def test_a_frozen_network_stays_unchanged_and_processes_clips_independently(
+    build: Callable[[], nn.Module],
+) -> None:
     torch.manual_seed(0)
     network = build()
     assert not any(module.training for module in network.modules())
@@ -40,8 +42,11 @@ def test_a_frozen_network_evaluates_and_learns_nothing(build: Callable[[], nn.Mo
     before = {name: value.clone() for name, value in network.state_dict().items()}
     crops = torch.randint(0, 256, (3, 3, *SIZE, 3), dtype=torch.uint8)
     together = network(crops)
-    for name, value in network.state_dict().items():  # statistics of norms among them
+    for (
+        name,
+        value,
+    ) in network.state_dict().items():  # including normalization statistics
         assert torch.equal(value, before[name]), name
-    # In training mode a norm would take its statistics from the batch, and clips would mix.
-    apart = torch.cat([network(crops[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(together, apart, rtol=1e-3, atol=1e-3)
+    # In training mode, batch normalization would use the statistics of the batch and mix clips.
+    separate = torch.cat([network(crops[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, separate, rtol=1e-3, atol=1e-3)

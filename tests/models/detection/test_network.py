@@ -1,4 +1,4 @@
-"""Detectors: what goes in, what comes out, which ones can be built."""
+"""Detectors: output format, pyramid levels, gradients and variants."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torchvision.models.detection import FCOS, FasterRCNN
 from models.detection.network import PERSON, build_detector
 
 
-def test_boxes_scores_and_labels_lie_in_each_images_own_pixels() -> None:
+def test_boxes_are_in_the_pixels_of_their_image() -> None:
     torch.manual_seed(0)
     detector = build_detector("tiny")
     assert isinstance(detector, FCOS)
@@ -43,7 +43,7 @@ def test_levels_are_at_strides_8_16_and_32() -> None:
     ]
 
 
-def test_losses_reach_every_parameter_that_people_use() -> None:
+def test_the_losses_reach_every_parameter() -> None:
     torch.manual_seed(0)
     detector = build_detector("tiny").train()
     targets = [{"boxes": torch.tensor([[20.0, 30, 90, 200]]), "labels": torch.tensor([PERSON])}]
@@ -55,7 +55,7 @@ def test_losses_reach_every_parameter_that_people_use() -> None:
     assert all(p.grad is not None for p in detector.parameters())
 
 
-def test_any_detector_of_torchvision_is_built_without_weights_for_coco() -> None:
+def test_any_torchvision_detector_is_built_with_cocos_labels() -> None:
     with torch.device("meta"):
         detector = build_detector("fasterrcnn_mobilenet_v3_large_320_fpn")
 
@@ -64,6 +64,6 @@ def test_any_detector_of_torchvision_is_built_without_weights_for_coco() -> None
     assert detector.roi_heads.box_predictor.cls_score.out_features == 91
 
 
-def test_an_unknown_detector_is_named() -> None:
+def test_an_unknown_detector_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"'tiny' or one of \[.*'fcos_resnet50_fpn'.*'yolo'"):
         build_detector("yolo")

@@ -1,4 +1,4 @@
-"""Both libraries' detectors behind one face: the library's own boxes, of people only."""
+"""Person detectors of both libraries return the library's boxes, of people only."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ from tests.tiny_detectors import LABELS, random_fcos, save_transformers
 FRAMES = torch.randint(0, 256, (2, 60, 90, 3), dtype=torch.uint8, generator=torch.manual_seed(1))
 
 
-def test_torchvision_detectors_are_asked_in_their_own_language() -> None:
+def test_torchvision_detectors_return_the_boxes_of_people() -> None:
     network = random_fcos()
     with torch.inference_mode():
         found = TorchvisionPersonDetector(network)(FRAMES)
-        said = network([frame.permute(2, 0, 1) / 255 for frame in FRAMES])
+        expected = network([frame.permute(2, 0, 1) / 255 for frame in FRAMES])
     assert sum(len(scores) for _, scores in found) > 0
-    for (boxes, scores), result in zip(found, said, strict=True):
+    for (boxes, scores), result in zip(found, expected, strict=True):
         people = result["labels"] == PERSON
         torch.testing.assert_close(boxes, result["boxes"][people])
         torch.testing.assert_close(scores, result["scores"][people])
 
 
 @pytest.mark.parametrize("name", ["rt_detr", "d_fine"])
-def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_path: Path) -> None:
+def test_transformers_detectors_return_the_boxes_of_label_person(name: str, tmp_path: Path) -> None:
     save_transformers(tmp_path, name)
     model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True).eval()
     processor = AutoImageProcessor.from_pretrained(tmp_path, local_files_only=True)
@@ -36,7 +36,7 @@ def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_pa
             **processor(images=[frame.numpy() for frame in FRAMES], return_tensors="pt")
         )
     for index, (boxes, scores) in enumerate(found):
-        # RT-DETR's own rule: the best 20 of all (query, label) pairs, boxes by their center.
+        # RT-DETR's postprocessing: the best 20 (query, label) pairs, boxes given by their center.
         chances = outputs.logits[index].sigmoid().flatten()
         best = chances.topk(20).indices
         people = [i for i in best.tolist() if LABELS[i % 2] == "person" and chances[i] > 0.05]
@@ -47,7 +47,7 @@ def test_transformers_detectors_give_the_boxes_of_label_person(name: str, tmp_pa
         assert len(boxes) > 0
 
 
-def test_a_model_without_people_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_label_person_is_rejected(tmp_path: Path) -> None:
     save_transformers(tmp_path, "rt_detr")
     model = AutoModelForObjectDetection.from_pretrained(tmp_path, local_files_only=True)
     model.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}

@@ -1,6 +1,6 @@
-"""HRNet step by step after Sun et al. (CVPR 2019), on a dict of tensors under the official names.
+"""Literal HRNet after Sun et al. (CVPR 2019) on a dict of tensors under the official names.
 
-Every operation is written out, batch normalization too, so that a gradient reaches every tensor.
+All operations, including batch normalization, are explicit, so every tensor gets a gradient.
 """
 
 import torch
@@ -23,7 +23,7 @@ def conv_norm(x: Tensor, w: Weights, conv: str, norm: str, stride: int = 1) -> T
 
 
 def residual(x: Tensor, w: Weights, name: str) -> Tensor:
-    """A basic block (two 3x3) or a bottleneck (1x1, 3x3, 1x1), as ResNet has them."""
+    """Apply a basic block (two 3x3) or a bottleneck (1x1, 3x3, 1x1) of ResNet."""
     convolutions = 3 if f"{name}.conv3.weight" in w else 2
     y = x
     for i in range(1, convolutions + 1):
@@ -34,8 +34,8 @@ def residual(x: Tensor, w: Weights, name: str) -> Tensor:
     return F.relu(x + y)
 
 
-def exchange(maps: list[Tensor], w: Weights, name: str, rows: int) -> list[Tensor]:
-    """Sum all resolutions at each resolution: 1x1 and nearest upwards, strided 3x3 downwards."""
+def fuse(maps: list[Tensor], w: Weights, name: str, rows: int) -> list[Tensor]:
+    """Sum all resolutions at each resolution: 1x1 and nearest up, strided 3x3 down."""
     sums = []
     for i in range(rows):
         parts = []
@@ -55,7 +55,7 @@ def exchange(maps: list[Tensor], w: Weights, name: str, rows: int) -> list[Tenso
 
 
 def literal_hrnet(images: Tensor, w: Weights, modules: tuple[int, ...]) -> Tensor:
-    """The high-resolution maps, for blocks of one unit each and ``modules`` in stages 2 to 4."""
+    """Return the high-resolution maps; ``modules`` counts the modules of stages 2 to 4."""
     x = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     for i in (1, 2):
         x = F.relu(conv_norm(x, w, f"conv{i}", f"bn{i}", stride=2))
@@ -71,5 +71,5 @@ def literal_hrnet(images: Tensor, w: Weights, modules: tuple[int, ...]) -> Tenso
             name = f"stage{stage}.{m}"
             maps = [residual(x, w, f"{name}.branches.{b}.0") for b, x in enumerate(maps)]
             last = stage == 4 and m == count - 1
-            maps = exchange(maps, w, name, rows=1 if last else len(maps))
+            maps = fuse(maps, w, name, rows=1 if last else len(maps))
     return maps[0]

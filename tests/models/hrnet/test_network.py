@@ -1,4 +1,4 @@
-"""HRNet: a literal walk through its stages, timm's own maps, the official shapes and names."""
+"""HRNet: equality with a literal HRNet and with timm; official shapes and names."""
 
 import pytest
 import timm
@@ -12,7 +12,7 @@ from tests.models.hrnet.oracle_hrnet import literal_hrnet
 
 
 def randomize(network: torch.nn.Module, seed: int) -> None:
-    """Give batch norm statistics and the final layer values that a wrong path would show."""
+    """Fill normalization statistics and the final layer with random values."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in network.state_dict().items():
         if name.endswith("running_var"):
@@ -21,7 +21,7 @@ def randomize(network: torch.nn.Module, seed: int) -> None:
             tensor.normal_(0, 0.3, generator=generator)
 
 
-def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
+def test_the_output_equals_that_of_a_literal_hrnet() -> None:
     network = build_hrnet("tiny", joints=15).double()
     randomize(network, seed=0)
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()
@@ -39,7 +39,7 @@ def test_forward_is_the_literal_walk_through_stem_stages_and_the_1x1() -> None:
     torch.testing.assert_close(maps.heatmaps, heatmaps, rtol=1e-5, atol=1e-6)
 
 
-def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps() -> None:
+def test_features_are_the_quarter_resolution_branch_and_not_timms_default() -> None:
     ours = HRNetPose(config=cfg_cls["hrnet_w18_small"], joints=3).eval()
     randomize(ours, seed=2)
     theirs = timm.create_model(
@@ -56,11 +56,11 @@ def test_features_are_the_quarter_resolution_branch_and_not_timms_default_maps()
 
     assert torch.equal(features, quarter)
     with torch.device("meta"):
-        trap = timm.create_model("hrnet_w18_small", features_only=True, pretrained=False)
-    assert trap.feature_info.channels()[1] == 128 != features.shape[1] == 16
+        default = timm.create_model("hrnet_w18_small", features_only=True, pretrained=False)
+    assert default.feature_info.channels()[1] == 128 != features.shape[1] == 16
 
 
-def test_w48_has_the_official_parameters_and_48_channels_at_a_quarter() -> None:
+def test_w48_has_the_official_parameters_and_shapes() -> None:
     with torch.device("meta"):
         network = build_hrnet("w48", joints=17)
         maps = network(torch.empty(1, 3, 384, 288))
@@ -78,7 +78,7 @@ def test_w48_has_the_official_parameters_and_48_channels_at_a_quarter() -> None:
 
 
 @pytest.mark.parametrize("variant", ["tiny", "w32", "w48"])
-def test_feature_channels_are_those_of_the_network(variant: str) -> None:
+def test_feature_channels_equal_those_of_the_network(variant: str) -> None:
     with torch.device("meta"):
         network = build_hrnet(variant, joints=15)
         maps = network(torch.empty(1, 3, 64, 64))
@@ -86,7 +86,7 @@ def test_feature_channels_are_those_of_the_network(variant: str) -> None:
     assert maps.features.shape[1] == feature_channels(variant)
 
 
-def test_weights_go_in_both_ways_and_a_difference_is_named() -> None:
+def test_weights_load_strictly_and_differences_are_named() -> None:
     first, second = build_hrnet("tiny", joints=15), build_hrnet("tiny", joints=15)
     half = {name: tensor.half() for name, tensor in first.state_dict().items()}
 
@@ -97,17 +97,17 @@ def test_weights_go_in_both_ways_and_a_difference_is_named() -> None:
     missing = {k: v for k, v in half.items() if k != "final_layer.bias"}
     with pytest.raises(ValueError, match=r"a\.safetensors: .* 1 missing \(final_layer\.bias\)"):
         load_weights(second, missing, "a.safetensors")
-    with pytest.raises(ValueError, match=r"1 left over \(classifier\.weight\)"):
+    with pytest.raises(ValueError, match=r"1 unexpected \(classifier\.weight\)"):
         load_weights(second, {**half, "classifier.weight": torch.zeros(1)}, "a")
     with pytest.raises(
         ValueError, match=r"final_layer\.weight \(17, 32, 1, 1\), expected \(15, 32"
     ):
         load_weights(second, {**half, "final_layer.weight": torch.zeros(17, 32, 1, 1)}, "a")
-    with pytest.raises(ValueError, match=r"not finite \(final_layer\.bias\)"):
+    with pytest.raises(ValueError, match=r"non-finite values \(final_layer\.bias\)"):
         load_weights(second, {**half, "final_layer.bias": torch.full((15,), torch.nan)}, "a")
 
 
-def test_wrong_variant_size_and_range_are_refused() -> None:
+def test_wrong_variants_sizes_and_ranges_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"\['tiny', 'w32', 'w48'\], got 'w64'"):
         build_hrnet("w64", joints=15)
     network = build_hrnet("tiny", joints=15)

@@ -1,7 +1,7 @@
-"""RAFT (Teed and Deng, ECCV 2020) step by step, on the names of its official files.
+"""Literal RAFT (Teed and Deng, ECCV 2020) on the tensor names of its official files.
 
-Written from the paper's Sec. 3 and Figs. 2 and 4; what the paper leaves to its code (norms,
-paddings, the order of the looked-up cells, the factor of the mask) is as in princeton-vl/RAFT.
+Follows Sec. 3 and Figs. 2 and 4 of the paper. Details that the paper leaves open (normalization,
+padding, the order of the cells in a lookup, the factor of the mask) follow princeton-vl/RAFT.
 """
 
 import torch
@@ -20,7 +20,7 @@ def conv(x: Tensor, w: Weights, name: str, stride: int = 1) -> Tensor:
 
 
 def norm(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
-    """Normalize over each picture (features), by statistics in the file (context), or not."""
+    """Apply instance normalization (features), batch normalization (context), or none."""
     if kind == "none":
         return x
     if kind == "instance":
@@ -34,7 +34,7 @@ def norm(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
 
 
 def encoder(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
-    """A stem of stride 2, three levels of two blocks, a 1x1: an eighth of the resolution."""
+    """Apply a stem of stride 2, three levels of two blocks and a 1x1: 1/8 of the resolution."""
     x = F.relu(norm(conv(x, w, f"{name}.conv1", 2), w, f"{name}.norm1", kind))
     for level in (1, 2, 3):
         for block in (0, 1):
@@ -43,7 +43,7 @@ def encoder(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
             bottleneck = f"{at}.conv3.weight" in w
             y = x
             for i in (1, 2, 3) if bottleneck else (1, 2):
-                # Bottlenecks stride in their 3x3, plain blocks in the first convolution.
+                # Bottlenecks have the stride in the 3x3, basic blocks in the first convolution.
                 own = stride if i == (2 if bottleneck else 1) else 1
                 y = F.relu(norm(conv(y, w, f"{at}.conv{i}", own), w, f"{at}.norm{i}", kind))
             if f"{at}.downsample.0.weight" in w:
@@ -54,7 +54,7 @@ def encoder(x: Tensor, w: Weights, name: str, kind: str) -> Tensor:
 
 
 def pyramid(first: Tensor, second: Tensor) -> list[Tensor]:
-    """Correlation of every cell with every other, and its averages over 2, 4, 8 cells."""
+    """Return the correlation of all pairs of cells and its averages over 2, 4 and 8 cells."""
     b, c, h, w = first.shape
     volume = torch.einsum("bcij,bckl->bijkl", first, second) / c**0.5
     levels = [volume.reshape(b * h * w, 1, h, w)]
@@ -63,16 +63,16 @@ def pyramid(first: Tensor, second: Tensor) -> list[Tensor]:
     return levels
 
 
-def look_up(levels: list[Tensor], places: Tensor, radius: int) -> Tensor:
-    """Read (2 r + 1)^2 cells around each place on every level, column by column."""
-    b, _, h, w = places.shape
-    steps = torch.arange(-radius, radius + 1).to(places)
+def look_up(levels: list[Tensor], positions: Tensor, radius: int) -> Tensor:
+    """Sample (2 r + 1)^2 cells around each position on every level, column by column."""
+    b, _, h, w = positions.shape
+    steps = torch.arange(-radius, radius + 1).to(positions)
     dx, dy = torch.meshgrid(steps, steps, indexing="ij")
     read = []
     for level, volume in enumerate(levels):
-        center = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) / 2**level
+        center = positions.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2) / 2**level
         at = center + torch.stack([dx, dy], dim=-1)
-        limits = torch.tensor([volume.shape[3] - 1, volume.shape[2] - 1]).to(places)
+        limits = torch.tensor([volume.shape[3] - 1, volume.shape[2] - 1]).to(positions)
         found = F.grid_sample(volume, 2 * at / limits - 1, align_corners=True)
         read.append(found.reshape(b, h, w, -1))
     return torch.cat(read, dim=-1).permute(0, 3, 1, 2)
@@ -99,7 +99,7 @@ def motion(flow: Tensor, correlation: Tensor, w: Weights, *, small: bool) -> Ten
 
 
 def enlarge(flow: Tensor, mask: Tensor | None) -> Tensor:
-    """Eight times the size: bilinear, or a convex combination of the 3x3 cells around."""
+    """Upsample by 8: bilinear, or a convex combination of the 3x3 cells around."""
     if mask is None:
         return 8 * F.interpolate(flow, scale_factor=8, mode="bilinear", align_corners=True)
     b, _, h, w = flow.shape

@@ -1,4 +1,4 @@
-"""ViTPose's backbone, step by step after its official code, on the names of two code bases."""
+"""Literal ViTPose backbone after its official code, on the tensor names of two code bases."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,15 @@ from tests.models.published.random_tensors import Weights
 
 
 class Names(NamedTuple):
-    """How a code base calls the parts."""
+    """Tensor names of a code base."""
 
     patch: str
     block: str
     parts: tuple[str, str, str, str]
-    """First norm, second norm, first and second layer of the MLP."""
+    """First and second normalization, first and second layer of the MLP."""
     last: str
     slot: bool
-    """Whether the positions have a slot for a class token."""
+    """Whether the position embedding has a slot for a class token."""
 
 
 OFFICIAL = Names(

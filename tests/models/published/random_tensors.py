@@ -1,4 +1,4 @@
-"""Random files, and the proof that a forward pass would show a wrong tensor in them."""
+"""Random weights, and a check that a forward pass depends on every tensor."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,9 +9,9 @@ Weights = dict[str, Tensor]
 
 
 def fill_randomly(network: nn.Module, seed: int, dtype: torch.dtype = torch.float64) -> Weights:
-    """Give every parameter and buffer of a network values of its own and return them by name.
+    """Fill all parameters and buffers of a network with random values and return them by name.
 
-    In float64 a comparison shows any difference that is none of rounding.
+    With float64, rounding does not hide a difference.
     """
     generator = torch.Generator().manual_seed(seed)
     network.to(dtype)
@@ -24,18 +24,20 @@ def fill_randomly(network: nn.Module, seed: int, dtype: torch.dtype = torch.floa
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def unread(forward: Callable[[Weights], Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the floating-point tensors that a forward pass does not depend on at all."""
-    watched = {
+def unused_tensors(
+    forward: Callable[[Weights], Tensor], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Return the names of floating-point tensors that a forward pass does not depend on."""
+    inputs = {
         name: tensor.clone().requires_grad_() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
-    # Weighted with random numbers, so that no symmetry hides a tensor.
-    out = forward(watched)
+    # Random weights, so that no symmetry hides a tensor.
+    out = forward(inputs)
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
     (out * weights).sum().backward()
     return [
         name
-        for name, tensor in watched.items()
+        for name, tensor in inputs.items()
         if tensor.is_floating_point() and (tensor.grad is None or not tensor.grad.any())
     ]

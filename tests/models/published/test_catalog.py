@@ -1,4 +1,4 @@
-"""The names that weights can have, and what is made of a file before it is written."""
+"""Names of published networks and the loading of converted files."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ DETECTOR = "ssdlite320_mobilenet_v3_large"
         (DETECTOR, "detector", DETECTOR),
     ],
 )
-def test_a_name_says_which_network_it_is(name: str, family: str, variant: str) -> None:
+def test_a_name_selects_its_network(name: str, family: str, variant: str) -> None:
     found = find_published(name, joints=15)
     assert found is not None
     assert (found.family, found.variant) == (family, variant)
@@ -33,12 +33,12 @@ def test_a_name_says_which_network_it_is(name: str, family: str, variant: str) -
 
 
 @pytest.mark.parametrize("name", ["tiny", "keypointrcnn_resnet50_fpn"])
-def test_any_other_name_is_none_of_them(name: str) -> None:
+def test_an_unknown_name_selects_no_network(name: str) -> None:
     assert find_published(name, joints=15) is None
     assert name not in list_published()
 
 
-def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
+def test_an_imported_torchvision_detector_returns_the_same_boxes() -> None:
     published = find_published(DETECTOR, joints=15)
     assert published is not None
     theirs = published.build()
@@ -62,27 +62,27 @@ def test_a_detector_of_torchvision_finds_what_it_found_before() -> None:
     ]
 
 
-def test_a_tensor_that_is_missing_or_not_finite_ends_the_import() -> None:
+def test_a_missing_or_non_finite_tensor_is_rejected() -> None:
     published = find_published("raft_small", joints=15)
     assert published is not None
     file = published.build().state_dict()
     plain = {name.removeprefix("network."): tensor for name, tensor in file.items()}
     last = "update_block.flow_head.conv2.bias"
 
-    without = {name: tensor for name, tensor in plain.items() if name != last}
+    incomplete = {name: tensor for name, tensor in plain.items() if name != last}
     with pytest.raises(ValueError, match=rf"f\.pth: .* 1 missing \(network\.{last}\)"):
-        load_converted(published, published.convert(without, "f.pth"), "f.pth")
+        load_converted(published, published.convert(incomplete, "f.pth"), "f.pth")
     broken = plain | {last: torch.full_like(plain[last], torch.nan)}
-    with pytest.raises(ValueError, match=rf"not finite \(network\.{last}\)"):
+    with pytest.raises(ValueError, match=rf"non-finite values \(network\.{last}\)"):
         load_converted(published, published.convert(broken, "f.pth"), "f.pth")
 
 
-def test_two_tensors_for_one_place_are_refused() -> None:
+def test_two_tensors_with_one_target_are_rejected() -> None:
     rules = (Rule("a|b", ("c",), "both"),)
     with pytest.raises(ValueError, match="one tensor for c, got a second one, b"):
         apply_rules({"a": torch.zeros(1), "b": torch.zeros(1)}, NamingScheme("n", (), rules), "f")
 
 
-def test_no_counter_is_made_up_where_the_file_has_all() -> None:
+def test_no_counter_is_added_if_the_file_has_all() -> None:
     converted = ConvertedWeights("n", {"x.num_batches_tracked": torch.tensor(3)}, ())
     assert add_batch_counters(converted, ["x.num_batches_tracked"]) is converted

@@ -1,4 +1,4 @@
-"""Files of torchvision's detectors mean here what they mean in torchvision."""
+"""Files of torchvision's detectors give the same features as in torchvision."""
 
 import pytest
 import torch
@@ -16,8 +16,8 @@ from models.published.rules import add_batch_counters
 VARIANT = "fasterrcnn_resnet50_fpn"
 
 
-def as_torchvision_loads_its_own_file() -> nn.Module:
-    """A Faster R-CNN of the first release: frozen norms, epsilon 0, variances down to 1e-5."""
+def first_release() -> nn.Module:
+    """A Faster R-CNN of the first release: frozen normalization, epsilon 0, variances >= 1e-5."""
     torch.manual_seed(1)
     backbone = _resnet_fpn_extractor(resnet50(weights=None, norm_layer=FrozenBatchNorm2d), 3)
     network = FasterRCNN(backbone, num_classes=91).eval()
@@ -30,7 +30,7 @@ def as_torchvision_loads_its_own_file() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def theirs() -> nn.Module:
-    return as_torchvision_loads_its_own_file()
+    return first_release()
 
 
 def maps(weights: dict[str, Tensor], images: Tensor) -> Tensor:
@@ -41,7 +41,9 @@ def maps(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     return found
 
 
-def test_frozen_norms_without_an_epsilon_give_what_they_gave(theirs: nn.Module) -> None:
+def test_epsilon_is_subtracted_from_the_variances_of_frozen_normalization(
+    theirs: nn.Module,
+) -> None:
     file = theirs.state_dict()
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     names = build_detector(VARIANT).state_dict()
@@ -54,7 +56,7 @@ def test_frozen_norms_without_an_epsilon_give_what_they_gave(theirs: nn.Module) 
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
     lines = {line.action: line for line in converted.table}
     assert lines["modified"].tensors == sum(name.endswith("running_var") for name in file)
-    # As they are, the same variances would give something else.
+    # Unchanged variances give different features.
     variances = {name: file[name] for name in file if name.endswith("running_var")}
     untouched = maps(converted.weights | variances, images)
     assert (untouched - expected).abs().max() > 0.1 * expected.std()

@@ -1,4 +1,4 @@
-"""HRNet's files under every naming give the heatmaps of a literal HRNet on the file's own names."""
+"""HRNet files of every naming scheme give the heatmaps of a literal HRNet on the file's names."""
 
 import re
 from functools import cache
@@ -12,7 +12,7 @@ from models.base.weights import load_weights
 from models.hrnet.network import build_hrnet
 from models.published.hrnet import SCHEMES, convert_hrnet, select_head_rows
 from tests.models.hrnet.oracle_hrnet import literal_hrnet
-from tests.models.published.random_tensors import Weights, fill_randomly, unread
+from tests.models.published.random_tensors import Weights, fill_randomly, unused_tensors
 
 PREFIXES = {
     "official": ("", "final_layer."),
@@ -21,14 +21,14 @@ PREFIXES = {
     "DCPose": ("rough_pose_estimation_net.", "rough_pose_estimation_net.final_layer."),
     "FAMI-Pose": ("hrnet.", "hrnet.final_layer."),
 }
-"""What stands before the names of the layers and of the head in each code base's files."""
+"""Prefixes of layer names and of the head's names by naming scheme."""
 TINY_MODULES = (1, 2, 1)
 ROWS = {f"joint{i}": row for i, row in enumerate([0, 2, 1, *range(5, 17)])}
 
 
 @pytest.fixture(scope="module")
 def tensors() -> Weights:
-    """A tiny HRNet under the official names, with a head of 17 rows."""
+    """Tensors of a tiny HRNet with 17 head rows under the official names."""
     weights = fill_randomly(build_hrnet("tiny", joints=17), seed=1)
     return {name.removeprefix("backbone."): tensor for name, tensor in weights.items()}
 
@@ -42,7 +42,7 @@ def named(tensors: Weights, naming: str, *, wrapper: str = "") -> Weights:
 
 
 def reference(tensors: Weights, naming: str, images: Tensor) -> Tensor:
-    """All 17 heatmaps, read from a file by its own names."""
+    """Return all 17 heatmaps, computed on the names of the file."""
     body, head = PREFIXES[naming]
     w = {name[len(body) :]: tensor for name, tensor in tensors.items() if name.startswith(body)}
     features = literal_hrnet(images, w, TINY_MODULES)
@@ -55,7 +55,7 @@ def pictures() -> Tensor:
 
 @pytest.mark.parametrize("wrapper", ["", "module."])
 @pytest.mark.parametrize("naming", PREFIXES)
-def test_heatmaps_are_those_of_the_file(naming: str, wrapper: str, tensors: Weights) -> None:
+def test_heatmaps_equal_those_of_the_file(naming: str, wrapper: str, tensors: Weights) -> None:
     file = named(tensors, naming, wrapper=wrapper)
     network = build_hrnet("tiny", joints=15).double()
 
@@ -73,9 +73,9 @@ def test_heatmaps_are_those_of_the_file(naming: str, wrapper: str, tensors: Weig
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(tensors: Weights) -> None:
+def test_the_reference_depends_on_every_tensor(tensors: Weights) -> None:
     file = named(tensors, "mmpose 1.x")
-    assert unread(lambda w: reference(w, "mmpose 1.x", pictures()), file) == []
+    assert unused_tensors(lambda w: reference(w, "mmpose 1.x", pictures()), file) == []
 
 
 def test_the_table_counts_every_tensor_of_the_file(tensors: Weights) -> None:
@@ -98,7 +98,7 @@ def test_the_table_counts_every_tensor_of_the_file(tensors: Weights) -> None:
     )
 
 
-def test_a_row_that_the_file_does_not_have_is_drawn_anew_and_said(tensors: Weights) -> None:
+def test_a_missing_head_row_is_random_and_reported(tensors: Weights) -> None:
     converted = convert_hrnet(named(tensors, "official"), "f.pth")
 
     first = select_head_rows(converted, {"a": 4, "new": None, "b": 0}, "f.pth")
@@ -127,9 +127,10 @@ def published(variant: str) -> Weights:
 
 @pytest.mark.parametrize("variant", ["w32", "w48"])
 @pytest.mark.parametrize("naming", PREFIXES)
-def test_the_published_sizes_have_a_place_for_every_tensor(naming: str, variant: str) -> None:
+def test_every_tensor_of_the_published_sizes_has_a_target(naming: str, variant: str) -> None:
     ours = published(variant)
-    # DCPose's kin build the last exchange whole, with 78 tensors more: three stand for them.
+    # Networks derived from DCPose build the complete last fusion with 78 more tensors; three
+    # represent them here.
     lower = {f"stage4.2.fuse_layers.{i}.0.0.0.weight": torch.empty(1) for i in (1, 2, 3)}
     official = {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
 
@@ -142,7 +143,7 @@ def test_the_published_sizes_have_a_place_for_every_tensor(naming: str, variant:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"classifier.weight": torch.zeros(1)}, "1 that match no rule: classifier.weight"),
         ({"stage5.0.weight": torch.zeros(1)}, "1 that match no rule: stage5.0.weight"),
@@ -150,14 +151,14 @@ def test_the_published_sizes_have_a_place_for_every_tensor(naming: str, variant:
         ({"final_layer.weight": torch.zeros(15, 32, 1, 1)}, "expected 17 rows"),
     ],
 )
-def test_a_tensor_out_of_place_is_named(change: Weights, said: str, tensors: Weights) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_an_unexpected_tensor_is_named(change: Weights, message: str, tensors: Weights) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         select_head_rows(convert_hrnet(named(tensors, "official") | change, "f.pth"), ROWS, "f.pth")
 
 
-def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known() -> None:
+def test_a_file_of_another_network_is_rejected_and_known_schemes_are_listed() -> None:
     with pytest.raises(
         ValueError, match=r"f\.pth: expected the tensor names .*DCPose \(rough.* got fc"
     ):
         convert_hrnet({"fc.weight": torch.zeros(1)}, "f.pth")
-    assert [naming.title for naming in SCHEMES] == list(PREFIXES)
+    assert [scheme.title for scheme in SCHEMES] == list(PREFIXES)

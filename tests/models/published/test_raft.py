@@ -1,4 +1,4 @@
-"""RAFT's files, official and torchvision's, give the flow of a literal RAFT on official names."""
+"""Official and torchvision's RAFT files give the flow of a literal RAFT on the official names."""
 
 import re
 from functools import cache
@@ -12,15 +12,15 @@ from models.base.weights import load_weights
 from models.published.raft import convert_raft
 from models.raft.network import build_raft
 from tests.models.published.oracle_raft import literal_raft
-from tests.models.published.random_tensors import Weights, fill_randomly, unread
+from tests.models.published.random_tensors import Weights, fill_randomly, unused_tensors
 
 ENTRIES = {"raft_large": 179, "raft_small": 106}
-"""Tensors of the official files raft-things.pth and raft-small.pth."""
+"""Number of tensors in the official files raft-things.pth and raft-small.pth."""
 UPDATES = 2
 
 
 def shapes(variant: str) -> dict[str, tuple[int, ...]]:
-    """The tensors of an official file, written down from the paper's Figs. 4 and 5 and its code."""
+    """Return the tensor shapes of an official file, after Figs. 4 and 5 and the official code."""
     small = variant == "raft_small"
     widths = (32, 64, 96) if small else (64, 96, 128)
     layers: dict[str, tuple[int, ...]] = {}
@@ -85,7 +85,7 @@ def update_shapes(*, small: bool) -> dict[str, tuple[int, ...]]:
 
 @cache
 def official(variant: str) -> Weights:
-    """An official file with random values; the twice-named norms are one tensor, as they are."""
+    """Return an official file with random values; duplicated normalizations share a tensor."""
     generator = torch.Generator().manual_seed(7)
     file: Weights = {}
     for name, shape in shapes(variant).items():
@@ -114,7 +114,7 @@ def flow_of(variant: str, weights: Weights) -> Tensor:
 
 
 @pytest.mark.parametrize("variant", ENTRIES)
-def test_flow_is_that_of_an_official_file(variant: str) -> None:
+def test_flow_equals_that_of_an_official_file(variant: str) -> None:
     file = official(variant)
     assert len(file) == ENTRIES[variant]
 
@@ -128,17 +128,17 @@ def test_flow_is_that_of_an_official_file(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ENTRIES)
-def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(variant: str) -> None:
+def test_the_reference_depends_on_every_tensor(variant: str) -> None:
     def forward(w: Weights) -> Tensor:
         return literal_raft(pictures(1), pictures(2), w, UPDATES)
 
-    # The second name of a shortcut's norm is the one that nothing reads.
-    missed = unread(forward, official(variant))
+    # Only the second copy of a shortcut normalization is unused.
+    missed = unused_tensors(forward, official(variant))
     assert all(re.search(r"^cnet\.layer[23]\.0\.norm3\.", name) for name in missed)
 
 
 @pytest.mark.parametrize("variant", ENTRIES)
-def test_flow_is_that_of_torchvision_with_its_own_file(variant: str) -> None:
+def test_flow_equals_that_of_torchvision_for_its_files(variant: str) -> None:
     theirs = getattr(optical_flow, variant)(weights=None, progress=False).eval()
     file = fill_randomly(theirs, seed=8, dtype=torch.float32)
 
@@ -151,14 +151,14 @@ def test_flow_is_that_of_torchvision_with_its_own_file(variant: str) -> None:
     assert torch.equal(flow_of(variant, converted.weights), expected)
 
 
-def test_a_norm_that_differs_from_its_double_is_refused() -> None:
+def test_two_different_copies_of_a_normalization_are_rejected() -> None:
     file = official("raft_large")
     name = "cnet.layer2.0.norm3.bias"
     with pytest.raises(ValueError, match=rf"{re.escape(name)} and cnet.layer2.0.downsample.1.bias"):
         convert_raft(file | {name: file[name] + 1}, "f.pth")
 
 
-def test_a_missing_and_an_unknown_tensor_are_named() -> None:
+def test_missing_and_unknown_tensors_are_named() -> None:
     file = official("raft_small")
     rest = {name: t for name, t in file.items() if name != "update_block.gru.convz.bias"}
     with pytest.raises(ValueError, match=r"1 missing \(.*convgru1\.convz\.bias\)"):

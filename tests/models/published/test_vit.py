@@ -1,4 +1,4 @@
-"""ViTPose's files under every naming give the tokens of a literal ViTPose on the file's names."""
+"""ViTPose files of every naming scheme give the tokens of a literal ViTPose on their names."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from models.base.weights import load_weights
 from models.published.vit import convert_vit
 from models.vit.network import ViTBackbone, build_vit
 from tests.models.published.oracle_vit import MMPOSE, OFFICIAL, Names, tokens
-from tests.models.published.random_tensors import Weights, fill_randomly, unread
+from tests.models.published.random_tensors import Weights, fill_randomly, unused_tensors
 
 WIDTH, HEADS, DEPTH, RATIO = 24, 4, 2, 3
 SIZE, GRID = (64, 48), 12
@@ -24,7 +24,7 @@ def network() -> ViTBackbone:
 
 
 def random_file(names: Names, positions: int) -> Weights:
-    """A file of a tiny ViTPose, with a heatmap head."""
+    """Return a file of a tiny ViTPose with a heatmap head."""
     first, second, up, down = names.parts
     wide = RATIO * WIDTH
     layers = {names.patch: (WIDTH, 3, 16, 16), names.last: (WIDTH,)}
@@ -65,7 +65,7 @@ def loaded(file: Weights) -> ViTBackbone:
 
 @pytest.mark.parametrize("wrapper", ["", "module."])
 @pytest.mark.parametrize(("naming", "positions"), [("official", 13), ("mmpose 1.x", 12)])
-def test_tokens_are_those_of_the_file(naming: str, positions: int, wrapper: str) -> None:
+def test_tokens_equal_those_of_the_file(naming: str, positions: int, wrapper: str) -> None:
     file = random_file(SCHEMES[naming], positions)
     converted = convert_vit({wrapper + k: v for k, v in file.items()}, "f.pth", tokens=GRID)
     built = network()
@@ -78,15 +78,13 @@ def test_tokens_are_those_of_the_file(naming: str, positions: int, wrapper: str)
 
 
 @pytest.mark.parametrize(("naming", "positions"), [("official", 13), ("mmpose 1.x", 12)])
-def test_the_reference_reads_every_tensor_so_that_a_wrong_one_shows(
-    naming: str, positions: int
-) -> None:
+def test_the_reference_depends_on_every_tensor(naming: str, positions: int) -> None:
     file = random_file(SCHEMES[naming], positions)
     body = {name: t for name, t in file.items() if name.startswith("backbone.")}
-    assert unread(lambda w: tokens(pictures(), w, SCHEMES[naming], HEADS), body) == []
+    assert unused_tensors(lambda w: tokens(pictures(), w, SCHEMES[naming], HEADS), body) == []
 
 
-def test_mmpose_leaves_the_slot_of_the_class_token_out_where_its_file_has_one() -> None:
+def test_the_class_token_slot_of_an_mmpose_file_is_dropped() -> None:
     file = random_file(MMPOSE, 13)
     own = file | {"backbone.pos_embed": file["backbone.pos_embed"][:, 1:]}
     with torch.no_grad():
@@ -94,7 +92,7 @@ def test_mmpose_leaves_the_slot_of_the_class_token_out_where_its_file_has_one() 
         torch.testing.assert_close(loaded(file)(pictures()), expected, rtol=1e-6, atol=1e-7)
 
 
-def test_a_model_of_transformers_gives_its_own_tokens() -> None:
+def test_a_transformers_model_gives_the_same_tokens() -> None:
     backbone = VitPoseBackboneConfig(
         image_size=SIZE,
         hidden_size=WIDTH,
@@ -112,7 +110,7 @@ def test_a_model_of_transformers_gives_its_own_tokens() -> None:
         torch.testing.assert_close(ours(pictures()), expected, rtol=1e-6, atol=1e-7)
 
 
-def test_the_table_names_the_head_that_is_left_out_and_the_slot_that_is_made_up() -> None:
+def test_the_table_lists_the_skipped_head_and_the_added_slot() -> None:
     table = convert_vit(random_file(MMPOSE, 12), "f.pth", tokens=GRID).table
     lines = {line.description: (line.action, line.tensors) for line in table}
     assert lines["ViTPose's heatmap head, unused"] == ("skipped", 2)
@@ -124,7 +122,7 @@ def test_the_table_names_the_head_that_is_left_out_and_the_slot_that_is_made_up(
 
 
 @pytest.mark.parametrize("variant", ["vit_small", "vit_base", "vit_large", "vit_huge"])
-def test_published_files_of_every_size_have_a_place_for_every_tensor(variant: str) -> None:
+def test_every_tensor_of_the_published_sizes_has_a_target(variant: str) -> None:
     with torch.device("meta"):
         ours = build_vit(variant, (256, 192)).state_dict()
         width = ours["backbone.layernorm.bias"].shape[0]
@@ -154,18 +152,18 @@ def test_published_files_of_every_size_have_a_place_for_every_tensor(variant: st
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"backbone.blocks.0.gamma": torch.zeros(1)}, "match no rule: backbone.blocks.0.gamma"),
         ({"backbone.blocks.0.mlp.experts.0.bias": torch.zeros(1)}, r"match no rule: .*experts"),
         ({"backbone.blocks.0.attn.qkv.bias": torch.zeros(71)}, r"3 equal parts, got .* \(71,\)"),
     ],
 )
-def test_a_tensor_out_of_place_is_named(change: Weights, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_unexpected_tensor_is_named(change: Weights, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         convert_vit(random_file(OFFICIAL, 13) | change, "f.pth", tokens=GRID)
 
 
-def test_positions_of_another_input_size_do_not_load() -> None:
+def test_positions_of_another_input_size_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"position_embeddings \(1, 50, 24\), expected \(1, 13"):
         loaded(random_file(OFFICIAL, 50))

@@ -1,4 +1,4 @@
-"""RAFT: its input's range and padding, its parameters, and flow on the heatmap's grid."""
+"""RAFT: range and padding of its input, parameters, and flow on the heatmap grid."""
 
 import pytest
 import torch
@@ -19,7 +19,9 @@ def network() -> RAFTFlow:
     return build_raft("raft_small", updates=2)
 
 
-def test_the_network_sees_values_from_minus_one_to_one_on_128_pixels(network: RAFTFlow) -> None:
+def test_the_input_is_scaled_to_minus_one_to_one_and_padded_to_128_pixels(
+    network: RAFTFlow,
+) -> None:
     seen: list[Tensor] = []
     first_conv = network.network.feature_encoder.convnormrelu[0]
     hook = first_conv.register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
@@ -40,7 +42,7 @@ def test_the_network_sees_values_from_minus_one_to_one_on_128_pixels(network: RA
     assert flow.isfinite().all()
 
 
-def test_padding_is_cut_back_where_it_was_added(network: RAFTFlow) -> None:
+def test_the_padding_is_removed_from_the_flow(network: RAFTFlow) -> None:
     first, second = pictures(128, 96), pictures(128, 96, seed=1)
 
     def padded(images: Tensor) -> Tensor:
@@ -48,12 +50,12 @@ def test_padding_is_cut_back_where_it_was_added(network: RAFTFlow) -> None:
         return edge.float() / 127.5 - 1
 
     with torch.no_grad():
-        whole = network.network(padded(first), padded(second), num_flow_updates=2)[-1]
-        assert torch.equal(network(first, second), whole[..., 16:112])
+        padded_flow = network.network(padded(first), padded(second), num_flow_updates=2)[-1]
+        assert torch.equal(network(first, second), padded_flow[..., 16:112])
 
 
 @pytest.mark.parametrize("size", [(64, 64), (100, 131), (136, 128)])
-def test_any_size_comes_back_as_it_went_in(network: RAFTFlow, size: tuple[int, int]) -> None:
+def test_the_flow_has_the_size_of_the_images(network: RAFTFlow, size: tuple[int, int]) -> None:
     with torch.no_grad():
         flow = network(pictures(*size), pictures(*size, seed=1))
 
@@ -61,14 +63,14 @@ def test_any_size_comes_back_as_it_went_in(network: RAFTFlow, size: tuple[int, i
     assert flow.isfinite().all()
 
 
-def test_floats_up_to_255_give_what_uint8_gives(network: RAFTFlow) -> None:
+def test_floats_up_to_255_give_the_same_flow_as_uint8(network: RAFTFlow) -> None:
     first, second = pictures(128, 128), pictures(128, 128, seed=1)
 
     with torch.no_grad():
         assert torch.equal(network(first, second), network(first.float(), second.float()))
 
 
-def test_images_scaled_for_another_network_are_refused(network: RAFTFlow) -> None:
+def test_images_scaled_for_another_network_are_rejected(network: RAFTFlow) -> None:
     images = pictures(128, 128).float()
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     wrong = [(images / 255 - mean) / std, images / 255, images / 127.5 - 1, images * 2]
@@ -84,7 +86,7 @@ def test_images_scaled_for_another_network_are_refused(network: RAFTFlow) -> Non
     ("variant", "parameters", "tensors"),
     [("raft_small", 990_162, 106), ("raft_large", 5_257_536, 169)],
 )
-def test_parameters_are_the_official_ones(variant: str, parameters: int, tensors: int) -> None:
+def test_the_number_of_parameters_is_official(variant: str, parameters: int, tensors: int) -> None:
     with torch.device("meta"):
         network = build_raft(variant)
 
@@ -101,7 +103,7 @@ def test_cells_are_means_over_25_pixels_around_pixel_4i() -> None:
             total, count = torch.zeros(2, 2), 0
             for y in range(4 * i - 2, 4 * i + 3):
                 for x in range(4 * j - 2, 4 * j + 3):
-                    # Beyond the border there is no flow: row and column 0 average 3, not 5.
+                    # Outside the image there is no flow: row and column 0 average 3 pixels, not 5.
                     if 0 <= y < 16 and 0 <= x < 12:
                         total, count = total + flow[:, :, y, x], count + 1
             expected[:, :, i, j] = total / count / 4
@@ -109,7 +111,7 @@ def test_cells_are_means_over_25_pixels_around_pixel_4i() -> None:
     torch.testing.assert_close(cells_from_pixels(flow), expected)
 
 
-def test_a_steady_flow_of_4_pixels_is_one_cell_everywhere() -> None:
+def test_a_constant_flow_of_4_pixels_is_one_cell_everywhere() -> None:
     flow = torch.tensor([4.0, -8.0])[None, :, None, None].expand(1, 2, 128, 96)
 
     cells = cells_from_pixels(flow)
@@ -118,7 +120,7 @@ def test_a_steady_flow_of_4_pixels_is_one_cell_everywhere() -> None:
     torch.testing.assert_close(cells[0, 1], torch.full((32, 24), -2.0))
 
 
-def test_wrong_variants_and_sides_are_refused() -> None:
+def test_wrong_variants_and_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"\['raft_large', 'raft_small'\], got 'raft'"):
         build_raft("raft")
     with pytest.raises(ValueError, match="positive number, got 0"):

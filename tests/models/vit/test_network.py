@@ -1,4 +1,4 @@
-"""ViTPose's backbone: a literal transformer, transformers' own pose network, the token grid."""
+"""ViTPose's backbone: equality with a literal ViT and with transformers; the token grid."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def normalized(images: Tensor) -> Tensor:
 
 
 def literal_vit(images: Tensor, network: ViTBackbone, heads: int) -> Tensor:
-    """ViTPose's forward after its official code: padded patches, class slot added to all tokens."""
+    """Run ViTPose after its official code: padded patches, class token slot added to all tokens."""
     w = {k.removeprefix("backbone."): v for k, v in network.state_dict().items()}
 
     def linear(x: Tensor, name: str) -> Tensor:
@@ -55,7 +55,7 @@ def literal_vit(images: Tensor, network: ViTBackbone, heads: int) -> Tensor:
     return norm(x, "layernorm")
 
 
-def test_tokens_are_those_of_a_literal_transformer() -> None:
+def test_tokens_equal_those_of_a_literal_transformer() -> None:
     network = small()
     images = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
 
@@ -67,7 +67,7 @@ def test_tokens_are_those_of_a_literal_transformer() -> None:
     torch.testing.assert_close(tokens, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_tokens_are_those_of_transformers_with_the_same_weights() -> None:
+def test_tokens_equal_those_of_transformers_for_the_same_weights() -> None:
     network = small()
     config = VitPoseBackboneConfig(
         image_size=(64, 48),
@@ -87,7 +87,7 @@ def test_tokens_are_those_of_transformers_with_the_same_weights() -> None:
         assert torch.equal(network(images), theirs(normalized(images)).feature_maps[0])
 
 
-def test_tokens_follow_the_grid_row_by_row() -> None:
+def test_tokens_are_in_row_major_order() -> None:
     network = small()
     images = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(3))
     changed = images.clone()
@@ -97,10 +97,10 @@ def test_tokens_follow_the_grid_row_by_row() -> None:
         return network.backbone.embeddings(network.normalize(x))
 
     with torch.no_grad():
-        moved = (patches(changed) - patches(images)).abs().sum(-1)[0] > 0
+        differs = (patches(changed) - patches(images)).abs().sum(-1)[0] > 0
 
-    # Patches start at pixel 16i - 2: the change lies in row 1, column 2 of the 4x3 grid.
-    assert moved.nonzero().flatten().tolist() == [1 * 3 + 2]
+    # Patches start at pixel 16i - 2: the change is in row 1, column 2 of the 4x3 grid.
+    assert differs.nonzero().flatten().tolist() == [1 * 3 + 2]
 
 
 def test_the_published_large_network_has_192_tokens_of_1024() -> None:
@@ -110,19 +110,19 @@ def test_the_published_large_network_has_192_tokens_of_1024() -> None:
 
     assert tokens.shape == (1, 192, 1024)
     assert network.grid == (16, 12)
-    # 12 parameters per D x D and block, plus patches and positions: 303 M with the embeddings.
+    # 12 D x D parameters per block, plus patch and position embedding: 303 M.
     assert round(sum(p.numel() for p in network.parameters()) / 1e6) == 303
 
 
 @pytest.mark.parametrize("variant", ["tiny", "vit_small", "vit_base", "vit_huge"])
-def test_embed_dim_is_that_of_the_network(variant: str) -> None:
+def test_embed_dim_equals_that_of_the_network(variant: str) -> None:
     with torch.device("meta"):
         tokens = build_vit(variant, (128, 96))(torch.empty(1, 3, 128, 96))
 
     assert tokens.shape == (1, 48, embed_dim(variant))
 
 
-def test_wrong_variant_and_size_are_refused() -> None:
+def test_wrong_variants_and_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="'vit_small'], got 'vit_giant'"):
         build_vit("vit_giant", (256, 192))
     with pytest.raises(ValueError, match=r"multiples of 16, got \(100, 96\)"):

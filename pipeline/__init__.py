@@ -1,1 +1,1 @@
-"""The domain: what a pose, a clip, a store and a metric are."""
+"""The domain logic: poses, clips, caches and metrics."""

@@ -1,9 +1,9 @@
-"""data/backbones: the pose backbone in use, and which copy of it may see which video.
+"""The folder data/backbones: pose backbone weights and the fold of every train video.
 
-``hrnet.safetensors`` was trained on all train videos, or is the given file. With folds,
+``hrnet.safetensors`` was trained on all train videos, or is the given weights file. With folds,
 ``hrnet-fold<f>.safetensors`` was trained without the videos of fold f, and ``folds.json`` maps
-every train video to its fold: heads shall not learn from heatmaps that are better than those of
-videos nobody has seen. ``backbone.json`` names the network.
+every train video to its fold. A head is trained on out-of-fold heatmaps, because in-fold heatmaps
+are more accurate than those of unseen videos. ``backbone.json`` names the network.
 """
 
 import json
@@ -20,19 +20,19 @@ DESCRIPTION = "backbone.json"
 
 @dataclass(frozen=True, slots=True)
 class Backbones:
-    """The backbones of a run."""
+    """Backbone weights of a run."""
 
     folder: Path
     variant: str
-    """Variant of the network, such as ``w48``."""
+    """Network variant, such as ``w48``."""
     folds: Mapping[str, int]
     """Fold of every train video; empty without folds."""
 
     def weights(self, split: str, video: str) -> Path:
-        """Return the weights whose heatmaps of a video a head may be trained on, or scored with.
+        """Return the weights file that computes the heatmaps of a video.
 
         Raises:
-            ValueError: If the folds do not know a train video.
+            ValueError: If a train video has no fold.
         """
         if split != "train" or not self.folds:
             return self.folder / FULL_WEIGHTS
@@ -45,12 +45,12 @@ class Backbones:
 
 
 def fold_weights(fold: int) -> str:
-    """Return the file name of the weights that were trained without the videos of a fold."""
+    """Return the name of the weights file that was trained without the videos of a fold."""
     return f"hrnet-fold{fold}.safetensors"
 
 
 def read_backbones(folder: Path) -> Backbones:
-    """Return what the stage finetune_backbone wrote.
+    """Read the output of the stage finetune_backbone.
 
     Raises:
         ValueError: If a file is missing or malformed.

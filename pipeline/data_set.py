@@ -1,4 +1,4 @@
-"""The run-time section ``data``: which data set the DAG works on and where its files lie."""
+"""The params section ``data``: the data set and the paths of its files."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from pipeline.base.params import Section, read_section
 
 
 class DataSet(Section):
-    """Params of the data set; no unit key holds one of them, the files' content is in the keys."""
+    """Parameters of the data set. Unit keys contain the content of the files, not these values."""
 
     name: str
-    """Name of the data set: its folder below data/raw."""
+    """Name of the data set and of its folder in data/raw."""
     root: str
-    """Folder that the frames' paths are relative to. DVC never looks into it."""
+    """Folder that frame paths are relative to. DVC does not track it."""
     annotations: str
     """Folder with train/*.json and val/*.json."""
     manifest: str
-    """Manifest of the frames."""
+    """Manifest file of the frames."""
     detections: str
-    """COCO-result boxes; ``[]`` where none are used."""
+    """File of person boxes in COCO's result format; contains ``[]`` if unused."""
 
 
 def read_data_set(params: Path) -> DataSet:

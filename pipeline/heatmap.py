@@ -1,8 +1,7 @@
-"""Keypoints to target heatmaps and heatmaps to keypoints, and heatmaps of mirrored crops.
+"""Encode keypoints as target heatmaps, decode heatmaps, and flip heatmaps back.
 
-One convention: heatmap cell i lies on crop pixel 4 i. Targets are Gaussians around the exact,
-sub-pixel place of the joint, peak 1 (the public code of this line rounds the center to a cell:
-DCPose, PoseTrack.py, ``int(x / 4 + 0.5)``).
+Heatmap cell i lies on crop pixel 4 i. Targets are Gaussians with peak 1 around the exact sub-pixel
+position of the joint. (DCPose, PoseTrack.py, rounds the center to a cell: ``int(x / 4 + 0.5)``.)
 
 Shapes: N people, K joints, h x w cells of the grid.
 """
@@ -16,10 +15,10 @@ from pipeline.grid import STRIDE
 from pipeline.skeleton import FLIP
 
 Decoding = Literal["dark", "quarter", "argmax"]
-_DARK_REACH = 2
-"""Cells around the peak that DARK's second differences read."""
-_DARK_LIMIT = 2.0
-"""Longest Taylor step, cells: beyond it the expansion says nothing."""
+_DARK_RADIUS = 2
+"""Cells on each side of the peak that DARK's second differences read."""
+_DARK_MAX_STEP = 2.0
+"""Maximum length of the Taylor step, cells; a longer step is outside the expansion's range."""
 
 
 def encode(
@@ -50,19 +49,19 @@ def encode(
 def decode(
     heatmaps: NDArray[np.floating[Any]], method: Decoding, blur: float = 2.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the joints that heatmaps show.
+    """Decode heatmaps to keypoints and scores.
 
     Args:
         heatmaps: ``(N, K, h, w)``.
-        method: ``argmax`` the highest cell; ``quarter`` a quarter cell from it towards the higher
-            neighbor (HRNet, inference.py, ``get_final_preds``); ``dark`` a Taylor step on the
-            logarithm of the blurred heatmap (Zhang et al., DARK, CVPR 2020, Eqs. 5-10).
-        blur: Standard deviation of DARK's Gaussian, cells. 2 is the kernel of 11 cells that the
-            public code of JM-Pose uses.
+        method: ``argmax`` takes the highest cell. ``quarter`` moves it by a quarter cell towards
+            the higher neighbor (HRNet, inference.py, ``get_final_preds``). ``dark`` takes a Taylor
+            step on the logarithm of the blurred heatmap (Zhang et al., DARK, CVPR 2020, Eqs. 5-10).
+        blur: Standard deviation of DARK's Gaussian, cells. 2 corresponds to the kernel of 11 cells
+            in the public code of JM-Pose.
 
     Returns:
-        Keypoints ``(N, K, 2)``, crop pixels, and scores ``(N, K)``: the maximum of the heatmap
-        as it came, before any blur. A heatmap without a positive value gives (0, 0).
+        Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``. The score is the maximum of
+        the heatmap before the blur. A heatmap without a positive value gives the keypoint (0, 0).
 
     Raises:
         ValueError: If the method is unknown, the shape is not four-dimensional or a value is not
@@ -73,7 +72,7 @@ def decode(
     if heatmaps.ndim != 4:
         raise ValueError(f"decode: expected heatmaps (N, K, h, w), got {heatmaps.shape}")
     if not np.isfinite(heatmaps).all():
-        raise ValueError("decode: heatmaps hold NaN or infinity; the network that made them failed")
+        raise ValueError("decode: expected finite heatmaps, got NaN or infinity; check the network")
     count, joints, height, width = heatmaps.shape
     maps = heatmaps.reshape(count * joints, height, width)
     flat = maps.reshape(len(maps), height * width)
@@ -91,10 +90,10 @@ def decode(
 
 
 def _interior(peaks: NDArray[np.intp], size: tuple[int, int], margin: int) -> NDArray[np.bool_]:
-    """Return which peaks (x, y) lie more than ``margin`` cells inside the grid, official rule.
+    """Return a mask of the peaks (x, y) that are far enough from the border of the grid.
 
-    HRNet and DARK ask ``1 < x < w - margin``: at the low side one cell more than the differences
-    need, kept so that both decodings give the official coordinates.
+    HRNet and DARK test ``1 < x < w - margin``. The lower bound is one cell more than the
+    differences need; it is kept so that the coordinates equal those of the official code.
     """
     height, width = size
     x, y = peaks.T
@@ -103,6 +102,7 @@ def _interior(peaks: NDArray[np.intp], size: tuple[int, int], margin: int) -> ND
 
 
 def _quarter_step(maps: NDArray[np.floating[Any]], peaks: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return HRNet's quarter-cell offset of each peak, cells, ``(M, 2)``."""
     step = np.zeros(peaks.shape)
     inside = np.flatnonzero(_interior(peaks, maps.shape[1:], 1))
     x, y = peaks[inside].T
@@ -114,41 +114,41 @@ def _quarter_step(maps: NDArray[np.floating[Any]], peaks: NDArray[np.intp]) -> N
 def _dark_step(
     maps: NDArray[np.floating[Any]], peaks: NDArray[np.intp], blur: float
 ) -> NDArray[np.float64]:
-    """Return DARK's step from each peak, cells, ``(M, 2)``.
+    """Return DARK's Taylor step of each peak, cells, ``(M, 2)``.
 
-    DARK blurs whole maps and scales them back to their old maximum. Here only the 5 x 5 cells that
-    the differences read are blurred, and the scale is left out: it adds a constant to the
-    logarithm. Two guards are ours: no step unless the surface is a peak (negative definite), and
-    no step longer than ``_DARK_LIMIT``.
+    DARK blurs full maps and rescales them to the old maximum. This function blurs only the 5 x 5
+    cells that the differences read, and omits the scale, which adds a constant to the logarithm.
+    Two checks are added: the step is 0 unless the Hessian is negative definite, and it is not
+    longer than ``_DARK_MAX_STEP``.
     """
     step = np.zeros(peaks.shape)
-    inside = np.flatnonzero(_interior(peaks, maps.shape[1:], _DARK_REACH))
+    inside = np.flatnonzero(_interior(peaks, maps.shape[1:], _DARK_RADIUS))
     if not len(inside):
         return step
     f = np.log(np.maximum(_blurred_windows(maps[inside], peaks[inside], blur), 1e-10))
-    c = _DARK_REACH
+    c = _DARK_RADIUS
     gradient = 0.5 * np.stack([f[:, c, c + 1] - f[:, c, c - 1], f[:, c + 1, c] - f[:, c - 1, c]], 1)
     xx = 0.25 * (f[:, c, c + 2] - 2 * f[:, c, c] + f[:, c, c - 2])
     yy = 0.25 * (f[:, c + 2, c] - 2 * f[:, c, c] + f[:, c - 2, c])
     xy = 0.25 * (f[:, c + 1, c + 1] - f[:, c - 1, c + 1] - f[:, c + 1, c - 1] + f[:, c - 1, c - 1])
     determinant = xx * yy - xy**2
-    peaked = (xx < 0) & (determinant > 1e-12)
-    inside, gradient = inside[peaked], gradient[peaked]
-    xx, yy, xy, determinant = (values[peaked] for values in (xx, yy, xy, determinant))
+    is_peak = (xx < 0) & (determinant > 1e-12)
+    inside, gradient = inside[is_peak], gradient[is_peak]
+    xx, yy, xy, determinant = (values[is_peak] for values in (xx, yy, xy, determinant))
     step[inside, 0] = (xy * gradient[:, 1] - yy * gradient[:, 0]) / determinant
     step[inside, 1] = (xy * gradient[:, 0] - xx * gradient[:, 1]) / determinant
     length = np.linalg.norm(step, axis=1, keepdims=True)
-    step *= _DARK_LIMIT / np.maximum(length, _DARK_LIMIT)
+    step *= _DARK_MAX_STEP / np.maximum(length, _DARK_MAX_STEP)
     return step
 
 
 def _blurred_windows(
     maps: NDArray[np.floating[Any]], peaks: NDArray[np.intp], blur: float
 ) -> NDArray[np.float64]:
-    """Return the 5 x 5 cells around each peak after a Gaussian blur, zeros beyond the grid."""
-    # 2.5 sigma to each side: 11 cells for the official sigma of 2.
+    """Return the 5 x 5 cells around each peak after a Gaussian blur with zero padding."""
+    # The kernel covers 2.5 sigma on each side: 11 cells for the official sigma of 2.
     reach = round(2.5 * blur)
-    half = reach + _DARK_REACH
+    half = reach + _DARK_RADIUS
     offsets = np.arange(-half, half + 1)
     columns, rows = (peaks[:, axis, None] + offsets for axis in (0, 1))
     height, width = maps.shape[1:]
@@ -161,7 +161,7 @@ def _blurred_windows(
     windows *= ((columns >= 0) & (columns < width))[:, None, :]
     taps = np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (2 * blur**2))
     taps /= taps.sum()
-    band = np.zeros((2 * _DARK_REACH + 1, len(offsets)))
+    band = np.zeros((2 * _DARK_RADIUS + 1, len(offsets)))
     for row in range(len(band)):
         band[row, row : row + len(taps)] = taps
     blurred: NDArray[np.float64] = band @ windows @ band.T
@@ -169,12 +169,12 @@ def _blurred_windows(
 
 
 def flip_back(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return maps ``(..., h, w)`` of a mirrored crop on the grid of the crop itself.
+    """Return maps ``(..., h, w)`` of a flipped crop on the grid of the unflipped crop.
 
-    Crop pixel x went to W - 1 - x. Cell i, on pixel 4 i, is therefore found in the mirrored map at
-    cell (W - 1 - 4 i) / 4 = (w - 1 - i) + 0.75: the reversed map moves right by 0.75 cells. Values
-    between cells are linear, cells beyond the border repeat it. The usual code moves by a whole
-    cell (HRNet, ``SHIFT_HEATMAP``), which here would be one pixel too far.
+    The flip maps crop pixel x to W - 1 - x. Cell i, on pixel 4 i, therefore appears in the flipped
+    map at cell (W - 1 - 4 i) / 4 = (w - 1 - i) + 0.75, so the reversed map is shifted right by 0.75
+    cells. Values are interpolated linearly; the border is replicated. HRNet shifts by a full cell
+    (``SHIFT_HEATMAP``), which would be one pixel too far with this convention.
     """
     reversed_maps = maps[..., ::-1]
     left = np.concatenate([reversed_maps[..., :1], reversed_maps[..., :-1]], axis=-1)
@@ -183,8 +183,8 @@ def flip_back(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def flip_back_heatmaps(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the heatmaps ``(..., K, h, w)`` of a mirrored crop as those of the crop itself.
+    """Return the heatmaps ``(..., K, h, w)`` of a flipped crop as those of the unflipped crop.
 
-    Left and right joints change places besides the change of grid (``flip_back``).
+    Swaps left and right joints and changes the grid (``flip_back``).
     """
     return flip_back(heatmaps[..., FLIP, :, :])

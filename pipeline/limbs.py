@@ -1,4 +1,4 @@
-"""The limbs that a drawing of a pose connects."""
+"""The limbs of a drawn pose."""
 
 LIMBS = (
     ("head_top", "head_bottom"),

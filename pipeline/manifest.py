@@ -1,7 +1,7 @@
-"""The manifest of a data set's frames: sha256, bytes and path of every picture file.
+"""The manifest of a data set's frames: SHA-256, size and path of every image file.
 
-One line per file, ``<sha256> <bytes> <path relative to data.root>``, sorted by path. DVC tracks
-this text in place of the pictures, which stay where they are.
+Each line is ``<sha256> <bytes> <path relative to data.root>``. Lines are sorted by path. DVC tracks
+this text file instead of the images, which stay where they are.
 """
 
 import hashlib
@@ -17,32 +17,33 @@ from pipeline.posetrack.annotations import check_file_names
 
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
 _READERS = 4
-"""Files hashed at once: network disks answer several requests sooner than one after the other."""
+"""Number of files hashed in parallel, which hides the latency of network disks."""
 
 
 class FrameFile(NamedTuple):
-    """What the manifest says about one file."""
+    """Entry of one file in the manifest."""
 
     sha256: str
     bytes: int
 
 
 def write_manifest(path: Path, root: Path, files: Iterable[str]) -> None:
-    """Write the manifest of files on disk, whole or not at all.
+    """Write the manifest of files on disk atomically.
 
     Args:
-        path: The manifest.
+        path: Path of the manifest.
         root: Folder that the paths are relative to.
         files: Paths relative to ``root``, in any order.
 
     Raises:
-        ValueError: If a path leaves ``root``, comes twice, holds a line break, or is no file.
+        ValueError: If a path is outside ``root``, occurs twice, contains a line break, or is not a
+            file.
     """
     names = sorted(files)
     check_file_names(path, names)
     for name in names:
         if len(name.splitlines()) != 1:
-            raise ValueError(f"{path}: {name!r} holds a line break; rename that file")
+            raise ValueError(f"{path}: {name!r} contains a line break; rename that file")
     for name, following in pairwise(names):
         if name == following:
             raise ValueError(f"{path}: expected every frame once, got {name!r} twice; remove one")
@@ -53,11 +54,11 @@ def write_manifest(path: Path, root: Path, files: Iterable[str]) -> None:
 
 
 def write_entries(path: Path, entries: Mapping[str, FrameFile]) -> None:
-    """Write the manifest of files that were read already, whole or not at all.
+    """Write a manifest from entries atomically.
 
     Args:
-        path: The manifest.
-        entries: What there is to say about every file, by its path relative to data.root.
+        path: Path of the manifest.
+        entries: Entry of every file, keyed by its path relative to data.root.
     """
     lines = [f"{file.sha256} {file.bytes} {name}\n" for name, file in sorted(entries.items())]
     write_file(path, "".join(lines).encode())
@@ -65,7 +66,7 @@ def write_entries(path: Path, entries: Mapping[str, FrameFile]) -> None:
 
 def _describe(file: Path) -> FrameFile:
     if not file.is_file():
-        raise ValueError(f"{file}: expected a frame's file, found none; restore it")
+        raise ValueError(f"{file}: expected an image file, found nothing; restore it")
     with file.open("rb") as stream:
         return FrameFile(hashlib.file_digest(stream, "sha256").hexdigest(), file.stat().st_size)
 
@@ -74,14 +75,14 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
     """Read a manifest.
 
     Args:
-        path: The manifest.
+        path: Path of the manifest.
 
     Returns:
-        What it says about every file, by path relative to data.root, sorted by path.
+        Entry of every file, keyed and sorted by path relative to data.root.
 
     Raises:
-        ValueError: If the file is missing or not UTF-8, a line has another form, or the paths are
-            not sorted, come twice or lead out of the data set's folder.
+        ValueError: If the file is missing or not UTF-8, a line is malformed, or the paths are not
+            sorted, not unique or outside the data set's folder.
     """
     cure = "write it again: posereel use-preset"
     if not path.is_file():
@@ -91,9 +92,9 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8 text, got {error.reason}; {cure}") from error
     if lines.pop():
-        raise ValueError(f"{path}: the last line is cut short; {cure}")
+        raise ValueError(f"{path}: the last line is truncated; {cure}")
     entries: dict[str, FrameFile] = {}
-    before = ""
+    previous = ""
     for number, line in enumerate(lines, start=1):
         match = _LINE.fullmatch(line)
         if match is None:
@@ -102,12 +103,12 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
                 f"{cure}"
             )
         digest, count, name = match.groups()
-        if name <= before:
+        if name <= previous:
             raise ValueError(
-                f"{path}: line {number}: expected paths in sorted order, each once, got {name!r} "
-                f"after {before!r}; {cure}"
+                f"{path}: line {number}: expected unique paths in sorted order, got {name!r} "
+                f"after {previous!r}; {cure}"
             )
-        before = name
+        previous = name
         entries[name] = FrameFile(digest, int(count))
     check_file_names(path, list(entries))
     return entries

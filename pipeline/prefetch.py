@@ -1,7 +1,7 @@
-"""One thread that reads batches ahead into a ring of reused buffers.
+"""Load batches ahead of time in a background thread, into a ring of reused buffers.
 
-Worker processes would make batches of this size seven to ten times dearer: each one is copied
-twice and its pages are new. A thread costs nothing, because reading leaves Python's lock.
+Worker processes would make batches of this size 7 to 10 times slower, because each batch is copied
+twice into new memory pages. A thread is enough, because reading releases Python's global lock.
 """
 
 import sys
@@ -24,48 +24,48 @@ def prefetch(
     advise: Callable[[Request], None] = lambda _: None,
     ahead: int = 3,
 ) -> Generator[Batch, None, None]:
-    """Yield the batches of all requests, in their order, loaded ahead by one thread.
+    """Yield the batches of all requests in order, loaded ahead by one thread.
 
-    A batch lives in the buffers that it was loaded into: it is valid until the next one is asked
-    for. Closing the generator, or leaving its loop by an exception, ends the thread.
+    A batch uses the buffers that it was loaded into. It is valid until the next batch is requested.
+    Closing the generator, or leaving its loop by an exception, stops the thread.
 
     Args:
-        requests: What to load, batch by batch; consumed in the thread.
+        requests: One request per batch; consumed in the thread.
         load: Fills the buffers for a request and returns the batch; called in the thread.
-        ring: At least two sets of buffers; one is with the caller, the others are being filled.
-        advise: Tells the system that a request will be loaded soon; called in the thread.
-        ahead: How many requests before its loading a request is advised.
+        ring: At least two sets of buffers. The caller uses one while the thread fills the others.
+        advise: Tells the operating system that a request will be loaded soon; called in the thread.
+        ahead: Number of requests by which ``advise`` precedes ``load``.
 
     Raises:
-        ValueError: If the ring has fewer than two sets.
-        Exception: What ``requests``, ``load`` or ``advise`` raised, once the batches before it
-            were yielded.
+        ValueError: If the ring has fewer than two sets of buffers.
+        Exception: Any exception of ``requests``, ``load`` or ``advise``, after the batches before
+            it were yielded.
     """
     if len(ring) < 2:
         raise ValueError(f"prefetch: expected at least 2 sets of buffers, got {len(ring)}")
-    return _batches_of(_Reader(requests, load, ring, advise, ahead))
+    return _batches_of(_Prefetcher(requests, load, ring, advise, ahead))
 
 
-def _batches_of(reader: "_Reader[Request, Buffers, Batch]") -> Generator[Batch, None, None]:
-    _keep_number_of_threads()
-    thread = threading.Thread(target=reader.run, name="prefetch", daemon=True)
+def _batches_of(prefetcher: "_Prefetcher[Request, Buffers, Batch]") -> Generator[Batch, None, None]:
+    _initialize_thread_count()
+    thread = threading.Thread(target=prefetcher.run, name="prefetch", daemon=True)
     thread.start()
     try:
-        yield from reader.batches()
+        yield from prefetcher.batches()
     finally:
-        reader.stop()
+        prefetcher.stop()
         thread.join()
 
 
 class _End:
-    """Comes after the last batch."""
+    """Marks the end of the batches."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
-class _Reader(Generic[Request, Buffers, Batch]):
-    """The two ends of the ring: ``run`` in the thread, ``batches`` with the caller."""
+class _Prefetcher(Generic[Request, Buffers, Batch]):
+    """Both sides of the ring: ``run`` is the producer thread, ``batches`` the consumer."""
 
     def __init__(
         self,
@@ -87,9 +87,9 @@ class _Reader(Generic[Request, Buffers, Batch]):
             self._free.put(buffers)
 
     def run(self) -> None:
-        """Load batch after batch until the requests end, one fails, or the caller stops."""
-        _stay_one_thread()
-        fault: BaseException | None = None
+        """Load batches until the requests end, an error occurs, or the caller stops."""
+        _limit_to_one_thread()
+        failure: BaseException | None = None
         try:
             for request in self._advised():
                 buffers = self._free.get()
@@ -97,10 +97,11 @@ class _Reader(Generic[Request, Buffers, Batch]):
                     break
                 self._full.put((self._load(request, buffers), buffers))
         except BaseException as error:
-            fault = error
-        self._full.put(_End(fault))
+            failure = error
+        self._full.put(_End(failure))
 
     def _advised(self) -> Iterator[Request]:
+        """Yield the requests, each after ``advise`` was called for the following ones."""
         waiting: deque[Request] = deque()
         for request in self._requests:
             self._advise(request)
@@ -110,7 +111,7 @@ class _Reader(Generic[Request, Buffers, Batch]):
         yield from waiting
 
     def batches(self) -> Iterator[Batch]:
-        """Yield batches and give their buffers back when the next one is asked for."""
+        """Yield batches; release the buffers of a batch when the next one is requested."""
         while True:
             item = self._full.get()
             if isinstance(item, _End):
@@ -122,26 +123,26 @@ class _Reader(Generic[Request, Buffers, Batch]):
             self._free.put(buffers)
 
     def stop(self) -> None:
-        """Make the thread end before its next batch; it may be waiting for buffers."""
+        """Stop the thread before its next batch, also while it waits for buffers."""
         self._stopped.set()
         self._free.put(self._spare)
 
 
-def _keep_number_of_threads() -> None:
-    """Make torch note this thread's number of threads, which else it asks for at its first use.
+def _initialize_thread_count() -> None:
+    """Make torch read the caller's thread count before the prefetch thread changes the default.
 
-    By then the reader would have changed what it is told.
+    torch reads the count at its first use in a thread.
     """
-    # Never imported here: a caller that needs no torch must not pay for it.
+    # torch is not imported here, so that callers without torch do not pay for the import.
     if torch := sys.modules.get("torch"):
         torch.get_num_threads()
 
 
-def _stay_one_thread() -> None:
-    """Keep torch from starting helpers of its own for this thread, idle beside the caller's.
+def _limit_to_one_thread() -> None:
+    """Limit this thread to one OpenMP thread, which avoids oversubscription.
 
-    OpenMP counts them: with more of them than cores, every helper sleeps between two operations
-    instead of waiting for the next, and a head's training step takes a quarter longer.
+    With more OpenMP threads than cores, threads sleep between operations instead of spinning, and
+    a training step of a head takes 25 % longer.
     """
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""How long a network trains and with which learning rate: steps, warm-up, milestones."""
+"""Length and learning-rate schedule of a training run."""
 
 import math
 from typing import Annotated
@@ -13,28 +13,28 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Training(Section):
-    """Params of one training run: AdamW with a step schedule, as both papers have it (Sec. 4.1)."""
+    """Parameters of a training run: AdamW with a step schedule, as in both papers (Sec. 4.1)."""
 
     epochs: Count
-    """Passes over the clips; 0 where ``steps`` says how long. With both 0 nothing is trained."""
+    """Epochs; 0 if ``steps`` is given. If both are 0, nothing is trained."""
     steps: Count
-    """Steps of the optimizer; 0 where ``epochs`` says how long."""
+    """Optimizer steps; 0 if ``epochs`` is given."""
     batch: Annotated[int, Field(ge=1)]
-    """Clips per step, over all devices."""
+    """Clips per step, summed over all devices."""
     lr: Positive
-    """Learning rate of AdamW after the warm-up, before the first milestone."""
+    """Initial learning rate of AdamW, after the warm-up."""
     weight_decay: NonNegative
-    """Decoupled weight decay; the papers leave torch's 0.01."""
+    """Decoupled weight decay; the papers use torch's default 0.01."""
     milestones: list[Positive]
-    """Where the rate falls: epochs where ``epochs`` is given, else steps."""
+    """When the learning rate decays: in epochs if ``epochs`` is given, otherwise in steps."""
     decay: Annotated[float, Field(gt=0, le=1)]
-    """What the rate is multiplied with at each milestone."""
+    """Factor on the learning rate at each milestone."""
     warm_up: Count
     """Steps of linear warm-up."""
     clip: NonNegative
-    """Largest norm of the gradient, longer ones are scaled down; 0 = no limit."""
+    """Maximum norm of the gradient (gradient clipping); 0 disables it."""
     seed: Count
-    """Seed of the first weights, of the order of the clips and of dropout."""
+    """Seed of the weight initialization, the order of the clips and dropout."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "Training":
@@ -43,24 +43,24 @@ class Training(Section):
                 f"give epochs or steps and set the other to 0, got epochs {self.epochs} and steps "
                 f"{self.steps}"
             )
-        # With both 0 nothing is trained, and any milestones may stay where they are.
+        # If both are 0, nothing is trained and milestones are ignored.
         length = self.epochs or self.steps or math.inf
         if self.milestones != sorted(self.milestones) or any(m > length for m in self.milestones):
             raise ValueError(
-                f"milestones: expected rising numbers up to {length}, got {self.milestones}"
+                f"milestones: expected increasing numbers up to {length}, got {self.milestones}"
             )
         return self
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Return the number of steps of the whole run."""
+        """Return the number of optimizer steps of the run."""
         return self.steps or self.epochs * steps_per_epoch
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step.
 
         Args:
-            step: Steps taken so far.
-            steps_per_epoch: Steps of one pass over the clips.
+            step: Number of completed steps.
+            steps_per_epoch: Steps per epoch.
         """
         unit = steps_per_epoch if self.epochs else 1
         passed = sum(step >= milestone * unit for milestone in self.milestones)

@@ -1,8 +1,8 @@
-"""PoseTrack's joints: names, orders, mirror pairs and OKS sigmas.
+"""PoseTrack's joints: names, orders, flip pairs and OKS sigmas.
 
-Three orders meet here. Annotation files keep 17 slots (``SLOTS``), two of which, the ears, are
-never labeled. The networks predict 15 joints (``JOINTS``), the slots without the ears. poseval
-reports the same 15 joints in an order of its own (``POSEVAL_JOINTS``).
+There are three orders of joints. Annotation files have 17 slots (``SLOTS``); the two ears are never
+labeled. The networks predict 15 joints (``JOINTS``), which are the slots without the ears. poseval
+reports the same 15 joints in its own order (``POSEVAL_JOINTS``).
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ SLOTS = (
 )
 JOINTS = tuple(name for name in SLOTS if not name.endswith("_ear"))
 JOINT_SLOTS = np.array([SLOTS.index(name) for name in JOINTS])
-"""Slot of every joint, ``(15,)``: ``slots[:, JOINT_SLOTS]`` drops the ears."""
+"""Slot of every joint, ``(15,)``; ``slots[:, JOINT_SLOTS]`` drops the ears."""
 
 POSEVAL_JOINTS = (
     "right_ankle",
@@ -58,17 +58,17 @@ GROUPS = {
     "Knee": ("right_knee", "left_knee"),
     "Ankle": ("right_ankle", "left_ankle"),
 }
-"""Columns of the papers' tables; their Mean is the mean of the 15 joints, not of these."""
+"""Columns of the papers' tables. The column Mean is the mean over 15 joints, not over groups."""
 
 
 def mirrored(name: str) -> str:
-    """Return the name of a joint's mirror image: left and right swap, the others stay."""
+    """Return the joint name with left and right swapped; other names are unchanged."""
     side, _, rest = name.partition("_")
     return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
 
 
 FLIP = np.array([JOINTS.index(mirrored(name)) for name in JOINTS])
-"""Permutation ``(15,)`` that turns the joints of a mirrored picture into the right ones."""
+"""Permutation ``(15,)`` that swaps left and right joints after a horizontal flip."""
 
 OKS_SIGMAS = np.array(
     [
@@ -76,4 +76,4 @@ OKS_SIGMAS = np.array(
         0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
     ]
 )  # fmt: skip
-"""COCO's sigma of every slot ``(17,)``; head_bottom and head_top take the eyes' (as in mmpose)."""
+"""COCO's OKS sigma of every slot, ``(17,)``; both head joints use the eyes', as in mmpose."""

@@ -1,17 +1,17 @@
-"""Deterministic splits of videos, by name: cross-validation folds and the held-out share."""
+"""Deterministic splits of videos by name: cross-validation folds and the held-out share."""
 
 import hashlib
 from collections.abc import Iterable
 
 
 def video_share(video: str) -> float:
-    """Hash a video's name to a number that is uniform in [0, 1)."""
+    """Hash the name of a video to a number that is uniformly distributed in [0, 1)."""
     digest = hashlib.sha256(video.encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def assign_folds(videos: Iterable[str], folds: int) -> dict[str, int]:
-    """Return the fold of every video. It depends on the video's name only.
+    """Return the fold of every video. The fold depends only on the name of the video.
 
     Args:
         videos: Names of the videos.

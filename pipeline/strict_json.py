@@ -1,4 +1,4 @@
-"""Strict reading of JSON files: what the standard library lets pass silently is refused here."""
+"""Strict reading of JSON files: rejects what the standard library accepts silently."""
 
 import json
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 def read_json(path: Path) -> Any:  # noqa: ANN401
     """Return the content of a JSON file.
 
-    Beyond RFC 8259's grammar, ``NaN`` and ``Infinity`` are refused (pycocotools scores NaN
-    keypoints as perfect), and so are objects that give a key twice (the last one would win).
+    ``NaN`` and ``Infinity`` are rejected, as RFC 8259 requires (pycocotools scores NaN keypoints as
+    perfect). Objects with a duplicate key are rejected (the standard library keeps the last value).
 
     Args:
         path: A UTF-8 file.
 
     Raises:
-        ValueError: If the file is missing, not UTF-8, not JSON, nested too deeply, holds a number
-            of thousands of digits, a number that is not finite, or a duplicate key.
+        ValueError: If the file is missing, not UTF-8, not JSON, nested too deeply, or contains a
+            number with thousands of digits, a number that is not finite, or a duplicate key.
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected a JSON file, found nothing; check the path")
@@ -32,11 +32,11 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}; "
-            "write the file again, it may be cut short"
+            "write the file again, it may be truncated"
         ) from error
     except RecursionError as error:
         raise ValueError(
-            f"{path}: expected a few levels of nesting, got hundreds; this is no annotation file"
+            f"{path}: expected a few levels of nesting, got hundreds; check the file"
         ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -47,9 +47,9 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object gives the key {twice!r} twice; keep one of them")
+        raise ValueError(f"an object has the key {twice!r} twice; keep one of them")
     return values
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"expected finite numbers, got {name}; remove or mend that entry")
+    raise ValueError(f"expected finite numbers, got {name}; remove or correct that entry")

@@ -1,4 +1,4 @@
-"""Which copy of the backbone may see which video."""
+"""Backbone weights per video: out-of-fold for train videos, the full weights otherwise."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.splits import assign_folds
 VIDEOS = [f"video{i:03d}" for i in range(200)]
 
 
-def test_train_videos_are_seen_by_the_copy_that_was_trained_without_them(tmp_path: Path) -> None:
+def test_train_videos_use_the_weights_trained_without_them(tmp_path: Path) -> None:
     folds = assign_folds(VIDEOS, 3)
     write_description(tmp_path, "w48", folds)
     backbones = read_backbones(tmp_path)
@@ -19,11 +19,11 @@ def test_train_videos_are_seen_by_the_copy_that_was_trained_without_them(tmp_pat
         expected = f"hrnet-fold{folds[video]}.safetensors"
         assert backbones.weights("train", video).name == expected
         assert backbones.weights("val", video).name == "hrnet.safetensors"
-    with pytest.raises(ValueError, match="expected a fold for the train video 'stranger'"):
-        backbones.weights("train", "stranger")
+    with pytest.raises(ValueError, match="expected a fold for the train video 'unknown'"):
+        backbones.weights("train", "unknown")
 
 
-def test_without_folds_there_is_one_copy_for_all(tmp_path: Path) -> None:
+def test_without_folds_all_videos_use_the_same_weights(tmp_path: Path) -> None:
     write_description(tmp_path, "tiny", {})
     assert not (tmp_path / "folds.json").exists()
     backbones = read_backbones(tmp_path)

@@ -1,4 +1,4 @@
-"""The prefetch thread: order, reuse of buffers, advice, errors, and that it always ends."""
+"""Prefetching: order, reuse of buffers, advice, errors, and termination of the thread."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def prefetch_threads() -> int:
 
 
 @pytest.mark.parametrize("sets", [2, 3, 7])
-def test_every_batch_comes_in_order_and_stays_untouched_until_the_next(sets: int) -> None:
+def test_batches_are_in_order_and_unchanged_until_the_next_request(sets: int) -> None:
     buffers = ring(sets)
     for expected, batch in enumerate(prefetch(range(200), load, buffers)):
         assert any(batch is buffer for buffer in buffers)
@@ -41,15 +41,15 @@ def test_no_requests_give_no_batches() -> None:
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 4])
-def test_advice_is_given_that_many_requests_before_the_loading(ahead: int) -> None:
+def test_advice_precedes_loading_by_the_given_number_of_requests(ahead: int) -> None:
     events: list[tuple[str, int]] = []
 
-    def noted(request: int, buffer: np.ndarray) -> int:
+    def recorded(request: int, buffer: np.ndarray) -> int:
         events.append(("load", request))
         return int(load(request, buffer)[0])
 
     advised = prefetch(
-        range(9), noted, ring(2), advise=lambda r: events.append(("advise", r)), ahead=ahead
+        range(9), recorded, ring(2), advise=lambda r: events.append(("advise", r)), ahead=ahead
     )
     assert list(advised) == list(range(9))
     for request in range(9):
@@ -58,7 +58,7 @@ def test_advice_is_given_that_many_requests_before_the_loading(ahead: int) -> No
         assert [r for what, r in before if what == "advise"] == list(range(last + 1))
 
 
-def test_an_error_while_loading_arrives_after_the_batches_before_it() -> None:
+def test_an_error_of_load_is_raised_after_the_batches_before_it() -> None:
     def failing(request: int, buffer: np.ndarray) -> int:
         if request == 3:
             raise ValueError("unit 'bonn/v0': row 7")
@@ -70,7 +70,7 @@ def test_an_error_while_loading_arrives_after_the_batches_before_it() -> None:
     assert prefetch_threads() == 0
 
 
-def test_an_error_in_the_requests_arrives_too() -> None:
+def test_an_error_of_the_requests_is_raised() -> None:
     def requests() -> Iterator[int]:
         yield 0
         raise RuntimeError("no more clips")
@@ -81,7 +81,7 @@ def test_an_error_in_the_requests_arrives_too() -> None:
         next(batches)
 
 
-def test_leaving_early_ends_the_thread() -> None:
+def test_closing_the_generator_stops_the_thread() -> None:
     batches = prefetch(iter(range(10**9)), load, ring(3))
     assert next(batches)[0] == 0
     assert prefetch_threads() == 1
@@ -89,18 +89,18 @@ def test_leaving_early_ends_the_thread() -> None:
     assert prefetch_threads() == 0
 
 
-def test_never_starting_starts_no_thread() -> None:
+def test_closing_an_unused_generator_starts_no_thread() -> None:
     prefetch(range(3), load, ring(2)).close()
     assert prefetch_threads() == 0
 
 
-def test_one_set_of_buffers_is_refused() -> None:
+def test_a_single_set_of_buffers_raises_an_error() -> None:
     with pytest.raises(ValueError, match="at least 2 sets of buffers, got 1"):
         prefetch(range(3), load, ring(1))
 
 
-def test_the_thread_gets_no_helpers_of_torch_and_the_caller_keeps_its_own() -> None:
-    # In a process of its own: torch takes in a thread's number at its first use in that thread.
+def test_the_thread_uses_one_openmp_thread_and_the_caller_keeps_its_count() -> None:
+    # In a subprocess, because torch reads the thread count at its first use in a thread.
     program = """
 import os, torch
 from pipeline.prefetch import prefetch
@@ -114,7 +114,7 @@ def threads():
 torch.set_num_threads(3)
 before = threads()
 batches = prefetch(range(10**9), load, [torch.empty(2_000_000) for _ in range(2)])
-for _ in range(3):  # There is always one more to load: the thread lives.
+for _ in range(3):  # The thread is alive: there is always another batch to load.
     next(batches)
     print(threads() - before, torch.get_num_threads())
 batches.close()

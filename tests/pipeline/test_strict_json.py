@@ -1,4 +1,4 @@
-"""What json.loads lets pass, or fails on without saying where, is refused with path and cure."""
+"""Strict JSON: errors name the path, the position and the cure."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pipeline.strict_json import read_json
     [
         (b'{"a": NaN}', "expected finite numbers, got NaN; remove"),
         (b'{"a": [-Infinity]}', "got -Infinity"),
-        (b'{"a": {"b": 1, "c": 2, "b": 1}}', "gives the key 'b' twice"),
+        (b'{"a": {"b": 1, "c": 2, "b": 1}}', "has the key 'b' twice"),
         (b'{"a": [1, 2', "line 1, column 12: not valid JSON"),
         (b"", "line 1, column 1: not valid JSON"),
         (b'{"a": "\xff"}', "expected UTF-8 text, got byte 0xff at offset 7"),
@@ -21,12 +21,12 @@ from pipeline.strict_json import read_json
         (b'\xef\xbb\xbf{"a": 1}', "BOM"),
     ],
 )
-def test_a_faulty_file_is_refused_with_its_path(
+def test_an_invalid_file_raises_an_error_with_its_path(
     content: bytes, message: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "faulty.json"
+    file = tmp_path / "invalid.json"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"faulty\.json") as caught:
+    with pytest.raises(ValueError, match=r"invalid\.json") as caught:
         read_json(file)
     assert message in str(caught.value)
 
@@ -36,7 +36,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "nowhere.json")
 
 
-def test_everything_else_is_read_as_it_stands(tmp_path: Path) -> None:
+def test_a_valid_file_is_read_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "fine.json"
     file.write_text('{"a": [1, 2.5, null, true, "\\u00e9"], "b": {"a": {}}}', encoding="utf-8")
     assert read_json(file) == {"a": [1, 2.5, None, True, "é"], "b": {"a": {}}}

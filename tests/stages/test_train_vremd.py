@@ -149,7 +149,7 @@ def test_given_weights_are_published_and_nothing_is_trained(project: Project) ->
         ({"steps": 0}, "expected epochs or steps above 0"),
         ({"epochs": 2}, "give epochs or steps"),
         ({"delta": 3}, "lower the head's delta or raise crop.hrnet.delta or crop.vit.delta"),
-        ({"milestones": [7]}, "rising numbers up to 6"),
+        ({"milestones": [7]}, "increasing numbers up to 6"),
         ({"hkme": False, "bmd": False}, "expected hkme or bmd"),
         ({"mystery": 1}, "train_vremd.mystery: unknown key"),
     ],

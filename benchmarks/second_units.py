@@ -15,8 +15,9 @@ import numpy as np
 from pipeline.publishing.build import BuildSummary, build
 from pipeline.store.shards import write_array
 from pipeline.units.compute import Task
-from pipeline.units.engines import RunOptions, parse_part
 from pipeline.units.key import Unit
+from pipeline.units.options import RunOptions, parse_part
+from pipeline.units.plan import Plan
 
 SECONDS = 1.0
 SHAPE = (16, 64, 64)
@@ -65,14 +66,17 @@ def build_units(
         part: Slice ``i/n``; nothing is published then.
     """
     return build(
-        stage="second",
-        out=project / "data/second",
-        listing=project / "data/units/second.json",
-        kind="flow",
-        units=[
-            Unit(name, hashlib.sha256(name.encode()).hexdigest(), int(2 * np.prod(SHAPE)))
-            for name in names_of(count)
-        ],
-        make_task=make_task,
-        run=RunOptions(engine=engine, workers=workers, part=parse_part(part) if part else None),
+        Plan(
+            stage="second",
+            modules=[],
+            out=project / "data/second",
+            listing=project / "data/units/second.json",
+            kind="flow",
+            units=[
+                Unit(name, hashlib.sha256(name.encode()).hexdigest(), int(2 * np.prod(SHAPE)))
+                for name in names_of(count)
+            ],
+            make_task=make_task,
+            run=RunOptions(engine=engine, workers=workers, part=parse_part(part) if part else None),
+        )
     )

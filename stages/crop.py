@@ -31,10 +31,12 @@ from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, 
 from pipeline.publishing.build import build
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS
-from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.units.plan import Plan, UnitFolders
 from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
+STAGE = "crop"
 PIXELS = pa.schema([CLIPS.field(name) for name in ("frames", "to_crop", "flipped")])
 """Columns of the clip table that decide pixels."""
 
@@ -79,46 +81,51 @@ class Crop(Section):
         return range(self.variants if split == "train" else 1 + self.mirror)
 
 
-@app.command()
-@one_line
-def main(
-    input_: Annotated[Literal["hrnet", "vit"], typer.Option("--input", help="Network to cut for.")],
-    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
-    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
-    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
-) -> None:
-    """Write the crops of every clip of SPLIT, for INPUT."""
-    section = read_section(params, "crop", Crop)
+def plan(
+    input_: Literal["hrnet", "vit"],
+    split: Literal["train", "val", "val_gt"],
+    units: str,
+    data: Path,
+    params: Path,
+) -> Plan:
+    """Return the plan for one input and split.
+
+    Args:
+        input_: Network to cut for.
+        split: Whose boxes.
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
+    section = read_section(params, STAGE, Crop)
     settings = section.settings(input_, train=split == "train")
     root = Path(read_data_set(params).root)
     boxes, frames = _read_sources(data, split, root, section.key_frames)
     clips: list[pd.DataFrame] = []
     found: list[Unit] = []
-    modules, pins = modules_digest("stages.crop"), stage_pins("stages.crop")
+    modules, pins = modules_digest(f"stages.{STAGE}"), stage_pins(f"stages.{STAGE}")
     for video, source in sorted(boxes.items()):
         for variant in section.variants_of(split):
             rows = clip_rows(source, variant, settings)
             clips.append(rows)
-            key = _key(rows, frames[video], settings, modules, pins)
-            found.append(Unit(f"{video}/v{variant}", key, _estimate(rows, settings)))
+            parts = _key_parts(rows, frames[video], settings, modules, pins)
+            found.append(make_unit(f"{video}/v{variant}", parts, _estimate(rows, settings)))
     table = pd.concat(clips, ignore_index=True) if clips else pd.DataFrame(columns=CLIPS.names)
-    out = data / "crops" / input_ / split
-    done = build(
-        stage="crop",
-        out=out,
-        listing=data / "units" / "crop" / f"{input_}-{split}.json",
-        kind="crops",
+    return Plan(
+        stage=STAGE,
+        modules=[f"stages.{STAGE}"],
+        out=data / "crops" / input_ / split,
+        listing=data / "units" / STAGE / f"{input_}-{split}.json",
         units=found,
         make_task=partial(CropTask, boxes, frames, settings),
         run=read_extract(params, units)[1],
+        kind="crops",
+        further={clips_file(data, input_, split): partial(_write_clips, table)},
     )
-    if done.published:
-        write_table(clips_file(data, input_, split), table, CLIPS)
-    typer.echo(
-        f"crop: {len(table)} clips of {len(boxes)} videos in {out} "
-        f"({done.computed} units computed, {done.reused} reused, {done.bytes / 1e6:.1f} MB)"
-    )
+
+
+def _write_clips(table: pd.DataFrame, _units: UnitFolders, path: Path) -> None:
+    write_table(path, table, CLIPS)
 
 
 def _read_sources(
@@ -144,17 +151,17 @@ def _read_sources(
     return sources, pictures
 
 
-def _key(
+def _key_parts(
     rows: pd.DataFrame,
     frames: VideoFrames,
     settings: ClipSettings,
     modules: str,
     pins: dict[str, str],
-) -> str:
+) -> KeyParts:
     used = sorted({int(frame) for wanted in rows["frames"] for frame in wanted})
     height, width = settings.crop_size
-    return unit_key(
-        stage="crop",
+    return KeyParts(
+        stage=STAGE,
         params={"height": height, "width": width},
         modules=modules,
         pins=pins,
@@ -171,6 +178,19 @@ def _key(
 def _estimate(rows: pd.DataFrame, settings: ClipSettings) -> int:
     height, width = settings.crop_size
     return len(rows) * (2 * settings.delta + 1) * height * width * 3
+
+
+@app.command()
+@one_line
+def main(
+    input_: Annotated[Literal["hrnet", "vit"], typer.Option("--input", help="Network to cut for.")],
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the crops of every clip of SPLIT, for INPUT."""
+    typer.echo(build(plan(input_, split, units, data, params)))
 
 
 if __name__ == "__main__":

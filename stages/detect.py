@@ -12,23 +12,27 @@ is a video.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import typer
 from pydantic import ConfigDict, Field
 
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.data_set import read_data_set
+from pipeline.data_set import DataSet, read_data_set
 from pipeline.detection.detections import Detector, DetectTask, ground_truth_boxes
 from pipeline.detection.file import read_boxes
-from pipeline.detection.units import STAGE, detect, plan_units
+from pipeline.detection.units import STAGE, TABLE, plan_units
 from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
 from pipeline.networks.devices import device_type
-from pipeline.publishing.publish import write_listing
+from pipeline.publishing.build import build
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
+from pipeline.units.key import Unit
+from pipeline.units.plan import Plan, SingleFile, UnitFolders, no_task
 from pipeline.units.receipts import hash_file
 from pipeline.units.run_time import read_extract
 
@@ -86,19 +90,42 @@ class MakeDetectTask:
         )
 
 
-@app.command()
-@one_line
-def main(
-    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
-    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
-    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
-) -> None:
-    """Write the person boxes of SPLIT."""
+def plan(split: Literal["train", "val", "val_gt"], units: str, data: Path, params: Path) -> Plan:
+    """Return the plan for one split; annotated boxes and those of a file have no units.
+
+    Args:
+        split: Whose boxes.
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
     section = read_section(params, STAGE, Detect)
+    engine, run = read_extract(params, units)
+    source = read_data_set(params)
+    found: list[Unit] = []
+    single_file = TABLE
     if split == "val" and section.kind not in ("ground_truth", "file"):
-        typer.echo(_run_detector(section, data, params, units))
-        return
+        key_frames = read_section(params, "crop", KeyFrameChoice).key_frames
+        detection = _detection(section, device_type(engine.device), data, source, key_frames)
+        found = _plan_units(detection)
+    else:
+        detection = None
+        table = _read_boxes(section, split, data, source)
+        single_file = SingleFile(partial(_write_boxes, table), TABLE.cut)
+    return Plan(
+        stage=STAGE,
+        modules=[f"stages.{STAGE}"],
+        out=data / "boxes" / f"{split}.parquet",
+        listing=data / "units" / STAGE / f"{split}.json",
+        units=found,
+        make_task=detection or no_task,
+        run=run,
+        single_file=single_file,
+    )
+
+
+def _read_boxes(section: Detect, split: str, data: Path, source: DataSet) -> pd.DataFrame:
+    """Return the boxes of a split that need no detector."""
     own = "train" if split == "train" else "val"
     videos, frames, people = (
         table[table["split"] == own]
@@ -109,40 +136,39 @@ def main(
         )
     )
     if split == "val" and section.kind == "file":
-        source = Path(read_data_set(params).detections)
-        table, left_out = read_boxes(source, frames, videos, section.score_min), ""
-    else:
-        table = ground_truth_boxes(people, videos)
-        left_out = f", {len(people) - len(table)} people without joints or area left out"
-    out = data / "boxes" / f"{split}.parquet"
+        return read_boxes(Path(source.detections), frames, videos, section.score_min)
+    table = ground_truth_boxes(people, videos)
+    if left_out := len(people) - len(table):
+        typer.echo(f"{STAGE}: {left_out} people without joints or area are left out", err=True)
+    return table
+
+
+def _write_boxes(table: pd.DataFrame, _units: UnitFolders, out: Path) -> None:
     write_table(out, table, BOXES)
-    write_listing(data / "units" / STAGE / f"{split}.json", {})
-    typer.echo(f"{STAGE}: wrote {len(table)} boxes of {len(videos)} videos in {out}{left_out}")
 
 
-def _run_detector(section: Detect, data: Path, params: Path, part: str) -> str:
-    key_frames = read_section(params, "crop", KeyFrameChoice).key_frames
-    engine, run = read_extract(params, part)
+def _detection(
+    section: Detect, device: str, data: Path, source: DataSet, key_frames: KeyFrames
+) -> MakeDetectTask:
     videos = read_table(data / "index" / "videos.parquet", VIDEOS)
     frames = read_table(data / "index" / "frames.parquet", FRAMES)
     places: dict[str, VideoFrames] = {}
     positions: dict[str, list[int]] = {}
-    for video, place, rows in videos_of_split(
-        videos, frames, "val", Path(read_data_set(params).root)
-    ):
+    for video, place, rows in videos_of_split(videos, frames, "val", Path(source.root)):
         places[video], positions[video] = place, list(key_positions(rows, key_frames))
-    device = "cpu" if section.kind == "hog" else device_type(engine.device)
-    units = plan_units(
-        places,
-        positions,
-        params=section.key_params(),
-        weights=_weights_digests(section),
-        device=device,
-        batch=section.batch,
+    # OpenCV's detector has no GPU code.
+    return MakeDetectTask(section, "cpu" if section.kind == "hog" else device, places, positions)
+
+
+def _plan_units(detection: MakeDetectTask) -> list[Unit]:
+    return plan_units(
+        detection.frames,
+        detection.positions,
+        params=detection.params.key_params(),
+        weights=_weights_digests(detection.params),
+        device=detection.device,
+        batch=detection.params.batch,
     )
-    make_task = MakeDetectTask(section, device, places, positions)
-    listing = data / "units" / STAGE / "val.json"
-    return detect(data / "boxes" / "val.parquet", listing, units, make_task, run)
 
 
 def _weights_digests(section: Detect) -> dict[str, str]:
@@ -198,6 +224,18 @@ def _load_detector(section: Detect, device: str) -> Detector:
             f"model.safetensors of an object detector, got {error}; save the model there"
         ) from error
     return NetworkDetector(TransformersPersonDetector(model, processor), device)
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the person boxes of SPLIT."""
+    typer.echo(build(plan(split, units, data, params)))
 
 
 if __name__ == "__main__":

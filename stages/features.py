@@ -15,10 +15,12 @@ from pydantic import Field
 from pipeline.backbones import read_backbones
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.extraction.plan import extract, plan_extraction, plan_units, publish_empty
+from pipeline.extraction.plan import plan_empty_store, plan_extraction, plan_store
 from pipeline.grid import grid_size
 from pipeline.networks.devices import device_type
+from pipeline.publishing.build import build
 from pipeline.skeleton import JOINTS
+from pipeline.units.plan import Plan
 from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
@@ -39,20 +41,19 @@ def _row_shape(crop: tuple[int, ...], *, channels: int) -> tuple[int, ...]:
     return frames, channels, *grid_size((height, width))
 
 
-@app.command()
-@one_line
-def main(
-    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
-    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
-    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
-) -> None:
-    """Write the feature maps of all clips of SPLIT, or an empty store."""
+def plan(split: str, units: str, data: Path, params: Path) -> Plan:
+    """Return the plan for one split.
+
+    Args:
+        split: train, val or val_gt.
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
     section = read_section(params, STAGE, Features)
     engine, run = read_extract(params, units)
     if not section.enabled:
-        typer.echo(publish_empty(STAGE, split, data, run))
-        return
+        return plan_empty_store(STAGE, split=split, data=data, run=run)
     # Imported here: they take seconds, and most runs are done by now.
     from models.hrnet.clips import build_clip_maps  # noqa: PLC0415
     from models.hrnet.network import feature_channels  # noqa: PLC0415
@@ -69,8 +70,21 @@ def main(
         batch=section.batch,
         device=device_type(engine.device),
     )
-    planned = plan_units(extraction, section.key_params(), section.batch)
-    typer.echo(extract(extraction, planned, split, data, run))
+    return plan_store(
+        extraction, section.key_params(), section.batch, split=split, data=data, run=run
+    )
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the feature maps of all clips of SPLIT, or an empty store."""
+    typer.echo(build(plan(split, units, data, params)))
 
 
 if __name__ == "__main__":

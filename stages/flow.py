@@ -15,9 +15,11 @@ from pydantic import Field
 
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.extraction.plan import extract, plan_extraction, plan_units
+from pipeline.extraction.plan import plan_extraction, plan_store
 from pipeline.grid import grid_size
 from pipeline.networks.devices import device_type
+from pipeline.publishing.build import build
+from pipeline.units.plan import Plan
 from pipeline.units.run_time import read_extract
 
 if TYPE_CHECKING:
@@ -59,15 +61,15 @@ def _build_network(
     return build_clip_flow(weights, source, crop_size, variant=variant, updates=updates)
 
 
-@app.command()
-@one_line
-def main(
-    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
-    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
-    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
-) -> None:
-    """Write the flow of all clips of SPLIT."""
+def plan(split: str, units: str, data: Path, params: Path) -> Plan:
+    """Return the plan for one split.
+
+    Args:
+        split: train, val or val_gt.
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
     section = read_section(params, STAGE, Flow)
     engine, run = read_extract(params, units)
     extraction = plan_extraction(
@@ -83,8 +85,21 @@ def main(
         batch=section.batch,
         device=device_type(engine.device),
     )
-    planned = plan_units(extraction, section.key_params(), section.batch)
-    typer.echo(extract(extraction, planned, split, data, run))
+    return plan_store(
+        extraction, section.key_params(), section.batch, split=split, data=data, run=run
+    )
+
+
+@app.command()
+@one_line
+def main(
+    split: Annotated[str, typer.Option(help="train, val or val_gt.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the flow of all clips of SPLIT."""
+    typer.echo(build(plan(split, units, data, params)))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pipeline.prediction.task import Prediction, Reading, ScoreRule
 from pipeline.prediction.units import plan_units, read_videos, write_table_of
 from pipeline.publishing.build import build
 from pipeline.skeleton import JOINTS
+from pipeline.units.plan import Plan
 from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
@@ -53,16 +54,18 @@ class Predict(Section):
     """Clips per forward pass."""
 
 
-@app.command()
-@one_line
-def main(
-    system: Annotated[SystemName, typer.Option(help="Which system.")],
-    split: Annotated[Literal["val", "val_gt"], typer.Option(help="Whose boxes.")],
-    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
-    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
-) -> None:
-    """Write the predictions of SYSTEM for SPLIT."""
+def plan(
+    system: SystemName, split: Literal["val", "val_gt"], units: str, data: Path, params: Path
+) -> Plan:
+    """Return the plan for one system and split.
+
+    Args:
+        system: Which system.
+        split: Whose boxes.
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
     section = read_section(params, STAGE, Predict)
     engine, run = read_extract(params, units)
     described = read_system(params, system)
@@ -101,22 +104,29 @@ def main(
             "crop_size": list(crop_size),
         },
     )
-    out = data / "predictions" / system / split
-    done = build(
+    return Plan(
         stage=STAGE,
-        out=out,
+        modules=[f"stages.{STAGE}"],
+        out=data / "predictions" / system / split,
         listing=data / "units" / STAGE / f"{system}-{split}.json",
-        kind=None,
         units=planned,
         make_task=prediction,
         run=run.with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
         finish=partial(write_table_of, prediction.videos),
     )
-    people = sum(len(video.clips) for video in prediction.videos.values())
-    typer.echo(
-        f"predict: {people} people in {len(planned)} videos by {system} in {out} "
-        f"({done.computed} videos computed, {done.reused} reused)"
-    )
+
+
+@app.command()
+@one_line
+def main(
+    system: Annotated[SystemName, typer.Option(help="Which system.")],
+    split: Annotated[Literal["val", "val_gt"], typer.Option(help="Whose boxes.")],
+    units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the predictions of SYSTEM for SPLIT."""
+    typer.echo(build(plan(system, split, units, data, params)))
 
 
 if __name__ == "__main__":

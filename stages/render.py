@@ -23,7 +23,8 @@ from pipeline.manifest import write_manifest
 from pipeline.publishing.build import build
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
-from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.units.plan import Plan
 from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
@@ -99,7 +100,7 @@ class RenderTask:
 
 
 def _unit(name: str, split: str, spec: VideoSpec, modules: str, pins: Mapping[str, str]) -> Unit:
-    key = unit_key(
+    parts = KeyParts(
         stage=STAGE,
         params={"split": split, **asdict(spec)},
         modules=modules,
@@ -112,7 +113,7 @@ def _unit(name: str, split: str, spec: VideoSpec, modules: str, pins: Mapping[st
         frames=[],
         inputs={},
     )
-    return Unit(name, key, spec.frames * spec.height * spec.width // 2, place="")
+    return make_unit(name, parts, spec.frames * spec.height * spec.width // 2, place="")
 
 
 def _finish(out: Path) -> None:
@@ -120,6 +121,32 @@ def _finish(out: Path) -> None:
     frames = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*.jpg"))]
     write_file(out / "detections.json", b"[]\n")
     write_manifest(out / "frames.manifest", out, frames)
+
+
+def plan(units: str, data: Path, params: Path) -> Plan:
+    """Return the plan of the data set.
+
+    Args:
+        units: Slice ``i/n`` of the units to compute; "" = all.
+        data: Folder of all outs.
+        params: The params file.
+    """
+    specs = {
+        f"{split}/{spec.name}": (split, spec)
+        for split, videos in split_specs(read_section(params, STAGE, Render)).items()
+        for spec in videos
+    }
+    modules, pins = modules_digest(f"stages.{STAGE}"), stage_pins(f"stages.{STAGE}")
+    return Plan(
+        stage=STAGE,
+        modules=[f"stages.{STAGE}"],
+        out=data / "raw" / "synthetic",
+        listing=data / "units" / STAGE / "synthetic.json",
+        units=[_unit(name, *spec, modules, pins) for name, spec in specs.items()],
+        make_task=partial(RenderTask, specs),
+        run=read_extract(params, units)[1],
+        finish=_finish,
+    )
 
 
 @app.command()
@@ -130,26 +157,7 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
     """Write the synthetic data set."""
-    specs = {
-        f"{split}/{spec.name}": (split, spec)
-        for split, videos in split_specs(read_section(params, STAGE, Render)).items()
-        for spec in videos
-    }
-    modules, pins = modules_digest("stages.render"), stage_pins("stages.render")
-    out = data / "raw" / "synthetic"
-    done = build(
-        stage=STAGE,
-        out=out,
-        listing=data / "units" / STAGE / "synthetic.json",
-        kind=None,
-        units=[_unit(name, *spec, modules, pins) for name, spec in specs.items()],
-        make_task=partial(RenderTask, specs),
-        run=read_extract(params, units)[1],
-        finish=_finish,
-    )
-    typer.echo(
-        f"render: {len(specs)} videos in {out} ({done.computed} rendered, {done.reused} reused)"
-    )
+    typer.echo(build(plan(units, data, params)))
 
 
 if __name__ == "__main__":

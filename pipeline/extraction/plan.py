@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.publishing.build import build
 from pipeline.store.reader import Store
-from pipeline.units.compute import Task
-from pipeline.units.engines import MakeTask, RunOptions
-from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.units.options import RunOptions
+from pipeline.units.plan import Plan, no_task
 from pipeline.units.receipts import hash_file
 
 if TYPE_CHECKING:
@@ -91,22 +90,16 @@ def plan_extraction(
     )
 
 
-def plan_units(extraction: Extraction, params: Mapping[str, object], batch: int) -> list[Unit]:
-    """Return the units of an extraction with their keys.
-
-    Args:
-        extraction: What the stage does.
-        params: ``Section.key_params`` of the stage's section.
-        batch: Network inputs per forward pass.
-    """
+def _plan_units(extraction: Extraction, params: Mapping[str, object], batch: int) -> list[Unit]:
+    """Return the units of an extraction with their keys."""
     store = Store(extraction.crops, "crops")
     module = f"stages.{extraction.stage}"
     digests = {path: hash_file(path) for path in set(extraction.weights.values())}
     modules, pins = modules_digest(module), stage_pins(module)
     return [
-        Unit(
-            name=name,
-            key=unit_key(
+        make_unit(
+            name,
+            KeyParts(
                 stage=extraction.stage,
                 params=params,
                 modules=modules,
@@ -125,51 +118,47 @@ def plan_units(extraction: Extraction, params: Mapping[str, object], batch: int)
     ]
 
 
-def extract(
-    extraction: Extraction, units: list[Unit], split: str, data: Path, run: RunOptions
-) -> str:
-    """Compute and publish the units of an extraction stage.
+def plan_store(
+    extraction: Extraction,
+    params: Mapping[str, object],
+    batch: int,
+    *,
+    split: str,
+    data: Path,
+    run: RunOptions,
+) -> Plan:
+    """Return the plan of an extraction stage.
 
     Args:
         extraction: What the stage does.
-        units: From ``plan_units``.
+        params: ``Section.key_params`` of the stage's section.
+        batch: Network inputs per forward pass.
         split: The split.
         data: Folder of all outs.
         run: Engine, workers, threads, slice.
-
-    Returns:
-        The line that the stage ends with.
-
-    Raises:
-        ValueError: As ``pipeline.publishing.build.build``.
     """
-    return _publish(extraction.stage, extraction, units, split, data, run)
-
-
-def publish_empty(stage: str, split: str, data: Path, run: RunOptions) -> str:
-    """Publish a store without units, for a stage that is switched off; see ``extract``."""
-    return _publish(stage, _no_task, [], split, data, run)
-
-
-def _no_task() -> Task:
-    raise RuntimeError("a store without units needs no task")
-
-
-def _publish(
-    stage: str, make_task: MakeTask, units: list[Unit], split: str, data: Path, run: RunOptions
-) -> str:
-    out = data / stage / split
-    summary = build(
+    stage = extraction.stage
+    return Plan(
         stage=stage,
-        out=out,
+        modules=[f"stages.{stage}"],
+        out=data / stage / split,
         listing=data / "units" / stage / f"{split}.json",
-        kind=stage,
-        units=units,
-        make_task=make_task,
+        units=_plan_units(extraction, params, batch),
+        make_task=extraction,
         run=run,
+        kind=stage,
     )
-    what = f"wrote {out}" if summary.published else "computed a slice, published nothing"
-    return (
-        f"{stage}: {what}: {summary.computed} units computed, {summary.reused} reused, "
-        f"{summary.bytes / 1e6:.1f} MB"
+
+
+def plan_empty_store(stage: str, *, split: str, data: Path, run: RunOptions) -> Plan:
+    """Return the plan of an extraction stage that is switched off: a store without units."""
+    return Plan(
+        stage=stage,
+        modules=[f"stages.{stage}"],
+        out=data / stage / split,
+        listing=data / "units" / stage / f"{split}.json",
+        units=(),
+        make_task=no_task,
+        run=run,
+        kind=stage,
     )

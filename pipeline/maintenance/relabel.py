@@ -5,11 +5,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.publishing.rehearsal import Plan
 from pipeline.publishing.restore import restore_units
 from pipeline.units.compute import Job
 from pipeline.units.engines import run_jobs
 from pipeline.units.key import Unit
+from pipeline.units.plan import Plan
 from pipeline.units.progress import progress
 from pipeline.units.receipts import FILES, check, write_receipt
 from pipeline.units.scratch import Scratch
@@ -67,7 +67,7 @@ def relabel(scratch: Scratch, one: Renamed) -> bool:
         return True
     old = scratch.unit_folder(stage, one.old.key)
     if check(old) is None:
-        restore_units(scratch, stage, one.plan.out, one.plan.listing, [one.old])
+        restore_units(scratch, one.plan, [one.old])
     receipt = check(old)
     if receipt is None or receipt.digest != one.digest:
         return False

@@ -16,7 +16,7 @@ from pipeline.skeleton import JOINT_SLOTS
 from pipeline.store.reader import Store
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import CLIPS, FRAMES, VIDEOS
-from pipeline.units.key import Unit, modules_digest, stage_pins, unit_key
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
 from pipeline.units.receipts import hash_file
 
 STAGE = "predict"
@@ -97,7 +97,7 @@ def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Uni
             if len(video.clips)
         }
         entries = hashlib.sha256(json.dumps(video.entries.tolist()).encode()).hexdigest()
-        key = unit_key(
+        parts = KeyParts(
             stage=STAGE,
             params=params,
             modules=modules,
@@ -110,7 +110,7 @@ def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Uni
             frames={"ground truth": hash_file(video.annotation), "entries": entries},
             inputs=inputs,
         )
-        units.append(Unit(name, key, _BYTES_PER_PERSON * len(video.clips), place=""))
+        units.append(make_unit(name, parts, _BYTES_PER_PERSON * len(video.clips), place=""))
     return units
 
 

@@ -1,32 +1,32 @@
-"""The one resume loop of every stage that makes units: find, compute what is missing, publish."""
+"""The resume loop of every stage with units: find, compute what is missing, publish."""
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.publishing.last_build import note_begun
-from pipeline.publishing.publish import Finish, publish, refuse_bad_names
-from pipeline.publishing.rehearsal import Plan, offer
+from pipeline.publishing.publish import publish
 from pipeline.publishing.restore import drop_damaged_objects, restore_units
 from pipeline.units.compute import Job, Outcome
-from pipeline.units.engines import MakeTask, RunOptions, run_jobs
+from pipeline.units.engines import run_jobs
 from pipeline.units.entry_log import append_entry
 from pipeline.units.key import Unit
 from pipeline.units.parent import DvcParent
+from pipeline.units.plan import Plan
 from pipeline.units.progress import progress
 from pipeline.units.receipts import Receipt, check, read_receipt
 from pipeline.units.scratch import Scratch, find_scratch
 
 _ROUNDS = 3
-"""How often units that were changed behind our back are computed again before we give up."""
+"""How often units that another process changes are computed again before the build fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSummary:
     """What a build did."""
 
+    plan: Plan
     computed: int
     reused: int
     """Units that scratch held, or that were linked from DVC's cache."""
@@ -34,69 +34,70 @@ class BuildSummary:
     """Size of all units of this build together."""
     published: bool
 
+    def __str__(self) -> str:
+        """The line that the stage ends with."""
+        what = f"wrote {self.plan.out}" if self.published else "computed a slice, published nothing"
+        return (
+            f"{self.plan.stage}: {what}: {self.computed} units computed, {self.reused} reused, "
+            f"{self.bytes / 1e6:.1f} MB"
+        )
+
 
 class FailedUnitsError(ValueError):
     """Some units could not be computed; nothing was published."""
 
 
-def build(
-    *,
-    stage: str,
-    out: Path,
-    listing: Path,
-    kind: str | None,
-    units: Sequence[Unit],
-    make_task: MakeTask,
-    run: RunOptions,
-    finish: Finish | None = None,
-) -> BuildSummary:
-    """Make the out of a stage from its units, computing only those that are not whole yet.
+def build(plan: Plan) -> BuildSummary:
+    """Make the outs of a stage from its units, computing only those that are missing.
 
     Killed at any moment and called again, it goes on with the units that were not finished, and
     publishes the same bytes.
 
     Args:
-        stage: Name of the stage.
-        out: Folder that the stage publishes, replaced as a whole.
-        listing: The stage's second out, ``data/units/<stage>/<name>.json``.
-        kind: Kind of store that the out is; nothing if it is no store.
-        units: All units of the out.
-        make_task: Makes the task, in each process that computes; must be picklable.
-        run: Engine, workers, threads, slice.
-        finish: Adds the stage's own files (a table) to the out before it is published.
+        plan: The units and outs of the stage.
 
     Returns:
-        What was done; with a slice in ``run`` nothing is published.
+        What was done; with a slice in ``plan.run`` nothing is published.
 
     Raises:
-        FailedUnitsError: If a unit failed three times; the table of these goes to stderr.
+        FailedUnitsError: If a unit failed three times; a table of these units goes to stderr.
         ValueError: If out, scratch and cache cannot share inodes, the disk is too full, names
             clash, or ``dvc`` was killed meanwhile.
     """
-    offer(Plan(stage, out, listing, units, make_task, run))
     parent = DvcParent()
-    refuse_bad_names(units)
-    scratch = find_scratch(out)
-    scratch.refuse_copies(out)
-    note_begun(scratch, stage, out, units)
-    mine = _slice(units, run.part)
-    restore_units(scratch, stage, out, listing, _missing(mine, _gather(scratch, stage, mine)))
+    _refuse_bad_names(plan.units)
+    scratch = find_scratch(plan.out)
+    scratch.refuse_copies(plan.out)
+    note_begun(scratch, plan)
+    mine = _slice(plan.units, plan.run.part)
+    restore_units(scratch, plan, _missing(mine, _gather(scratch, plan.stage, mine)))
     computed: set[str] = set()
     rounds = 0
-    while missing := _missing(mine, receipts := _gather(scratch, stage, mine)):
+    while missing := _missing(mine, receipts := _gather(scratch, plan.stage, mine)):
         if rounds == _ROUNDS:
             raise ValueError(
-                f"{stage}: files of {missing[0].name!r} change while it is made; stop what writes "
-                f"into {scratch.unit_folder(stage, missing[0].key)}"
+                f"{plan.stage}: files of {missing[0].name!r} change while it is made; stop what "
+                f"writes into {scratch.unit_folder(plan.stage, missing[0].key)}"
             )
         rounds += 1
-        _compute(scratch, stage, missing, make_task, run)
+        _compute(scratch, plan, missing)
         computed |= {unit.name for unit in missing}
-    if run.part is None:
-        whole = {unit.name: (unit, receipts[unit.name]) for unit in mine}
-        publish(scratch, stage, out, listing, kind, whole, finish, parent)
+    if plan.run.part is None:
+        publish(scratch, plan, {unit.name: (unit, receipts[unit.name]) for unit in mine}, parent)
     size = sum(receipt.bytes for receipt in receipts.values())
-    return BuildSummary(len(computed), len(mine) - len(computed), size, run.part is None)
+    reused = len(mine) - len(computed)
+    return BuildSummary(plan, len(computed), reused, size, plan.run.part is None)
+
+
+def _refuse_bad_names(units: Sequence[Unit]) -> None:
+    """Check that names are unique and that no unit reaches outside the out."""
+    seen: set[str] = set()
+    for unit in units:
+        parts = [*unit.name.split("/"), *(unit.place or ".").split("/")]
+        bad = {"", ".."} & set(parts) or any("\0" in part for part in parts)
+        if bad or "." in unit.name.split("/") or unit.name in seen:
+            raise ValueError(f"unit {unit.name!r}: expected a unique, relative name; rename it")
+        seen.add(unit.name)
 
 
 def _slice(units: Sequence[Unit], part: tuple[int, int] | None) -> list[Unit]:
@@ -105,7 +106,7 @@ def _slice(units: Sequence[Unit], part: tuple[int, int] | None) -> list[Unit]:
 
 
 def _gather(scratch: Scratch, stage: str, units: Sequence[Unit]) -> dict[str, Receipt]:
-    """Return the receipts of the units that are whole."""
+    """Return the receipts of the units that are complete."""
     found = ((unit.name, check(scratch.unit_folder(stage, unit.key))) for unit in units)
     return {name: receipt for name, receipt in found if receipt is not None}
 
@@ -114,19 +115,17 @@ def _missing(units: Sequence[Unit], receipts: Mapping[str, Receipt]) -> list[Uni
     return [unit for unit in units if unit.name not in receipts]
 
 
-def _compute(
-    scratch: Scratch, stage: str, units: Sequence[Unit], make_task: MakeTask, run: RunOptions
-) -> None:
+def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
     scratch.refuse_shortage(sum(unit.estimate for unit in units))
-    jobs = [Job(scratch, stage, unit.name, unit.key) for unit in units]
+    jobs = [Job(scratch, plan.stage, unit.name, unit.key) for unit in units]
     # A receipt without its files: somebody wrote into them, perhaps in DVC's cache as well.
     damaged = [job for job in jobs if read_receipt(job.folder) is not None]
-    with progress(stage, len(jobs), "units") as advance:
-        failed = run_jobs(jobs, make_task, run, lambda _: advance())
+    with progress(plan.stage, len(jobs), "units") as advance:
+        failed = run_jobs(jobs, plan.make_task, plan.run, lambda _: advance())
     for job in damaged:
         drop_damaged_objects(scratch, job.folder)
     if failed:
-        _give_up(scratch, stage, failed, len(jobs))
+        _give_up(scratch, plan.stage, failed, len(jobs))
 
 
 def _give_up(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int) -> None:
@@ -138,10 +137,10 @@ def _give_up(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int
         rows.append(f"{outcome.job.name:<{width}}  {count:>8}  {reason}")
         entry = {"stage": stage, "unit": outcome.job.name, "key": outcome.job.key, "reason": reason}
         append_entry(scratch.failures, {**entry, "finished": round(time.time(), 3)})
-        # The next run starts counting afresh: by then the cause may be gone.
+        # The next run counts from 0: by then the cause may be gone.
         outcome.job.attempts.clear()
     sys.stderr.write("\n".join(rows) + "\n")
     raise FailedUnitsError(
         f"{stage}: {len(failed)} of {total} units failed (table above), nothing was published; "
-        "the other units are kept: mend the cause and run again"
+        "the other units are kept: fix the cause and run again"
     )

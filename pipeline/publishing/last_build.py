@@ -1,12 +1,10 @@
 """What every build set out to do, kept in scratch: how much is left can be told while it runs."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.base.atomic_file import write_file
-from pipeline.units.key import Unit
+from pipeline.units.plan import Plan
 from pipeline.units.scratch import Scratch
 
 
@@ -21,18 +19,18 @@ class Begun:
     """Key of every unit of the out, by name."""
 
 
-def note_begun(scratch: Scratch, stage: str, out: Path, units: Sequence[Unit]) -> None:
+def note_begun(scratch: Scratch, plan: Plan) -> None:
     """Write down the units that an out will consist of."""
-    place = out.absolute()
+    place = plan.out.absolute()
     below = place.relative_to(scratch.project) if scratch.project in place.parents else place
     content = {
         "project": str(scratch.project),
-        "stage": stage,
+        "stage": plan.stage,
         "out": below.as_posix(),
-        "units": {unit.name: unit.key for unit in units},
+        "units": {unit.name: unit.key for unit in plan.units},
     }
     scratch.begun.mkdir(parents=True, exist_ok=True)
-    name = scratch.lock_of_out(out)
+    name = scratch.lock_of_out(plan.out)
     # Slices of one out begin at the same time, and would write the same partial file.
     with scratch.lock(f"begun-{name}"):
         write_file(scratch.begun / f"{name}.json", json.dumps(content).encode())

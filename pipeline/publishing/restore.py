@@ -1,12 +1,13 @@
 """Units from DVC's cache: what an earlier run published need not be computed in a fresh clone.
 
 ``dvc.lock`` names the objects of the out and of its listing as they were last published; the
-listing says which files are whose, and their digest.
+listing says which files belong to each unit, and their digest.
 """
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +20,43 @@ from pipeline.publishing.dvc_cache import (
     read_object,
 )
 from pipeline.units.key import Unit
-from pipeline.units.receipts import FILES, Receipt, read_receipt, seal
+from pipeline.units.plan import Plan
+from pipeline.units.receipts import FILES, read_receipt, seal
 from pipeline.units.scratch import Scratch
 
+_Fetch = Callable[[Unit, Mapping[str, Any], Path], None]
+"""Puts the files of a unit, as the listing has it, into an empty folder."""
 
-def restore_units(
-    scratch: Scratch, stage: str, out: Path, listing: Path, units: Sequence[Unit]
-) -> list[str]:
-    """Link units from the objects of DVC's cache into scratch.
 
-    A unit comes back only if the listing has its very key, all of its objects are in the cache
+def restore_units(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> list[str]:
+    """Take units from the objects of DVC's cache into scratch.
+
+    A unit is restored only if the listing has its very key, all of its objects are in the cache
     and their content has the listed digest.
 
     Args:
         scratch: The scratch store.
-        stage: The stage.
-        out: The stage's out.
-        listing: The stage's second out.
-        units: Units that scratch lacks.
+        plan: The plan of the stage.
+        units: Units of the plan that scratch lacks.
 
     Returns:
-        Names of the units that came back.
+        Names of the units that were restored.
     """
     if not units:
         return []
-    digest, listed = _locked_hashes(scratch, out, listing)
+    digest, listed = _locked_hashes(scratch, plan.out, plan.listing)
     known = read_object(scratch.cache, listed)
-    paths = files_of(scratch.cache, digest) if digest.endswith(FOLDER) else None
-    if not isinstance(known, dict) or paths is None:
+    fetch = _fetch_from(scratch, plan, digest)
+    if not isinstance(known, dict) or fetch is None:
         return []
     restored = []
     for unit in units:
         entry = known.get(unit.name)
         if isinstance(entry, dict) and entry.get("key") == unit.key:
-            with scratch.lock(f"{stage}-{unit.key}"):
-                if _restore(scratch, scratch.unit_folder(stage, unit.key), unit, entry, paths):
+            with scratch.lock(f"{plan.stage}-{unit.key}"):
+                if _restore(scratch.unit_folder(plan.stage, unit.key), unit, entry, fetch):
                     restored.append(unit.name)
     return restored
-
-
-def published_object(scratch: Scratch, out: Path) -> Path | None:
-    """Return the object of DVC's cache that holds an out of one file as it was last published.
-
-    Args:
-        scratch: The scratch store.
-        out: The out, a file.
-
-    Returns:
-        The object; nothing if ``dvc.lock`` has no such out, or the object is absent or damaged.
-    """
-    (digest,) = _locked_hashes(scratch, out)
-    path = object_path(scratch.cache, digest)
-    return path if path.is_file() and md5(path.read_bytes()) == digest else None
 
 
 def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
@@ -80,7 +66,7 @@ def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
 
     Args:
         scratch: The scratch store.
-        folder: Folder of a whole unit, computed again after a file of it was found changed.
+        folder: Folder of a complete unit, computed again after a file of it was found changed.
 
     Returns:
         The objects that were removed.
@@ -96,29 +82,53 @@ def drop_damaged_objects(scratch: Scratch, folder: Path) -> list[Path]:
     return removed
 
 
-def _restore(
-    scratch: Scratch, folder: Path, unit: Unit, entry: dict[str, Any], paths: Mapping[str, str]
-) -> bool:
+def _fetch_from(scratch: Scratch, plan: Plan, digest: str) -> _Fetch | None:
+    """Return what fetches units from the objects of an out; nothing if these are incomplete."""
+    if plan.single_file is not None:
+        path = object_path(scratch.cache, digest)
+        if not path.is_file() or md5(path.read_bytes()) != digest:
+            return None
+        return partial(_cut, plan.single_file.cut, path)
+    paths = files_of(scratch.cache, digest) if digest.endswith(FOLDER) else None
+    return None if paths is None else partial(_link, scratch, paths)
+
+
+def _cut(
+    cut: Callable[[Path, str, Path], None],
+    out: Path,
+    unit: Unit,
+    _entry: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    cut(out, unit.name, folder)
+
+
+def _link(
+    scratch: Scratch, paths: Mapping[str, str], unit: Unit, entry: Mapping[str, Any], folder: Path
+) -> None:
+    place = unit.name if unit.place is None else unit.place
+    for file in entry["files"]:
+        target = folder / Path(file).relative_to(place)
+        if ".." in target.parts:
+            raise ValueError(f"{file}: leads out of the unit")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(object_path(scratch.cache, paths[file]), target)
+
+
+def _restore(folder: Path, unit: Unit, entry: Mapping[str, Any], fetch: _Fetch) -> bool:
     if read_receipt(folder) is not None:
         return True
-    place = unit.name if unit.place is None else unit.place
     shutil.rmtree(folder / FILES, ignore_errors=True)
+    (folder / FILES).mkdir(parents=True)
     try:
-        for file in entry["files"]:
-            target = folder / FILES / Path(file).relative_to(place)
-            if ".." in target.parts:
-                return False
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(object_path(scratch.cache, paths[file]), target)
-        receipt: Receipt = seal(folder, unit.name)
+        fetch(unit, entry, folder / FILES)
+        if seal(folder, unit.name).digest == entry.get("digest"):
+            return True
     except (OSError, KeyError, TypeError, ValueError):
-        # Not pulled, or not what it should be: the unit is computed.
-        shutil.rmtree(folder, ignore_errors=True)
-        return False
-    if receipt.digest != entry.get("digest"):
-        shutil.rmtree(folder)
-        return False
-    return True
+        # The objects were not pulled, or are damaged: the unit is computed.
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
 
 
 def _locked_hashes(scratch: Scratch, *outs: Path) -> list[str]:

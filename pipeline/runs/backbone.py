@@ -19,10 +19,10 @@ from pipeline.training.processes import Place, join_processes, process_count, st
 from pipeline.training.run_folder import mark_finished
 from pipeline.training.run_outs import publish_files
 from pipeline.training.targets import Target
-from pipeline.units.engines import limit_threads
 from pipeline.units.parent import DvcParent
 from pipeline.units.receipts import hash_file
 from pipeline.units.run_time import Train
+from pipeline.units.threads import limit_threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from pipeline.training.processes import join_processes, process_count, start_pro
 from pipeline.training.run_folder import mark_finished
 from pipeline.training.run_outs import publish_files
 from pipeline.training.targets import Target
-from pipeline.units.engines import limit_threads
 from pipeline.units.parent import DvcParent
 from pipeline.units.run_time import Train
+from pipeline.units.threads import limit_threads
 
 WEIGHTS = "weights.safetensors"
 HISTORY = "history.csv"

@@ -22,7 +22,7 @@ from pipeline.training.history import History
 from pipeline.training.loop import Loss, Plan, train
 from pipeline.training.processes import Place, wait_for_all
 from pipeline.training.targets import Target
-from pipeline.units.key import modules_digest, stage_pins, unit_key
+from pipeline.units.key import KeyParts, modules_digest, stage_pins
 from pipeline.units.run_time import Train
 from pipeline.units.scratch import Scratch, find_scratch
 
@@ -98,7 +98,7 @@ def train_from_caches(
     caches = Caches(run.folders, run.frames)
     table = table_of(clips, source).of_videos(run.videos)
     table, held_out = _split(table, settings.holdout)
-    key = unit_key(
+    parts = KeyParts(
         stage=run.section,
         params={
             **run.params,
@@ -119,7 +119,7 @@ def train_from_caches(
         inputs=caches.digests,
     )
     scratch = find_scratch(data)
-    folder = scratch.unit_folder(run.section, key)
+    folder = scratch.unit_folder(run.section, parts.key)
     with _locked(scratch, folder, place):
         session = _Session(run, caches, settings, target, place, source)
         network, history = session.train(table, held_out, folder)

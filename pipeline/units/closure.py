@@ -1,51 +1,58 @@
 """Import closure of a module: the project files that running it may open, found without running it.
 
 DVC lists these files as deps of the module's stage, a folder where it holds nothing else, and unit
-keys hash the numeric ones.
+keys digest the numeric ones.
 """
 
-import ast
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+
+from pipeline.units.syntax import SourceFile, read_source
 
 CODE = frozenset({"models", "pipeline", "stages"})
 """Folders of the code that stages run."""
 
 
-def import_closure(module: str, root: Path, stop: Container[str] = ()) -> list[Path]:
-    """Return the files of the project that a module imports, directly or not, with its own.
+def import_closure(
+    modules: str | Iterable[str], root: Path, stop: Container[str] = ()
+) -> list[Path]:
+    """Return the files of the project that modules import, directly or not, and their own.
 
     Imports inside functions count; those under ``if TYPE_CHECKING:`` do not, for they never run.
     ``__init__.py`` of every package on the way counts, for Python opens it.
 
     Args:
-        module: Dotted name, such as ``stages.flow``.
+        modules: Dotted names, such as ``stages.flow``; a package stands for all of its modules.
         root: Folder that holds the project's packages.
-        stop: Files and folders relative to ``root``, as text, that are left out and not looked
-            into.
+        stop: Files and folders relative to ``root``, as text, that are left out together with
+            what only they import.
 
     Returns:
         Paths relative to ``root``, sorted.
 
     Raises:
-        ValueError: If the module is not in the project, or a file has a relative import.
+        ValueError: If a module is not in the project, or a file has a relative import.
     """
-    return sorted(path for path, _ in _walk(module, root, stop))
+    return sorted(path for path, _ in _walk(modules, root, stop))
 
 
-def third_party(module: str, root: Path, stop: Container[str] = ()) -> set[str]:
+def third_party(modules: str | Iterable[str], root: Path, stop: Container[str] = ()) -> set[str]:
     """Return the top-level names that a closure imports from neither project nor Python itself.
 
     Args:
-        module: As for ``import_closure``.
+        modules: As for ``import_closure``.
         root: As for ``import_closure``.
         stop: As for ``import_closure``.
     """
-    names = {name.partition(".")[0] for _, names in _walk(module, root, stop) for name in names}
+    found = {
+        name.partition(".")[0]
+        for _, source in _walk(modules, root, stop)
+        for name in source.imports
+    }
     return {
         name
-        for name in names
+        for name in found
         if name not in sys.stdlib_module_names
         and not (root / name).is_dir()
         and not (root / f"{name}.py").is_file()
@@ -80,20 +87,26 @@ def is_code(dep: str) -> bool:
     return dep.endswith(".py") or (first in CODE and "." not in rest)
 
 
-def _walk(module: str, root: Path, stop: Container[str]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield every file of the closure once, with the dotted names that it imports."""
-    waiting = _files_of(module, root)
-    if not waiting:
-        raise ValueError(f"{module}: no module of the project in {root}")
+def _walk(
+    modules: str | Iterable[str], root: Path, stop: Container[str]
+) -> Iterator[tuple[Path, SourceFile]]:
+    """Yield every file of the closure once."""
+    waiting: list[Path] = []
+    for module in [modules] if isinstance(modules, str) else modules:
+        files = _files_of(module, root)
+        if not files:
+            raise ValueError(f"{module}: no module of the project in {root}")
+        package = root.joinpath(*module.split("."))
+        waiting += [*files, *(path.relative_to(root) for path in package.rglob("*.py"))]
     seen: set[Path] = set()
     while waiting:
         path = waiting.pop()
         if path in seen or any(part.as_posix() in stop for part in (path, *path.parents)):
             continue
         seen.add(path)
-        names = _imports_of(root / path)
-        waiting += [file for name in names for file in _files_of(name, root)]
-        yield path, names
+        source = read_source(root / path)
+        waiting += [file for name in source.imports for file in _files_of(name, root)]
+        yield path, source
 
 
 def _files_of(name: str, root: Path) -> list[Path]:
@@ -110,26 +123,3 @@ def _files_of(name: str, root: Path) -> list[Path]:
             return files
         place /= part
     return files
-
-
-def _imports_of(path: Path) -> list[str]:
-    names: list[str] = []
-    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"), str(path))]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or node.module is None:
-                raise ValueError(f"{path}:{node.lineno}: relative import; name the whole module")
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            waiting += node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
-    return names
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
-    return name == "TYPE_CHECKING"

@@ -8,48 +8,22 @@ multiprocessing.Pool is not used anywhere: it loses the task of a killed worker 
 import multiprocessing
 import os
 import pickle
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pipeline.base.errors import end_fast
 from pipeline.units.attempts import LIMIT
 from pipeline.units.compute import Job, Outcome, Task, compute
+from pipeline.units.options import MakeTask, RunOptions
 from pipeline.units.parent import die_with_parent
-
-MakeTask = Callable[[], Task]
-"""Makes a stage's task in the process that will use it; must be picklable."""
+from pipeline.units.threads import limit_threads
 
 _DEATHS = 3
 """Workers that may die in a row before any of them has begun a unit."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a stage computes; nothing of it changes a byte, so no key holds it."""
-
-    engine: Literal["local", "ray"] = "local"
-    workers: int = 1
-    threads: int = 1
-    """Threads per worker, the same for every engine."""
-    part: tuple[int, int] | None = None
-    """Slice (i, n): compute every n-th unit from unit i on, and publish nothing."""
-    devices: tuple[str, ...] = ()
-    """CUDA_VISIBLE_DEVICES of the workers, dealt out in turn; empty leaves it as it is."""
-
-    def with_a_worker_per(self, share: int, units: int) -> "RunOptions":
-        """Return options with no more workers than have units enough to be worth their start.
-
-        Args:
-            share: Units that take about as long as a worker that loads its libraries.
-            units: Number of units.
-        """
-        return replace(self, workers=max(1, min(self.workers, units // share)))
 
 
 class Slot(Protocol):
@@ -63,21 +37,6 @@ class Slot(Protocol):
 
     def close(self) -> None:
         """Let the worker go."""
-
-
-def parse_part(text: str) -> tuple[int, int]:
-    """Return the slice that ``--units i/n`` names.
-
-    Args:
-        text: ``i/n`` with 0 <= i < n.
-
-    Raises:
-        ValueError: If it is not of that form.
-    """
-    index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return int(index), int(count)
-    raise ValueError(f"--units: expected i/n with 0 <= i < n, such as 0/4, got {text!r}")
 
 
 def run_jobs(
@@ -115,17 +74,6 @@ def run_jobs(
                 for slot in slots:
                     slot.close()
     return failed
-
-
-def limit_threads(threads: int) -> None:
-    """Fix the number of threads of the numeric libraries in this process, loaded or to come."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    # Never imported here: a stage that needs neither must not pay for them.
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
-    if cv2 := sys.modules.get("cv2"):
-        cv2.setNumThreads(threads)
 
 
 def _slots(make_task: MakeTask, options: RunOptions, count: int, *, alone: bool) -> list[Slot]:

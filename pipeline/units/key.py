@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.units.closure import import_closure, third_party
 from pipeline.units.numerics import pins_of
+from pipeline.units.syntax import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder of the code: in ``dvc exp run --temp`` that of the temporary copy."""
@@ -23,7 +22,40 @@ They, and what only they import, are no part of a key. A test holds them to impo
 library.
 """
 
-_RECORD: ContextVar[dict[str, Mapping[str, object]] | None] = ContextVar("record", default=None)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyParts:
+    """Everything that the bytes of a unit depend on: equal parts promise equal bytes."""
+
+    stage: str
+    """Name of the stage."""
+    params: Mapping[str, object]
+    """What ``Section.key_params`` returns, for every section that the stage reads."""
+    modules: str
+    """From ``modules_digest``."""
+    pins: Mapping[str, str]
+    """From ``stage_pins``."""
+    weights: Mapping[str, str]
+    """sha256 of every weights file, by its role."""
+    device: str
+    """Kind of device, ``cpu`` or ``cuda``; with the device's name where results of two models of
+    it differ."""
+    dtype: str
+    """What the networks compute in."""
+    batch: int
+    """Rows per forward pass."""
+    clips: str
+    """Digest of the video's rows of the clip table (``tables.digest_rows``); '' if none."""
+    frames: Mapping[str, str] | Sequence[str]
+    """sha256 of the frame files that the unit reads, by path or in order."""
+    inputs: Mapping[str, str]
+    """Content digests of the units that it reads (``Store.digests``), by store and name."""
+
+    @property
+    def key(self) -> str:
+        """sha256 of the parts as canonical JSON, 64 hexadecimal digits."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,113 +65,55 @@ class Unit:
     name: str
     """``<video>/v<variant>`` in stores; elsewhere whatever names it within its split."""
     key: str
-    """From ``unit_key``."""
+    """Key of the unit, that of ``parts``."""
     estimate: int
-    """Bytes that it will take on disk, about."""
+    """Bytes on disk, approximately."""
     place: str | None = None
     """Folder below the out that its files go to: its name if absent, '' for the out itself."""
+    parts: KeyParts | None = None
+    """What the key was made from."""
 
 
-def unit_key(
-    *,
-    stage: str,
-    params: Mapping[str, object],
-    modules: str,
-    pins: Mapping[str, str],
-    weights: Mapping[str, str],
-    device: str,
-    dtype: str,
-    batch: int,
-    clips: str,
-    frames: Mapping[str, str] | Sequence[str],
-    inputs: Mapping[str, str],
-) -> str:
-    """Return the key of a unit: equal keys promise equal bytes.
+def make_unit(name: str, parts: KeyParts, estimate: int, place: str | None = None) -> Unit:
+    """Return a unit with the key of its parts; the arguments are the fields of ``Unit``."""
+    return Unit(name, parts.key, estimate, place, parts)
+
+
+def numeric_modules(modules: str | Iterable[str], root: Path = ROOT) -> list[Path]:
+    """Return the files whose code is part of a stage's keys.
 
     Args:
-        stage: Name of the stage.
-        params: What ``Section.key_params`` returns, for every section that the stage reads.
-        modules: From ``modules_digest``.
-        pins: From ``stage_pins``.
-        weights: sha256 of every weights file, by its role.
-        device: Kind of device, ``cpu`` or ``cuda``; with the device's name where results of
-            two models of it differ.
-        dtype: What the networks compute in.
-        batch: Rows per forward pass.
-        clips: Digest of the video's rows of the clip table (``tables.digest_rows``); '' if none.
-        frames: sha256 of the frame files that the unit reads, by path or in order.
-        inputs: Content digests of the units it reads (``Store.digests``), by store and name.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    parts = {
-        "stage": stage,
-        "params": dict(params),
-        "modules": modules,
-        "pins": dict(pins),
-        "weights": dict(weights),
-        "device": device,
-        "dtype": dtype,
-        "batch": batch,
-        "clips": clips,
-        "frames": dict(frames) if isinstance(frames, Mapping) else list(frames),
-        "inputs": dict(inputs),
-    }
-    key = key_of(parts)
-    if (record := _RECORD.get()) is not None:
-        record[key] = parts
-    return key
-
-
-def key_of(parts: Mapping[str, object]) -> str:
-    """Return the key that parts by name come to: sha256 of their canonical JSON."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def record_parts(record: dict[str, Mapping[str, object]]) -> Iterator[None]:
-    """Note in ``record`` what every key that is made meanwhile consists of, by key."""
-    token = _RECORD.set(record)
-    try:
-        yield
-    finally:
-        _RECORD.reset(token)
-
-
-def numeric_modules(module: str, root: Path = ROOT) -> list[Path]:
-    """Return the files whose bytes are part of a stage's keys.
-
-    Args:
-        module: The stage's module, ``stages.flow``.
+        modules: Dotted names of the modules that compute, such as ``stages.flow``, or several; a
+            package stands for all of its modules.
         root: Folder of the code.
     """
-    return import_closure(module, root, ORCHESTRATION)
+    return import_closure(modules, root, ORCHESTRATION)
 
 
-def modules_digest(module: str, root: Path = ROOT) -> str:
-    """Return one digest over the stage's numeric modules, names and bytes.
+def modules_digest(modules: str | Iterable[str], root: Path = ROOT) -> str:
+    """Return one digest over the names and syntax trees of a stage's numeric modules.
+
+    Comments, docstrings and formatting do not change it.
 
     Args:
-        module: The stage's module, ``stages.flow``.
+        modules: As for ``numeric_modules``.
         root: Folder of the code.
     """
     lines = [
-        f"{hashlib.sha256((root / path).read_bytes()).hexdigest()}  {path.as_posix()}\n"
-        for path in numeric_modules(module, root)
+        f"{read_source(root / path).digest}  {path.as_posix()}\n"
+        for path in numeric_modules(modules, root)
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def stage_pins(module: str, root: Path = ROOT) -> dict[str, str]:
+def stage_pins(modules: str | Iterable[str], root: Path = ROOT) -> dict[str, str]:
     """Return the pinned versions that a stage's numeric modules import.
 
     Args:
-        module: The stage's module.
+        modules: As for ``numeric_modules``.
         root: Folder of the code and of ``numerics.lock``.
 
     Raises:
         ValueError: If the environment has other versions.
     """
-    return pins_of(third_party(module, root, ORCHESTRATION), root)
+    return pins_of(third_party(modules, root, ORCHESTRATION), root)

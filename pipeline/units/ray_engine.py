@@ -12,8 +12,9 @@ from types import FunctionType
 from typing import Any
 
 from pipeline.units.compute import Job, Outcome, Task, compute
-from pipeline.units.engines import MakeTask, RunOptions, limit_threads
 from pipeline.units.key import ROOT
+from pipeline.units.options import MakeTask, RunOptions
+from pipeline.units.threads import limit_threads
 
 _STARTS = 3
 """Attempts to start a cluster."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.units.engines import RunOptions, parse_part
+from pipeline.units.options import RunOptions, parse_part
 
 DeviceKind = Literal["auto", "cpu", "cuda"]
 AtLeastOne = Annotated[int, Field(ge=1)]

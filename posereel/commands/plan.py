@@ -38,9 +38,9 @@ from pipeline.maintenance.forecast import Line, Speeds, forecast
 from pipeline.networks.devices import pick_device
 from pipeline.posetrack.reader import read_annotations
 from pipeline.synthetic.annotation import write_video
-from pipeline.units.engines import limit_threads
 from pipeline.units.run_time import Extract
 from pipeline.units.scratch import find_scratch
+from pipeline.units.threads import limit_threads
 from posereel.commands.show_model import NAMES, cache_shapes, example
 from stages.render import Render, split_specs
 

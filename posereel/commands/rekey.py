@@ -7,33 +7,34 @@ differ in more than the code (params, weights, frames, labels) are never touched
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pipeline.maintenance.dag import read_dag
-from pipeline.maintenance.past_code import past_digests, same_but_code
+from pipeline.maintenance.past_code import past_code, same_but_code
 from pipeline.maintenance.relabel import Renamed, compute_again, relabel, sample_of
 from pipeline.maintenance.verify import read_units
-from pipeline.publishing.rehearsal import rehearse
+from pipeline.units.key import KeyParts
+from pipeline.units.plan import Plan
 from pipeline.units.scratch import Scratch, find_scratch
 from stages import crop, detect, features, flow, heatmaps, predict, render, tokens
 
 Stage = Literal["render", "detect", "crop", "heatmaps", "flow", "tokens", "features", "predict"]
-APPS: dict[Stage, typer.Typer] = {
-    "render": render.app,
-    "detect": detect.app,
-    "crop": crop.app,
-    "heatmaps": heatmaps.app,
-    "flow": flow.app,
-    "tokens": tokens.app,
-    "features": features.app,
-    "predict": predict.app,
+STAGES: dict[Stage, tuple[typer.Typer, Callable[..., Plan]]] = {
+    "render": (render.app, render.plan),
+    "detect": (detect.app, detect.plan),
+    "crop": (crop.app, crop.plan),
+    "heatmaps": (heatmaps.app, heatmaps.plan),
+    "flow": (flow.app, flow.plan),
+    "tokens": (tokens.app, tokens.plan),
+    "features": (features.app, features.plan),
+    "predict": (predict.app, predict.plan),
 }
+"""Command and plan of every stage; both have the same parameters."""
 
 
 def main(
@@ -45,11 +46,7 @@ def main(
     scratch = find_scratch(Path())
     scratch.refuse_running()
     known = list(_known_by_other_keys(scratch, stage))
-    # Names repeat from split to split, new keys do not.
-    keys = {one.unit.key: one.old.key for one, _ in known}
-    parts = {one.unit.key: of_key for one, of_key in known}
-    same = same_but_code(keys, parts, past_digests(f"stages.{stage}", scratch.project))
-    cosmetic = [one for one, _ in known if one.unit.key in same]
+    cosmetic = _cosmetic(known, scratch.project)
     chosen = sample_of(cosmetic, sample)
     if different := compute_again(scratch, chosen):
         for line in different:
@@ -77,21 +74,31 @@ def main(
     )
 
 
-def _known_by_other_keys(
-    scratch: Scratch, stage: Stage
-) -> Iterator[tuple[Renamed, Mapping[str, object]]]:
+def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[Renamed]:
+    """Return the units whose keys differ in the code alone, by plans with the same modules."""
+    found: list[Renamed] = []
+    for modules in sorted({tuple(one.plan.modules) for one, _ in known}):
+        group = [(one, parts) for one, parts in known if tuple(one.plan.modules) == modules]
+        # Names repeat from split to split, new keys do not.
+        keys = {one.unit.key: one.old.key for one, _ in group}
+        parts_of = {one.unit.key: parts for one, parts in group}
+        same = same_but_code(keys, parts_of, past_code(modules, project))
+        found += [one for one, _ in group if one.unit.key in same]
+    return found
+
+
+def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[Renamed, KeyParts]]:
     """Yield the published units whose keys are not those of now, with the parts of the new key."""
-    command = typer.main.get_command(APPS[stage])
+    app_of_stage, plan_of = STAGES[stage]
+    command = typer.main.get_command(app_of_stage)
     for item in read_dag(scratch.project):
         # What was never published has no unit to re-label, and may lack its inputs.
         if item.stage != stage or not all((scratch.project / out).exists() for out in item.outs):
             continue
-        asked = rehearse(partial(command.main, list(item.command[3:]), standalone_mode=False))
-        if asked.plan is None:
-            continue
-        published = read_units(asked.plan.listing)
-        for unit in asked.plan.units:
+        plan = plan_of(**command.make_context(stage, list(item.command[3:])).params)
+        published = read_units(plan.listing)
+        for unit in plan.units:
             listed = published.get(unit.name)
-            if listed is not None and listed.key != unit.key:
+            if listed is not None and listed.key != unit.key and unit.parts is not None:
                 old = replace(unit, key=listed.key)
-                yield Renamed(asked.plan, unit, old, listed.digest), asked.parts[unit.key]
+                yield Renamed(plan, unit, old, listed.digest), unit.parts

@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.publishing.build import BuildSummary, build
 from pipeline.store.shards import write_array
-from pipeline.units.engines import RunOptions
 from pipeline.units.key import Unit
+from pipeline.units.options import RunOptions
+from pipeline.units.plan import Plan
 
 ROWS = 12
 
@@ -81,12 +82,13 @@ def _rows(name: str, effort: int) -> Iterator[np.ndarray]:
         yield values.astype(np.float16)
 
 
-def run_stage(
+def plan_of(
     project: Path, names: list[str], *, options: RunOptions | None = None, kind: str = "flow"
-) -> BuildSummary:
-    """Build the toy stage in a project."""
-    return build(
+) -> Plan:
+    """Return the plan of the toy stage in a project."""
+    return Plan(
         stage="toy",
+        modules=[],
         out=project / "data/toy/train",
         listing=project / "data/units/toy/train.json",
         kind=kind,
@@ -94,6 +96,13 @@ def run_stage(
         make_task=partial(ToyTask, project / "calls.log"),
         run=options or RunOptions(),
     )
+
+
+def run_stage(
+    project: Path, names: list[str], *, options: RunOptions | None = None, kind: str = "flow"
+) -> BuildSummary:
+    """Build the toy stage in a project."""
+    return build(plan_of(project, names, options=options, kind=kind))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -96,7 +96,7 @@ def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_fram
 def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Workspace) -> None:
     zarr = pytest.importorskip("zarr")
     line = crop(workspace, "--input", "vit", "--split", "val_gt")
-    assert line.startswith("crop: 6 clips of 1 videos in data/crops/vit/val_gt (1 units computed")
+    assert line.startswith("crop: wrote data/crops/vit/val_gt: 1 units computed")
     table, store = clips("vit/val_gt")
     assert list(table["frame"]) == [0, 0, 2, 2, 4, 4]
     assert list(table["frames"].iloc[0]) == [0, 0, 0, 1, 2]
@@ -119,22 +119,22 @@ def test_the_mirrored_val_clips_are_the_mirror_images(workspace: Workspace) -> N
 
 def test_more_variants_only_add_and_train_alone_has_them(workspace: Workspace) -> None:
     workspace.set_params(crop__variants=2)
-    assert "(4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+    assert "4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
     before = workspace.files("data/crops/hrnet/train")
     workspace.set_params(crop__variants=4)
-    assert "(4 units computed, 4 reused" in crop(workspace, *HRNET, "train")
+    assert "4 units computed, 4 reused" in crop(workspace, *HRNET, "train")
     after = workspace.files("data/crops/hrnet/train")
     for name, content in before.items():
         if "/v" in name:
             assert after[name] == content
-    assert "(1 units computed" in crop(workspace, *HRNET, "val")
+    assert "1 units computed" in crop(workspace, *HRNET, "val")
 
 
 def test_the_same_again_computes_nothing_and_gives_the_same_bytes(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     before = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
     assert all(before)
-    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert "0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     after = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
     assert after == before
 
@@ -145,7 +145,7 @@ def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
     content["annotations"][0]["bbox"][2] += 3
     write_json(workspace.root / "annotations/train/v2.json", content)
     prepare(workspace, "train")
-    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+    assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
 def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) -> None:
@@ -154,7 +154,7 @@ def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) 
     content["annotations"][0]["keypoints"][0] += 1
     write_json(workspace.root / "annotations/train/v2.json", content)
     prepare(workspace, "train")
-    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert "0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     row = read_clips(Path("data/clips/hrnet/train.parquet")).query("video == 'v2'").iloc[0]
     np.testing.assert_allclose(row["keypoints"][:2], [47.5 + 4.8, 63.5])
 
@@ -164,10 +164,10 @@ def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Worksp
     write_video(workspace.root, "train", 7)
     write_frames_manifest(workspace.root)
     prepare(workspace, "train")
-    assert "(1 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert "1 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     (workspace.root / "annotations/train/v1.json").unlink()
     prepare(workspace, "train")
-    assert "(0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert "0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
     assert not any("v1" in name for name in workspace.files("data/crops/hrnet/train"))
     assert list(json.loads(Path("data/units/crop/hrnet-train.json").read_text())) == [
         "v2/v0",
@@ -188,14 +188,14 @@ def test_a_param_that_changes_pixels_makes_all_units_anew(
 ) -> None:
     crop(workspace, *HRNET, "train")
     workspace.set_params(**changes)
-    assert "(2 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+    assert "2 units computed, 0 reused" in crop(workspace, *HRNET, "train")
 
 
 def test_augmentation_changes_augmented_variants_alone(workspace: Workspace) -> None:
     workspace.set_params(crop__variants=2)
     crop(workspace, *HRNET, "train")
     workspace.set_params(crop__variants=2, crop__augment__seed=6)
-    assert "(2 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+    assert "2 units computed, 2 reused" in crop(workspace, *HRNET, "train")
 
 
 def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace) -> None:
@@ -204,7 +204,7 @@ def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace)
     (frames / "000001.png").write_bytes((frames / "000003.png").read_bytes())
     write_frames_manifest(workspace.root)
     prepare(workspace, "train")
-    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+    assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
 def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
@@ -311,7 +311,7 @@ def test_a_bad_frame_is_named_and_nothing_is_published(
     # The other video's unit is kept.
     (workspace.root / "images/train/v1/000001.png").unlink(missing_ok=True)
     write_video(workspace.root, "train", 1)
-    assert "(1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
+    assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
 def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Workspace) -> None:
@@ -366,5 +366,5 @@ def test_two_worker_processes_give_the_same_bytes(workspace: Workspace) -> None:
     alone = workspace.files("data/crops/hrnet/train")
     (workspace.folder / ".dvc/cache").rename(workspace.folder / "elsewhere")
     workspace.set_params(crop__variants=2, extract__workers=2)
-    assert "(4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
+    assert "4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
     assert workspace.files("data/crops/hrnet/train") == alone

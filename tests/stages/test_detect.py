@@ -123,20 +123,20 @@ def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
     workspace: Workspace,
 ) -> None:
     use_fcos(workspace)
-    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    assert "1 units computed, 0 reused" in workspace.run(app, "--split", "val").output
     write_video(workspace.root, "val", 4)
     write_frames_manifest(workspace.root)
     workspace.run(index.app)
-    assert "1 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert "1 units computed, 1 reused" in workspace.run(app, "--split", "val").output
     together = workspace.files("data/boxes")
     listing = json.loads(Path("data/units/detect/val.json").read_text())
     assert list(listing) == ["v3", "v4"]
     (workspace.folder / ".dvc/cache").rename(workspace.folder / "elsewhere")
-    assert "2 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    assert "2 units computed, 0 reused" in workspace.run(app, "--split", "val").output
     assert workspace.files("data/boxes") == together
     (workspace.root / "annotations/val/v4.json").unlink()
     workspace.run(index.app)
-    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert "0 units computed, 1 reused" in workspace.run(app, "--split", "val").output
     assert set(boxes("val")["video"]) == {"v3"}
 
 
@@ -156,11 +156,11 @@ def test_a_fresh_clone_detects_only_what_the_published_table_lacks(workspace: Wo
         Path(path).unlink()
         outs.append({"path": path, "md5": digest})
     write_json(workspace.folder / "dvc.lock", {"stages": {"detect@val": {"outs": outs}}})
-    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert "0 units computed, 1 reused" in workspace.run(app, "--split", "val").output
     assert workspace.files("data/boxes") == published
     shutil.rmtree(".dvc/cache/scratch")
     use_fcos(workspace, detect__batch=1)
-    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    assert "1 units computed, 0 reused" in workspace.run(app, "--split", "val").output
 
 
 @pytest.mark.parametrize("changed", ["score_min", "weights", "frame"])
@@ -181,15 +181,15 @@ def test_what_changes_boxes_makes_them_be_detected_again(
         )
         write_frames_manifest(workspace.root)
         workspace.run(index.app)
-    assert "1 videos computed, 0 reused" in workspace.run(app, "--split", "val").output
+    assert "1 units computed, 0 reused" in workspace.run(app, "--split", "val").output
 
 
 def test_slices_compute_and_publish_nothing(workspace: Workspace) -> None:
     use_fcos(workspace)
     result = workspace.run(app, "--split", "val", "--units", "0/2")
-    assert "computed a slice, published nothing: 1 videos computed" in result.output
+    assert "computed a slice, published nothing: 1 units computed" in result.output
     assert not Path("data/boxes").exists() or not list(Path("data/boxes").iterdir())
-    assert "0 videos computed, 1 reused" in workspace.run(app, "--split", "val").output
+    assert "0 units computed, 1 reused" in workspace.run(app, "--split", "val").output
 
 
 @pytest.mark.parametrize("kind", ["ground_truth", "file", "torchvision"])

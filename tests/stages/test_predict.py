@@ -206,7 +206,7 @@ def test_a_videos_file_does_not_depend_on_the_others_and_is_made_once(
     frames.loc[(frames.video == "alley") & (frames.frame == 0), "entry"] = -1
     write_table(project.data / "index/frames.parquet", frames, FRAMES)
     result = project.run(app, "--system", "hrnet", "--split", "val")
-    assert "(1 videos computed, 2 reused)" in result.output
+    assert "1 units computed, 2 reused" in result.output
     out = project.data / "predictions/hrnet/val"
     assert (out / "bonn.json").read_bytes() == before
     assert len(document(out, "alley")["annotations"]) == 1

@@ -54,7 +54,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, output = run(folder, params(folder))
     assert code == 0, output
     assert "3 videos" in output
-    assert "3 rendered, 0 reused" in output
+    assert "3 units computed, 0 reused" in output
     return folder / "raw/synthetic"
 
 
@@ -94,7 +94,7 @@ def test_rendering_again_into_the_same_folder_gives_the_same_files(
     data = rendered.parents[1]
     code, output = run(data, params(tmp_path))
     assert code == 0, output
-    assert "0 rendered, 3 reused" in output
+    assert "0 units computed, 3 reused" in output
     assert content(rendered) == before
 
 

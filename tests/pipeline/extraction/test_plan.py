@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.extraction.plan import extract, plan_extraction, plan_units
+from pipeline.extraction.plan import plan_extraction, plan_store
 from pipeline.networks.weights import write_weights
+from pipeline.publishing.build import build
 from pipeline.store.reader import Store
-from pipeline.units.engines import RunOptions
 from pipeline.units.key import Unit
+from pipeline.units.options import RunOptions
 from tests.pipeline.tiny_caches import CLIPS_OF, make_project, random_store, values_of
 
 STAGE = "tokens"  # any name of a stage: keys hash its modules
@@ -72,8 +73,9 @@ def run(
         batch=batch,
         device="cpu",
     )
-    units = plan_units(extraction, {}, batch)
-    return units, extract(extraction, units, "train", project / "data", options or RunOptions())
+    data, how = project / "data", options or RunOptions()
+    plan = plan_store(extraction, {}, batch, split="train", data=data, run=how)
+    return list(plan.units), str(build(plan))
 
 
 def test_every_row_is_the_networks_answer_to_that_clip(project: Path) -> None:

@@ -1,52 +1,77 @@
-"""The code of older commits is found again by its digest."""
+"""The code of older commits, as that code itself describes it."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.maintenance.past_code import past_digests, same_but_code
-from pipeline.units.key import key_of, modules_digest
+from pipeline.maintenance.past_code import PastCode, past_code, same_but_code
+from pipeline.units.key import KeyParts
 
 WHO = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+RULE = """
+def modules_digest(module, root):
+    return "{rule} " + (root / "pipeline/blur.py").read_text() + str(module)
+
+def stage_pins(module, root):
+    return {{"numpy": (root / "numerics.lock").read_text()}}
+"""
 
 
-def commit(project: Path, body: str | None) -> None:
-    """Commit a stage with one module of its own; without a body a file that no stage imports."""
-    for package in ("models", "pipeline", "stages"):
-        (project / package).mkdir(exist_ok=True)
-        (project / package / "__init__.py").write_text("")
-    if body is None:
-        (project / "models/unused.py").write_text("x = 1\n")
-    else:
-        (project / "pipeline/blur.py").write_text(body)
-        (project / "stages/flow.py").write_text("from pipeline.blur import blur\n")
+def commit(project: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
     for words in (["add", "--all"], [*WHO, "commit", "--quiet", "-m", "test"]):
         subprocess.run(["git", *words], cwd=project, check=True)
 
 
-def test_every_state_of_the_stages_code_comes_once_latest_first(tmp_path: Path) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository whose rule for digests moved, and whose first commit had none."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
-    wanted = []
-    for body in ("def blur(): pass\n", None, "def blur(): ...\n", "def blur(): return 1\n"):
-        commit(tmp_path, body)
-        if body is not None:
-            wanted.insert(0, modules_digest("stages.flow", tmp_path))
+    commit(tmp_path, {"pipeline/__init__.py": "", "numerics.lock": "1"})
+    commit(tmp_path, {"pipeline/units.py": RULE.format(rule="bytes"), "pipeline/blur.py": "a"})
+    commit(tmp_path, {"models/unused.py": "x = 1\n"})
+    commit(tmp_path, {"pipeline/blur.py": "b", "numerics.lock": "2"})
+    (tmp_path / "pipeline/units.py").unlink()
+    rule = RULE.format(rule="syntax")
+    commit(tmp_path, {"pipeline/units/key.py": rule, "pipeline/units/__init__.py": ""})
     (tmp_path / "pipeline/blur.py").write_text("an edit that nobody committed")
-    assert list(past_digests("stages.flow", tmp_path)) == wanted
-    assert len(set(wanted)) == 3
+    return tmp_path
+
+
+def test_every_state_of_the_code_comes_once_latest_first_by_its_own_rule(project: Path) -> None:
+    assert list(past_code(["stages.flow"], project)) == [
+        PastCode("syntax bstages.flow", {"numpy": "2"}),
+        PastCode("bytes bstages.flow", {"numpy": "2"}),
+        PastCode("bytes astages.flow", {"numpy": "1"}),
+    ]
+
+
+def test_several_modules_are_asked_for_together(project: Path) -> None:
+    latest = next(past_code(["stages.flow", "models.raft"], project))
+    assert latest.modules == "syntax b['stages.flow', 'models.raft']"
 
 
 def test_outside_a_repository_the_cure_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"git rev-list: .*run in a clone with its history"):
-        list(past_digests("stages.flow", tmp_path))
+        list(past_code(["stages.flow"], tmp_path))
 
 
 def test_only_what_differs_in_the_code_alone_is_the_same() -> None:
-    def parts(modules: str, weights: str) -> dict[str, object]:
-        return {"modules": modules, "weights": weights}
-
-    keys = {"same": key_of(parts("old", "w")), "other weights": key_of(parts("old", "v"))}
-    new = dict.fromkeys(keys, parts("new", "w"))
-    assert same_but_code(keys, new, iter(["newer", "old"])) == {"same"}
-    assert same_but_code(keys, new, iter(["newer"])) == set()
+    new = KeyParts(
+        stage="flow", params={}, modules="new", pins={"numpy": "1", "av": "1"}, weights={},
+        device="cpu", dtype="float32", batch=1, clips="", frames={}, inputs={},
+    )  # fmt: skip
+    old = PastCode("old", {"numpy": "1"})
+    old_parts = replace(new, modules=old.modules, pins=old.pins)
+    keys = {
+        "same": old_parts.key,
+        "other weights": replace(old_parts, weights={"raft": "v"}).key,
+        "other device": replace(old_parts, device="cuda").key,
+    }
+    parts = dict.fromkeys(keys, new)
+    assert same_but_code(keys, parts, [PastCode("newer", {}), old]) == {"same"}
+    assert same_but_code(keys, parts, [PastCode("newer", {})]) == set()

@@ -17,8 +17,9 @@ import pytest
 from pipeline.publishing.build import FailedUnitsError, build
 from pipeline.store.reader import Store
 from pipeline.store.shards import shard_name
-from pipeline.units.engines import RunOptions
 from pipeline.units.key import Unit
+from pipeline.units.options import RunOptions
+from pipeline.units.plan import Plan
 from pipeline.units.receipts import check
 from pipeline.units.scratch import find_scratch
 from tests.pipeline import toy_stage
@@ -109,13 +110,16 @@ def test_another_key_is_never_answered_by_an_old_unit(project: Path) -> None:
     forget_calls(project)
     units = [*units_of(NAMES[:2]), Unit("street/v0", "f" * 64, 1000)]
     build(
-        stage="toy",
-        out=project / OUT,
-        listing=project / LISTING,
-        kind="flow",
-        units=units,
-        make_task=lambda: toy_stage.ToyTask(project / "calls.log"),
-        run=RunOptions(),
+        Plan(
+            stage="toy",
+            modules=[],
+            out=project / OUT,
+            listing=project / LISTING,
+            kind="flow",
+            units=units,
+            make_task=lambda: toy_stage.ToyTask(project / "calls.log"),
+            run=RunOptions(),
+        )
     )
     assert computed(project) == ["street/v0"]
 
@@ -464,14 +468,17 @@ def test_units_may_be_merged_into_the_out_and_a_stage_may_finish_it(project: Pat
         (folder / "frames.manifest").write_text("\n".join(names))
 
     build(
-        stage="render",
-        out=project / "data/raw/synthetic",
-        listing=project / "data/units/render/all.json",
-        kind=None,
-        units=[Unit(name, key_of(name), 10, place="") for name in ("a", "b")],
-        make_task=make_task,
-        run=RunOptions(),
-        finish=finish,
+        Plan(
+            stage="render",
+            modules=[],
+            out=project / "data/raw/synthetic",
+            listing=project / "data/units/render/all.json",
+            kind=None,
+            units=[Unit(name, key_of(name), 10, place="") for name in ("a", "b")],
+            make_task=make_task,
+            run=RunOptions(),
+            finish=finish,
+        )
     )
     assert tree(project / "data/raw/synthetic") == {
         "images/a/000000.jpg": b"a",
@@ -491,13 +498,16 @@ def test_two_units_with_the_same_file_are_refused_and_the_old_out_stays(project:
     (project / OUT / "old").touch()
     with pytest.raises(ValueError, match=r"unit 'b': another unit has a file same\.json too"):
         build(
-            stage="predict",
-            out=project / OUT,
-            listing=project / LISTING,
-            kind=None,
-            units=[Unit(name, key_of(name), 10, place="") for name in ("a", "b")],
-            make_task=clashing_task,
-            run=RunOptions(),
+            Plan(
+                stage="predict",
+                modules=[],
+                out=project / OUT,
+                listing=project / LISTING,
+                kind=None,
+                units=[Unit(name, key_of(name), 10, place="") for name in ("a", "b")],
+                make_task=clashing_task,
+                run=RunOptions(),
+            )
         )
     assert tree(project / OUT) == {"old": b""}
 

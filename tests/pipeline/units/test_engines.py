@@ -15,8 +15,9 @@ import pytest
 
 from pipeline.units.attempts import Attempts
 from pipeline.units.compute import Job, Outcome, Task
-from pipeline.units.engines import RunOptions, parse_part, run_jobs
+from pipeline.units.engines import run_jobs
 from pipeline.units.key import ROOT
+from pipeline.units.options import RunOptions, parse_part
 from pipeline.units.scratch import find_scratch
 from tests.pipeline.toy_stage import calls, key_of, make_project, note, run_stage, tree
 

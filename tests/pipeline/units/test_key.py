@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from pipeline.units.closure import import_closure
-from pipeline.units.key import ORCHESTRATION, modules_digest, numeric_modules, stage_pins, unit_key
+from pipeline.units.key import (
+    ORCHESTRATION,
+    KeyParts,
+    make_unit,
+    modules_digest,
+    numeric_modules,
+    stage_pins,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 NUMERIC = {"numpy", "torch", "torchvision", "timm", "transformers", "cv2", "av", "scipy", "random"}
@@ -42,28 +49,34 @@ CHANGES: dict[str, Any] = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_changes_the_key(part: str) -> None:
-    assert unit_key(**PARTS) != unit_key(**PARTS | {part: CHANGES[part]})
+    assert KeyParts(**PARTS).key != KeyParts(**PARTS | {part: CHANGES[part]}).key
 
 
 def test_a_key_needs_every_part() -> None:
     assert set(CHANGES) == set(PARTS)
     for part in PARTS:
         with pytest.raises(TypeError, match=part):
-            unit_key(**{name: value for name, value in PARTS.items() if name != part})
+            KeyParts(**{name: value for name, value in PARTS.items() if name != part})
 
 
 def test_the_order_of_a_mapping_changes_nothing_and_that_of_frames_does() -> None:
     pins = {"torch": "2.13.0", "numpy": "2.4.6"}
     turned = dict(reversed(pins.items()))
-    assert unit_key(**PARTS | {"pins": pins}) == unit_key(**PARTS | {"pins": turned})
+    assert KeyParts(**PARTS | {"pins": pins}).key == KeyParts(**PARTS | {"pins": turned}).key
     frames = ["0123", "4567"]
-    assert unit_key(**PARTS | {"frames": frames}) != unit_key(**PARTS | {"frames": frames[::-1]})
+    assert (
+        KeyParts(**PARTS | {"frames": frames}).key
+        != KeyParts(**PARTS | {"frames": frames[::-1]}).key
+    )
 
 
 def test_a_number_and_its_text_are_different_params() -> None:
-    assert unit_key(**PARTS | {"params": {"x": 1}}) != unit_key(**PARTS | {"params": {"x": "1"}})
+    assert (
+        KeyParts(**PARTS | {"params": {"x": 1}}).key
+        != KeyParts(**PARTS | {"params": {"x": "1"}}).key
+    )
     with pytest.raises(ValueError, match="JSON"):
-        unit_key(**PARTS | {"params": {"x": float("nan")}})
+        make_unit("a", KeyParts(**PARTS | {"params": {"x": float("nan")}}), 1)
 
 
 def imports_of(path: Path) -> set[str]:
@@ -127,12 +140,26 @@ def test_a_numeric_module_is_part_of_the_key_and_an_orchestrating_one_is_not(cod
         "pipeline/publishing/build.py",
         "pipeline/only_for_build.py",
     ):
-        (code / file).write_text("# edited\n")
+        (code / file).write_text("edited = 1\n")
         assert modules_digest("stages.flow", code) == before
     for file in ("pipeline/affine.py", "stages/flow.py"):
-        (code / file).write_text((code / file).read_text() + "\n# edited\n")
+        (code / file).write_text((code / file).read_text() + "\nedited = 1\n")
         assert modules_digest("stages.flow", code) != before
         before = modules_digest("stages.flow", code)
+
+
+def test_several_modules_have_the_union_of_their_closures(code: Path) -> None:
+    (code / "models/heads/fuse").mkdir(parents=True)
+    for name in ("__init__", "head", "network"):
+        (code / f"models/heads/fuse/{name}.py").write_text("")
+    both = [path.as_posix() for path in numeric_modules(["stages.flow", "models.heads.fuse"], code)]
+    alone = [path.as_posix() for path in numeric_modules("stages.flow", code)]
+    folder = [f"models/heads/fuse/{name}.py" for name in ("__init__", "head", "network")]
+    assert both == sorted([*alone, *folder])
+    before = modules_digest(["stages.flow", "models.heads.fuse"], code)
+    assert before == modules_digest(["models.heads.fuse", "stages.flow"], code)
+    (code / "models/heads/fuse/network.py").write_text("edited = 1")
+    assert modules_digest(["stages.flow", "models.heads.fuse"], code) != before
 
 
 def test_a_renamed_numeric_module_changes_the_digest(code: Path) -> None:

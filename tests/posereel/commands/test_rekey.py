@@ -1,7 +1,7 @@
 """Re-labeling: only after a cosmetic edit, only units that nothing else has changed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from typer.testing import Result
 
 import pipeline.clips.cropping
 import stages.crop
+from pipeline.maintenance.past_code import PastCode
+from pipeline.units.key import stage_pins
 from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from stages import detect, index
@@ -40,6 +42,17 @@ def present_code(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages.crop, "modules_digest", lambda _: digest)
 
 
+def remember_code(monkeypatch: pytest.MonkeyPatch, *digests: str) -> None:
+    """Pretend that git has commits whose numeric modules had these digests."""
+
+    def past(modules: Sequence[str], _project: Path) -> Iterator[PastCode]:
+        assert list(modules) == ["stages.crop"]
+        for digest in digests:
+            yield PastCode(digest, stage_pins("stages.crop"))
+
+    monkeypatch.setattr("posereel.commands.rekey.past_code", past)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Two videos in four variants, cropped by code ``old``; the present code is ``new``."""
@@ -50,14 +63,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     workspace.run(index.app)
     workspace.run(detect.app, "--split", "train")
     present_code("old", monkeypatch)
-    assert crop(workspace).endswith("(8 units computed, 0 reused, 5.3 MB)")
+    assert crop(workspace).endswith("8 units computed, 0 reused, 5.3 MB")
     present_code("new", monkeypatch)
 
-    def past(module: str, _project: Path) -> Iterator[str]:
-        assert module == "stages.crop"
-        yield from ("new", "other", "old", "older")
-
-    monkeypatch.setattr("posereel.commands.rekey.past_digests", past)
+    remember_code(monkeypatch, "new", "other", "old", "older")
     return workspace
 
 
@@ -84,12 +93,12 @@ def test_after_a_cosmetic_edit_the_sample_is_computed_and_the_rest_linked(
     assert json.loads(result.stdout.splitlines()[-1]) == {
         "stage": "crop", "sampled": 3, "relabeled": 5, "absent": 0, "changed_otherwise": 0,
     }  # fmt: skip
-    assert crop(workspace).endswith("(0 units computed, 8 reused, 5.3 MB)")
+    assert crop(workspace).endswith("0 units computed, 8 reused, 5.3 MB")
     assert workspace.files(OUT) == before
 
 
 def test_without_the_command_the_edit_costs_all_units(workspace: Workspace) -> None:
-    assert "(8 units computed, 0 reused" in crop(workspace)
+    assert "8 units computed, 0 reused" in crop(workspace)
 
 
 def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labeled(
@@ -120,13 +129,13 @@ def test_a_unit_whose_labels_changed_too_is_never_re_labeled(workspace: Workspac
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
     assert "3 re-labeled, 0 not here, 4 changed in more than the code" in result.stdout
-    assert "(4 units computed, 4 reused" in crop(workspace)
+    assert "4 units computed, 4 reused" in crop(workspace)
 
 
 def test_units_of_code_that_was_never_committed_are_computed(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posereel.commands.rekey.past_digests", lambda *_: iter(["new", "older"]))
+    remember_code(monkeypatch, "new", "older")
     result = rekey(workspace)
     assert result.exit_code == 0, result.output
     assert "0 re-labeled, 0 not here, 8 changed in more than the code" in result.stdout
@@ -142,7 +151,7 @@ def test_units_whose_old_files_were_written_into_are_not_re_labeled(workspace: W
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
     assert "1 sampled units have the same bytes, 0 re-labeled, 7 not here" in result.stdout
-    assert "(7 units computed, 1 reused" in crop(workspace)
+    assert "7 units computed, 1 reused" in crop(workspace)
     assert workspace.files(OUT) == before
 
 

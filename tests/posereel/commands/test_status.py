@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.maintenance.git_state import advise
 from pipeline.publishing.build import FailedUnitsError
-from pipeline.units.engines import RunOptions
+from pipeline.units.options import RunOptions
 from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import make_project, run_stage

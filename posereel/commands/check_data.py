@@ -7,16 +7,14 @@ where --manifest says, if nothing is wrong.
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.dataset.layout import find_data_set_files
-from pipeline.importing.annotations import import_annotations
-from pipeline.importing.survey import Survey, survey
-from pipeline.manifest import write_entries
+if TYPE_CHECKING:
+    from pipeline.importing.survey import Survey
 
 ROWS = {
     "videos": "videos",
@@ -39,6 +37,11 @@ def main(
     ] = None,
 ) -> None:
     """Check the data set below ROOT; exit code 1 if the pipeline could not run on it."""
+    from pipeline.dataset.layout import find_data_set_files
+    from pipeline.importing.annotations import import_annotations
+    from pipeline.importing.survey import survey
+    from pipeline.manifest import write_entries
+
     source = find_data_set_files(root)
     with TemporaryDirectory(prefix="check-data-") as scratch:
         import_annotations(source, Path(scratch))
@@ -59,7 +62,7 @@ def main(
         typer.echo(f"check-data: wrote {out}; next: posereel use-preset NAME --root {root}")
 
 
-def _show(found: Survey, console: Console) -> None:
+def _show(found: "Survey", console: Console) -> None:
     facts = found.facts
     console.print(
         f"{facts['data_set']}, labels {facts['labels']}, sha256 {facts['sha256'][:12]}",

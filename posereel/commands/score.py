@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pipeline.base.atomic_file import write_file
-from pipeline.maintenance.score import score_folders
 
 
 class ProtocolName(StrEnum):
@@ -26,6 +25,8 @@ def main(
     no_oks: Annotated[bool, typer.Option("--no-oks", help="Leave OKS AP out.")] = False,
 ) -> None:
     """Write AP per joint and group in percent, counts and OKS AP to OUT."""
+    from pipeline.maintenance.score import score_folders
+
     values = score_folders(gt_dir, pred_dir, protocol.value, oks=not no_oks)
     text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)

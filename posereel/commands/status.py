@@ -54,8 +54,8 @@ def main(
 
 def _write_page(path: Path, timings: Sequence[StageTiming]) -> None:
     # Imported here: the command itself needs none of it.
-    from pipeline.report.page import render_page  # noqa: PLC0415
-    from pipeline.report.sections import timing_section  # noqa: PLC0415
+    from pipeline.report.page import render_page
+    from pipeline.report.sections import timing_section
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, render_page("timings", "", [timing_section(timings)]).encode())

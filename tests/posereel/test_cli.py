@@ -13,6 +13,20 @@ from posereel.cli import COMMANDS, app, load
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = {name: line for lines in COMMANDS.values() for name, line in lines.items()}
+LARGE = {
+    "torch", "torchvision", "timm", "transformers", "pandas", "pyarrow", "zarr", "cv2", "av",
+    "scipy", "pycocotools", "altair", "vl_convert", "jinja2", "ray", "dvc",
+}  # fmt: skip
+STILL_HEAVY = {
+    "predict",
+    "plan",
+    "show-model",
+    "show-attention",
+    "ship-heads",
+    "ablate",
+    "results",
+    "rekey",
+}
 MODULES = {name: name.replace("-", "_") for name in LINES}
 
 
@@ -43,6 +57,19 @@ def test_help_of_all_commands_imports_no_command() -> None:
         "import sys; from typer.testing import CliRunner; from posereel.cli import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
         "print(*(name for name in sys.modules if name.startswith('posereel.commands.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", set(LINES) - STILL_HEAVY)
+def test_help_of_a_command_loads_no_large_library(name: str) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from posereel.cli import app;"
+        f"assert CliRunner().invoke(app, ['{name}', '--help']).exit_code == 0;"
+        f"print(*({LARGE!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-import posereel.commands.doctor
 from pipeline.units.numerics import read_pins
 from posereel.cli import load
 
@@ -130,9 +130,9 @@ def test_operators_that_fail_or_lie_are_named(monkeypatch: pytest.MonkeyPatch) -
     def absent(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("Couldn't load custom C++ ops")
 
-    monkeypatch.setattr(posereel.commands.doctor.torchvision.ops, "nms", absent)
+    monkeypatch.setattr(torchvision.ops, "nms", absent)
     monkeypatch.setattr(
-        posereel.commands.doctor.torchvision.ops,
+        torchvision.ops,
         "deform_conv2d",
         lambda *_, **__: torch.zeros(1, 3, 6, 6),
     )

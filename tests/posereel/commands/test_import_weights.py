@@ -135,7 +135,7 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     code, output = run(str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32")
 
     assert code == 0, output
-    assert "head_bottom, head_top were drawn anew" in " ".join(output.split())
+    assert "head_bottom, head_top were initialized randomly" in " ".join(output.split())
     story = card("hrnet_w32")
     assert story["reinitialised_rows"] == ["head_bottom", "head_top"]
     assert story["keypoints"] == "coco"
@@ -192,11 +192,11 @@ def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) 
     ("words", "said"),
     [
         (["none.pth", "--as", "raft_small"], "none.pth: expected a checkpoint, found nothing"),
-        (["f.pth", "--as", "raft/small"], "--as raft/small: expected a word"),
-        (["f.pth", "--as", "heads"], "--as heads: expected a word"),
+        (["f.pth", "--as", "raft/small"], "--as raft/small: expected lowercase letters"),
+        (["f.pth", "--as", "heads"], "--as heads: expected lowercase letters"),
         (["f.pth", "--as", "hrnet_w64"], "--as hrnet_w64: expected one of ['hrnet_w32'"),
         (["f.pth", "--as", "raft_small", "--sha256", "0" * 64], "expected sha256 0000"),
-        (["f.pth", "--as", "raft_small", "--joints", "coco"], "expected with an HRNet alone"),
+        (["f.pth", "--as", "raft_small", "--joints", "coco"], "expected with an HRNet only"),
     ],
 )
 def test_what_cannot_be_imported_ends_in_one_line(words: list[str], said: str) -> None:
@@ -216,4 +216,4 @@ def test_weights_are_imported_into_the_projects_folder_alone(
     Path("f.pth").write_bytes(b"x")
     code, output = run("f.pth", "--as", "raft_small")
     assert code == 1
-    assert "expected the project's folder, which has .dvc" in output
+    assert "expected the root of the repository, which has .dvc" in output

@@ -1,7 +1,7 @@
-"""PoseTrack AP by plain loops over plain lists: slow, literal, sharing no line with the product.
+"""Reference implementation of PoseTrack AP: slow, plain loops, no code shared with the pipeline.
 
-Written from the description of the algorithm (steps S1 to S8), for files of the 2018 form whose
-categories name all 17 slots in the usual order. Ties are broken by a stable sort, reversed.
+It follows the description of the algorithm (steps S1 to S8) and reads files in the format of 2018
+whose categories name all 17 keypoints in the official order. A reversed stable sort breaks ties.
 """
 
 from fractions import Fraction
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 
 
 def inside(point: Point, polygon: list[Point]) -> bool:
-    """Even-odd rule in exact arithmetic; a point on an edge is outside."""
+    """Apply the even-odd rule in exact arithmetic; a point on an edge is outside."""
     x, y = Fraction(point[0]), Fraction(point[1])
     crossings = 0
     for i in range(len(polygon)):
@@ -47,7 +47,7 @@ def joints_of(person: Document, protocol: str, polygons: list[list[Point]]) -> d
 
 
 def assign(truth: list[dict[str, Any]], predicted: list[dict[str, Any]]) -> dict[int, int]:
-    """Return the ground-truth person of every prediction that has one."""
+    """Return the index of the matched ground-truth person by index of the prediction."""
     share = [[0.0] * len(truth) for _ in predicted]
     for p, prediction in enumerate(predicted):
         for g, person in enumerate(truth):
@@ -92,7 +92,7 @@ def area_under(scores: list[float], labels: list[bool], n_gt: int, protocol: str
 
 
 def posetrack_ap(videos: list[tuple[Document, Document]], protocol: str) -> dict[str, Any]:
-    """Return AP, n_gt, n_pred and n_tp by joint name, and the number of frames that count."""
+    """Return AP, n_gt, n_pred and n_tp by joint name, and the number of evaluated frames."""
     scores: dict[int, list[float]] = {j: [] for j in USED}
     labels: dict[int, list[bool]] = {j: [] for j in USED}
     n_gt = dict.fromkeys(USED, 0)

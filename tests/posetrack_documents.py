@@ -1,4 +1,4 @@
-"""PoseTrack files as plain dicts, for tests: by hand, at random, and in the 2017 form."""
+"""Build PoseTrack annotation files as dicts: by hand, at random, and in the format of 2017."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ POINT_IDS = [
 
 
 def pair(truth: Document, predicted: Document, video: str = "a") -> VideoPair:
-    """Return what the product reads of a video's two files, each in whatever form it has."""
+    """Parse the ground truth and the predictions of a video, each in its own format."""
     parsed = [
         (posetrack17 if "annolist" in file else posetrack18).parse(
             copy.deepcopy(file), Path(f"{video}.json"), truth=file is truth
@@ -33,7 +33,7 @@ def pair(truth: Document, predicted: Document, video: str = "a") -> VideoPair:
 
 
 def keypoints(points: dict[str, tuple[float, float]], flag: int = 1) -> list[float]:
-    """Return the 51 numbers of a person of whom only some joints are labeled."""
+    """Return the 51 keypoint numbers of a person with only some joints labeled."""
     values = [0.0] * 51
     for name, (x, y) in points.items():
         start = 3 * NAMES.index(name)
@@ -42,12 +42,12 @@ def keypoints(points: dict[str, tuple[float, float]], flag: int = 1) -> list[flo
 
 
 def everywhere(x: float, y: float, step: float = 20.0) -> dict[str, tuple[float, float]]:
-    """Return all 15 joints in a row from (x, y) on."""
+    """Return all 15 joints on a horizontal line that starts at (x, y)."""
     return {NAMES[j]: (x + step * i, y) for i, j in enumerate(USED)}
 
 
 def document(frames: int, *, labeled: bool = True, first_id: int = 1) -> Document:
-    """Return a file without people."""
+    """Return an annotation file without people."""
     return {
         "images": [
             {
@@ -72,7 +72,7 @@ def add_person(
     head: tuple[float, float] = (30.0, 40.0),
     flag: int = 1,
 ) -> Document:
-    """Add a ground-truth person; the default head box makes 15 px the largest right distance."""
+    """Add a ground-truth person; with the default head box, 15 px is the PCKh threshold."""
     number = len(file["annotations"])
     file["annotations"].append(
         {
@@ -95,7 +95,7 @@ def add_prediction(
     *,
     score: float = 0.5,
 ) -> Document:
-    """Add a predicted person, all of whose joints have one score."""
+    """Add a predicted person whose joints all have the same score."""
     file["annotations"].append(
         {
             "image_id": file["images"][frame]["id"],
@@ -110,10 +110,10 @@ def add_prediction(
 
 
 def random_pair(seed: int) -> tuple[Document, Document]:
-    """Return ground truth and predictions of one small video, rich in ties and border cases.
+    """Return random ground truth and predictions of one short video, with many ties and edge cases.
 
-    Coordinates lie on a coarse grid around few places, so that equal distances, equal shares,
-    distances of exactly half a head and joints on polygon edges happen often.
+    Coordinates are on a coarse grid around a few points. Equal distances, equal PCKh shares,
+    distances of exactly half a head size and joints on polygon edges are therefore frequent.
     """
     rng = np.random.default_rng(seed)
     frames = int(rng.integers(1, 4))
@@ -142,8 +142,8 @@ def random_pair(seed: int) -> tuple[Document, Document]:
 
 
 def _random_keypoints(rng: np.random.Generator) -> list[float]:
-    place = rng.integers(0, 3, 2) * 15
-    points = place + rng.integers(-3, 4, (17, 2)) * 3
+    origin = rng.integers(0, 3, 2) * 15
+    points = origin + rng.integers(-3, 4, (17, 2)) * 3
     flags = rng.integers(0, 2, (17, 1))
     points[rng.random(17) < 0.2] = 0
     values: list[float] = np.column_stack([points, flags]).astype(float).ravel().tolist()
@@ -151,7 +151,7 @@ def _random_keypoints(rng: np.random.Generator) -> list[float]:
 
 
 def as_2017(file: Document, *, truth: bool) -> Document:
-    """Return the same content in the 2017 form; slots of three zeros become absent points."""
+    """Return the same content in the format of 2017; keypoints of three zeros become absent."""
     entries = []
     for number, image in enumerate(file["images"], start=1):
         people = [a for a in file["annotations"] if a["image_id"] == image["id"]]
@@ -188,7 +188,7 @@ def _rect(person: Document, *, truth: bool) -> Document:
 
 
 def write(folder: Path, files: dict[str, Document]) -> Path:
-    """Write files by name into a new folder and return it."""
+    """Write annotation files by name into a folder and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         (folder / f"{name}.json").write_text(json.dumps(file), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""A tiny PoseTrack18-style data set for tests of stages: black frames with one bright joint each.
+"""A tiny data set in PoseTrack18's format, and a workspace with it, for tests of stages.
 
-Every frame shows one white pixel per person, on the nose, so that a crop can be searched for it.
+Frames are black with one white pixel per person, on the nose, so that tests can find it in crops.
 """
 
 import json
@@ -59,7 +59,7 @@ PARAMS: dict[str, Any] = {
 
 
 def joints(video: int, frame: int, person: int) -> np.ndarray:
-    """Return 17 slots ``(17, 3)`` of a person: ears unlabeled, one ankle occluded."""
+    """Return the 17 keypoints ``(17, 3)`` of a person: ears unlabeled, one ankle occluded."""
     random = np.random.default_rng((video, person))
     slots = np.column_stack([random.integers(-4, 5, (17, 2)), np.ones(17)]).astype(float)
     slots[:, :2] += (20 + 45 * person + frame, 30)
@@ -71,7 +71,7 @@ def joints(video: int, frame: int, person: int) -> np.ndarray:
 def document(
     split: str, video: int, frames: int = 5, people: int = 2, labeled: tuple[int, ...] = (0, 2, 4)
 ) -> dict[str, Any]:
-    """Return the content of a video's annotation file."""
+    """Return the content of the annotation file of a video."""
     first = 1000 * video
     images = [
         {
@@ -105,7 +105,7 @@ def document(
 
 
 def picture(video: int, frame: int, people: int = 2) -> np.ndarray:
-    """Return a frame, black but for one white pixel on each person's nose."""
+    """Return a black frame with one white pixel on the nose of each person."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for person in range(people):
         x, y = joints(video, frame, person)[0, :2].astype(int)
@@ -114,7 +114,7 @@ def picture(video: int, frame: int, people: int = 2) -> np.ndarray:
 
 
 def write_video(root: Path, split: str, video: int, **shape: Any) -> None:  # noqa: ANN401
-    """Write annotations and frames of one video."""
+    """Write the annotations and frames of one video."""
     content = document(split, video, **shape)
     write_json(root / "annotations" / split / f"v{video}.json", content)
     for frame, image in enumerate(content["images"]):
@@ -129,13 +129,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_frames_manifest(root: Path) -> None:
-    """Write the manifest of everything on disk."""
+    """Write the manifest of all frames on disk."""
     files = [file.relative_to(root).as_posix() for file in root.glob("images/**/*.*")]
     write_manifest(root / "frames.manifest", root, files)
 
 
 def make_data_set(root: Path, train: tuple[int, ...] = (1, 2), val: tuple[int, ...] = (3,)) -> None:
-    """Write a data set with videos of two people over five frames."""
+    """Write a data set whose videos show two people in five frames."""
     for split, videos in (("train", train), ("val", val)):
         for video in videos:
             write_video(root, split, video)
@@ -144,12 +144,12 @@ def make_data_set(root: Path, train: tuple[int, ...] = (1, 2), val: tuple[int, .
 
 
 def write_params(path: Path, changes: Mapping[str, object]) -> None:
-    """Write params.yaml with some values changed, by their dotted names."""
+    """Write params.yaml with changes to some values, given by dotted names."""
     values = json.loads(json.dumps(PARAMS))
     for name, value in changes.items():
-        *place, last = name.split(".")
+        *sections, last = name.split(".")
         section = values
-        for part in place:
+        for part in sections:
             section = section[part]
         section[last] = value
     with path.open("w") as file:
@@ -160,7 +160,7 @@ _MODULES, _PINS = cache(modules_digest), cache(stage_pins)
 
 
 class Workspace:
-    """A folder that looks like a DVC repository, with the small data set and its params."""
+    """A folder with the files of a DVC repository that stages need, the data set and its params."""
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, template: Path | None = None
@@ -172,24 +172,24 @@ class Workspace:
         (folder / ".dvc").mkdir(parents=True, exist_ok=True)
         (folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
         monkeypatch.chdir(folder)
-        # The code does not change while tests run: parse it once.
+        # The code does not change during tests, so it is parsed once.
         for module in ("stages.crop", "pipeline.detection.units"):
             monkeypatch.setattr(f"{module}.modules_digest", _MODULES)
             monkeypatch.setattr(f"{module}.stage_pins", _PINS)
         self.set_params()
 
     def set_params(self, **changes: object) -> None:
-        """Write params.yaml; double underscores stand for dots."""
+        """Write params.yaml; double underscores in names mean dots."""
         dotted = {name.replace("__", "."): value for name, value in changes.items()}
         write_params(self.folder / "params.yaml", dotted)
 
-    def run(self, app: Any, *words: str) -> Result:  # noqa: ANN401
-        """Run a stage in this process."""
-        return CliRunner().invoke(app, list(words))
+    def run(self, app: Any, *arguments: str) -> Result:  # noqa: ANN401
+        """Run a stage in this process and return its result."""
+        return CliRunner().invoke(app, list(arguments))
 
-    def files(self, place: str) -> dict[str, bytes]:
-        """Return the content of all files below a folder of the workspace."""
-        folder = self.folder / place
+    def files(self, path: str) -> dict[str, bytes]:
+        """Return the content of all files below a folder of the workspace, by path."""
+        folder = self.folder / path
         return {
             file.relative_to(folder).as_posix(): file.read_bytes()
             for file in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""The floors of the project, and that dvc.yaml tells DVC the truth about the code."""
+"""Layers of the project, rules for names, and the consistency of dvc.yaml with the code."""
 
 import ast
 import re
@@ -49,13 +49,13 @@ def dag() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_a_module_imports_only_what_its_floor_allows(file: Path) -> None:
+def test_a_module_imports_only_what_its_layer_allows(file: Path) -> None:
     package = file.relative_to(ROOT).parts[0]
     assert not imported(file) & FORBIDDEN[package]
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_a_module_says_what_it_is_and_has_an_honest_name(file: Path) -> None:
+def test_a_module_has_a_docstring_and_a_specific_name(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     assert not set(re.split(r"[_.]", file.stem)) & BANNED_WORDS

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only ends a stage in one clear line, and nothing is published."""
+"""On a full or read-only disk a stage ends with a one-line error and publishes nothing."""
 
 import json
 import subprocess
@@ -19,17 +19,17 @@ class Disk:
         self.folder = folder
         self.mounts: list[Path] = []
 
-    def mount(self, place: Path, *options: str) -> None:
-        """Mount a file system, or skip the test where nobody may."""
-        place.mkdir(parents=True, exist_ok=True)
-        command = ["mount", *options, str(place)]
+    def mount(self, path: Path, *options: str) -> None:
+        """Mount a file system; skip the test if the user is not allowed to."""
+        path.mkdir(parents=True, exist_ok=True)
+        command = ["mount", *options, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"this machine refuses mounts: {done.stderr.strip()}")
-        self.mounts.append(place)
+            pytest.skip(f"this machine does not allow mounts: {done.stderr.strip()}")
+        self.mounts.append(path)
 
-    def fill(self) -> None:
-        """Make the repository: two videos to render."""
+    def create_repository(self) -> None:
+        """Create the repository, with params for two videos."""
         (self.folder / ".dvc").mkdir()
         (self.folder / ".dvc/config").write_text("[cache]\n    type = hardlink\n")
         values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
@@ -39,12 +39,12 @@ class Disk:
 
     def render(self) -> "subprocess.CompletedProcess[str]":
         """Run the stage."""
-        places = [f"--data={self.folder}/data", f"--params={self.folder}/params.yaml"]
-        command = [sys.executable, "-m", "stages.render", *places]
+        options = [f"--data={self.folder}/data", f"--params={self.folder}/params.yaml"]
+        command = [sys.executable, "-m", "stages.render", *options]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    def refusal(self) -> str:
-        """Run the stage, which must fail in one line, and return that line."""
+    def failing_render(self) -> str:
+        """Run the stage, which must fail with one line, and return that line."""
         done = self.render()
         assert done.returncode == 1
         assert done.stdout == ""
@@ -58,29 +58,29 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     disk = Disk(tmp_path / "disk")
     yield disk
-    for place in reversed(disk.mounts):
-        subprocess.run(["umount", str(place)], check=True)
+    for path in reversed(disk.mounts):
+        subprocess.run(["umount", str(path)], check=True)
 
 
 @pytest.mark.slow
-def test_a_disk_without_room_for_the_units_to_come_is_refused_before_the_first(
+def test_a_disk_that_is_too_small_is_rejected_before_the_first_unit(
     disk: Disk,
 ) -> None:
     disk.mount(disk.folder, "-t", "tmpfs", "-o", "size=200k", "none")
-    disk.fill()
-    line = disk.refusal()
+    disk.create_repository()
+    line = disk.failing_render()
     assert line.startswith(f"render: {disk.folder}/.dvc/cache/scratch: the units to come need")
     assert "make room" in line
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_under_way_ends_in_a_line_and_the_next_run_goes_on(
+def test_a_disk_that_fills_up_gives_a_one_line_error_and_the_next_run_resumes(
     disk: Disk,
 ) -> None:
-    # The bytes are there; the inodes are not, which nothing counts beforehand.
+    # There are enough bytes, but too few inodes, which the stage does not check in advance.
     disk.mount(disk.folder, "-t", "tmpfs", "-o", "size=20m,nr_inodes=26", "none")
-    disk.fill()
-    line = disk.refusal()
+    disk.create_repository()
+    line = disk.failing_render()
     assert line.startswith("render: ")
     assert "No space left on device" in line
     subprocess.run(["mount", "-o", "remount,nr_inodes=200", str(disk.folder)], check=True)
@@ -90,10 +90,10 @@ def test_a_disk_that_fills_up_under_way_ends_in_a_line_and_the_next_run_goes_on(
 
 
 @pytest.mark.slow
-def test_an_out_on_a_read_only_disk_is_refused_with_the_cure(disk: Disk) -> None:
+def test_an_output_on_a_read_only_disk_is_rejected_with_a_remedy(disk: Disk) -> None:
     disk.mount(disk.folder, "-t", "tmpfs", "-o", "size=20m", "none")
-    disk.fill()
+    disk.create_repository()
     disk.mount(disk.folder / "data/raw", "-t", "tmpfs", "-o", "ro", "none")
-    line = disk.refusal()
+    line = disk.failing_render()
     assert line.startswith("render: cannot hardlink")
     assert "on one writable file system" in line

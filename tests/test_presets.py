@@ -1,4 +1,4 @@
-"""Every preset is a complete params file that every stage can read."""
+"""Every preset is a complete params file that all stages can read."""
 
 from pathlib import Path
 
@@ -34,14 +34,14 @@ SCHEMAS: dict[str, type[Section]] = {
 }  # fmt: skip
 
 
-def test_the_presets_of_the_design_are_there() -> None:
+def test_the_presets_are_those_of_the_design() -> None:
     assert {file.stem for file in PRESETS} == {
         "synthetic", "synthetic_large", "ablation", "posetrack17", "posetrack18", "posetrack21",
         "real_clip",
     }  # fmt: skip
 
 
-def test_the_params_file_of_a_fresh_clone_is_the_preset_synthetic() -> None:
+def test_params_yaml_equals_the_preset_synthetic() -> None:
     assert (ROOT / "params.yaml").read_text() == (ROOT / "presets/synthetic.yaml").read_text()
 
 
@@ -53,14 +53,14 @@ def test_a_preset_satisfies_the_schema_of_every_stage(preset: Path) -> None:
     heads = read_jmpose(preset), read_vremd(preset)
     control = read_control(preset)
     assert read_data_set(preset).annotations == f"data/raw/{read_data_set(preset).name}/annotations"
-    # The controls are fair only if they see the clips, steps and batches of their head.
-    for head, rival in zip(heads, (control.maps, control.tokens), strict=True):
+    # A control is a fair comparison only with the clips, steps and batches of its head.
+    for head, settings in zip(heads, (control.maps, control.tokens), strict=True):
         for name in ("delta", "epochs", "steps", "batch"):
-            assert getattr(head, name) == getattr(rival, name), name
+            assert getattr(head, name) == getattr(settings, name), name
 
 
 @pytest.mark.parametrize("year", ["17", "18", "21"])
-def test_the_posetrack_presets_hold_the_papers_numbers(year: str) -> None:
+def test_the_posetrack_presets_hold_the_numbers_of_the_papers(year: str) -> None:
     preset = ROOT / f"presets/posetrack{year}.yaml"
     values = read_params(preset)
     assert (values["crop"]["hrnet"]["height"], values["crop"]["hrnet"]["width"]) == (384, 288)

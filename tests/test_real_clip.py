@@ -1,7 +1,7 @@
-"""The whole DAG on real frames, with the networks and heads that ship with the project.
+"""The DAG runs on real frames with the weights that ship with the project.
 
-Nothing was trained on real people: the numbers are low, and no test asks more of them than to be
-there. What is tested is that every stage takes real frames, labels and detections as they are.
+The networks are trained on synthetic people only, so the scores are low. The tests check that every
+stage reads real frames, annotations and detections, and that the scores exist; not their values.
 """
 
 import json
@@ -16,7 +16,7 @@ SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 
 
 def repro(clone: Clone, *preset: str) -> dict[str, dict[str, Any]]:
-    """Run the DAG on a preset and return the metric files by system."""
+    """Run the DAG with a preset and return the content of the metric files by system."""
     clone.run("posereel", "use-preset", *preset)
     clone.edit_params({"extract.workers": 1, "report.pictures": 1})
     clone.run("dvc", "repro")
@@ -25,7 +25,7 @@ def repro(clone: Clone, *preset: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_41_consecutive_frames_with_four_people_and_the_hog_detector(
+def test_the_dag_runs_on_41_frames_with_four_people_and_the_hog_detector(
     shared: Path, tmp_path: Path, python: Path
 ) -> None:
     root = shared / "real/bonn_multiperson_posetrack"
@@ -45,7 +45,7 @@ def test_41_consecutive_frames_with_four_people_and_the_hog_detector(
 
 
 @pytest.mark.slow
-def test_three_posetrack18_frames_with_boxes_from_a_coco_result_file(
+def test_the_dag_runs_on_three_posetrack18_frames_with_boxes_from_a_coco_result_file(
     shared: Path, tmp_path: Path, python: Path
 ) -> None:
     root = shared / "real/mmpose_tests_data/posetrack18"

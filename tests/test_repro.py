@@ -1,4 +1,4 @@
-"""The whole DAG on a toy data set: it runs, runs nothing twice, and opens only what it declares."""
+"""`dvc repro` on a toy data set: stages run once and open only their declared dependencies."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Clone:
-    """A clone whose DAG has run once, with a log of the files that its stages opened."""
+    """Return a clone whose DAG has run once, with a log of the files that its stages opened."""
     clone = Clone(tmp_path_factory.mktemp("toy") / "clone", python)
     clone.edit_params(TOY)
     clone.run("dvc", "repro", POSEREEL_TEST_OPENED=str(clone.folder.with_name("opened")))
@@ -41,19 +41,19 @@ TABLES = """[...document.querySelectorAll('#{} table')].map(table => ({{
 
 
 def tables_of(browser: Chromium, section: str) -> list[dict[str, Any]]:
-    """Return title and cells of every table in a section of the page that is open."""
+    """Return the title and the cells of every table in a section of the open page."""
     found: list[dict[str, Any]] = browser.run(TABLES.format(section))
     return found
 
 
 def code_of(stage: str) -> list[str]:
-    """Return files and folders of code that the project's dvc.yaml lists for a stage."""
+    """Return the code dependencies of a stage in the project's dvc.yaml."""
     entry = read_yaml(ROOT / "dvc.yaml")["stages"][stage]
     return [dep for dep in entry.get("do", entry)["deps"] if is_code(dep)]
 
 
 @pytest.mark.slow
-def test_every_stage_runs_and_the_table_and_the_report_come_out(toy: Clone) -> None:
+def test_every_stage_runs_and_writes_the_tables_and_the_report(toy: Clone) -> None:
     table = toy.run("posereel", "results")
     for system in SYSTEMS:
         assert len(re.findall(rf"^. {system} ", table, flags=re.MULTILINE)) == 2
@@ -64,7 +64,7 @@ def test_every_stage_runs_and_the_table_and_the_report_come_out(toy: Clone) -> N
 
 
 @pytest.mark.slow
-def test_a_browser_shows_the_metric_files_numbers_and_asks_for_nothing(
+def test_the_report_shows_the_numbers_of_the_metric_files_and_makes_no_request(
     toy: Clone, chromium: Chromium
 ) -> None:
     chromium.open(toy.folder / "data/report/index.html")
@@ -92,12 +92,12 @@ def test_a_browser_shows_the_metric_files_numbers_and_asks_for_nothing(
 
 
 @pytest.mark.slow
-def test_a_second_run_has_nothing_to_do(toy: Clone) -> None:
+def test_a_second_run_is_up_to_date(toy: Clone) -> None:
     assert "Data and pipelines are up to date." in toy.run("dvc", "repro")
 
 
 @pytest.mark.slow
-def test_nothing_that_dvc_tracks_holds_a_path_of_this_machine(toy: Clone) -> None:
+def test_no_tracked_file_contains_an_absolute_path(toy: Clone) -> None:
     tracked = [
         toy.folder / "dvc.lock",
         *(toy.folder / "data/metrics").iterdir(),
@@ -109,7 +109,7 @@ def test_nothing_that_dvc_tracks_holds_a_path_of_this_machine(toy: Clone) -> Non
 
 
 @pytest.mark.slow
-def test_a_stage_opens_only_what_it_declares(toy: Clone) -> None:
+def test_a_stage_opens_only_its_declared_files(toy: Clone) -> None:
     declared: dict[str, list[str]] = {}
     for name, stage in read_yaml(toy.folder / "dvc.lock")["stages"].items():
         files = [entry["path"] for entry in (*stage["deps"], *stage.get("outs", ()))]
@@ -119,30 +119,36 @@ def test_a_stage_opens_only_what_it_declares(toy: Clone) -> None:
         command, file = json.loads(line)
         opened.setdefault(command, set()).add(file.removesuffix(".partial"))
     assert set(opened) == set(declared)
-    # Params, pixels below data.root, which no stage lists, and folders of DVC.
-    free = ("params.yaml", "data/raw/synthetic", ".dvc", "dvc.lock", "data/report/timings.html")
+    # Params, files of DVC, and frames below data.root, which no stage lists.
+    free = (
+        "params.yaml",
+        "data/raw/synthetic",
+        ".dvc",
+        "dvc.lock",
+        "data/report/timings.html",
+    )
     for command, files in opened.items():
         allowed = (*declared[command], *free)
-        strangers = {
+        unexpected = {
             file
             for file in files
             if not any(file == place or file.startswith(f"{place}/") for place in allowed)
-            # A file's folder is opened to flush its name to the disk.
+            # The folder of a written file is opened for fsync.
             and not any(place.startswith(f"{file}/") for place in allowed)
             and "__pycache__" not in file
         }
-        assert not strangers, f"{command} opened {sorted(strangers)}"
+        assert not unexpected, f"{command} opened {sorted(unexpected)}"
 
 
 @pytest.mark.slow
-def test_rows_of_an_ablation_share_all_caches(toy: Clone) -> None:
+def test_the_rows_of_an_ablation_table_share_all_caches(toy: Clone) -> None:
     shutil.copy(toy.folder / "params.yaml", toy.folder / "presets/toy.yaml")
     toy.commit()
     log = toy.folder / ".dvc/cache/scratch/timings.jsonl"
     before = len(read_entries(log))
     printed = toy.run("posereel", "ablate", "jmpose-5", "--preset", "toy")
     made = Counter(entry["stage"] for entry in read_entries(log)[before:])
-    # JM-Pose* alone wants the backbone's features: of two train videos, and of one val video twice.
+    # Only JM-Pose* reads the backbone's features: of two train videos, and of one val video twice.
     assert set(made) == {"features", "predict"}
     assert made["features"] == 4
     assert len(re.findall(r"Running stage 'train_jmpose'", printed)) == 3
@@ -152,7 +158,7 @@ def test_rows_of_an_ablation_share_all_caches(toy: Clone) -> None:
 
 
 @pytest.mark.slow
-def test_an_ablation_runs_the_stages_of_its_head_again_and_is_compared_with_what_was(
+def test_an_experiment_runs_only_the_stages_of_its_head_and_the_report_compares_it_with_head(
     toy: Clone, chromium: Chromium
 ) -> None:
     printed = toy.run("dvc", "exp", "run", "-S", "train_jmpose.layers=2", "--name", "two-layers")

@@ -1,4 +1,4 @@
-"""The weights that ship: small, finite, loadable as they are, with honest cards, and any good."""
+"""The shipped weights are small, finite, complete, documented by cards and accurate enough."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "raft_small": lambda: build_raft("raft_small"),
     "detector": lambda: build_detector("tiny"),
 }
-FLOORS = {
+THRESHOLDS = {
     "hrnet": ("map", 55),
     "vit": ("map", 40),
     "detector": ("recall", 0.85),
@@ -47,7 +47,7 @@ def shipped(name: str) -> nn.Module:
     return network
 
 
-def test_all_files_together_are_smaller_than_12_megabytes() -> None:
+def test_all_weights_together_take_less_than_12_megabytes() -> None:
     files = sorted(SHIPPED.glob("*.safetensors"))
 
     assert [file.stem for file in files] == sorted(NETWORKS)
@@ -55,7 +55,7 @@ def test_all_files_together_are_smaller_than_12_megabytes() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_weights_are_finite_float16_and_fill_their_network_exactly(name: str) -> None:
+def test_weights_are_finite_float16_and_match_their_network_exactly(name: str) -> None:
     tensors = read_weights(SHIPPED / f"{name}.safetensors")
 
     floating = [t for t in tensors.values() if t.is_floating_point()]
@@ -67,21 +67,21 @@ def test_weights_are_finite_float16_and_fill_their_network_exactly(name: str) ->
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_card_tells_what_made_the_file_it_lies_beside(name: str) -> None:
-    story = card(name)
+def test_a_card_documents_how_its_weights_were_made(name: str) -> None:
+    facts = card(name)
 
     data = (SHIPPED / f"{name}.safetensors").read_bytes()
-    assert story["sha256"] == hashlib.sha256(data).hexdigest()
-    assert story["command"].startswith("python -m pretrain.")
-    assert story["steps"] > 0
-    assert story["samples"] == story["steps"] * story["params"]["fitting"]["batch"]
-    assert story["machine"]
-    assert story["held_out"]
-    assert all(np.isfinite(value) for value in story["held_out"].values())
+    assert facts["sha256"] == hashlib.sha256(data).hexdigest()
+    assert facts["command"].startswith("python -m pretrain.")
+    assert facts["steps"] > 0
+    assert facts["samples"] == facts["steps"] * facts["params"]["fitting"]["batch"]
+    assert facts["machine"]
+    assert facts["held_out"]
+    assert all(np.isfinite(value) for value in facts["held_out"].values())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_network_was_shown_a_video_that_a_head_trains_on_or_that_measures_it(name: str) -> None:
+def test_no_network_was_pretrained_on_videos_that_heads_train_or_are_tested_on(name: str) -> None:
     seeds = card(name)["seeds"]
     seen = {s for first, last in seeds["videos"].values() for s in range(first, last + 1)}
     held_out = set(range(seeds["held_out"][0], seeds["held_out"][1] + 1))
@@ -92,32 +92,32 @@ def test_no_network_was_shown_a_video_that_a_head_trains_on_or_that_measures_it(
             assert not (seen | held_out) & set(span), purpose
 
 
-@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
-def test_held_out_figures_are_above_their_floors(name: str, floor: tuple[str, float]) -> None:
-    figure, least = floor
+@pytest.mark.parametrize(("name", "threshold"), THRESHOLDS.items())
+def test_held_out_scores_reach_their_thresholds(name: str, threshold: tuple[str, float]) -> None:
+    score, least = threshold
 
-    assert card(name)["held_out"][figure] >= least
+    assert card(name)["held_out"][score] >= least
 
 
-def test_the_detector_is_right_four_times_in_five_at_the_pipelines_threshold() -> None:
+def test_the_precision_of_the_detector_is_at_least_80_percent() -> None:
     assert card("detector")["held_out"]["precision"] >= 0.8
 
 
-def test_flow_on_people_is_no_worse_than_that_of_dis() -> None:
+def test_flow_has_no_larger_error_than_dis() -> None:
     held_out = card("raft_small")["held_out"]
 
     assert held_out["epe"] <= held_out["dis_epe"]
 
 
 def texture(seed: int) -> NDArray[np.uint8]:
-    """A picture of soft blobs, larger than a crop."""
+    """Return an image of soft blobs, larger than a crop."""
     noise = np.random.default_rng(seed).normal(0, 1, (160, 128, 3)).astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 2.5) + 2 * cv2.GaussianBlur(noise, (0, 0), 7)
     return np.asarray(np.clip(128 + 40 * soft / soft.std(), 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(4, 0), (0, -4), (-3, 2)])
-def test_a_shifted_picture_has_the_flow_of_its_shift(dx: int, dy: int) -> None:
+def test_the_flow_of_a_shifted_image_is_the_shift(dx: int, dy: int) -> None:
     network = shipped("raft_small")
     picture = torch.from_numpy(texture(seed=5)).permute(2, 0, 1)[None]
     first = picture[..., 16:144, 16:112]
@@ -130,7 +130,7 @@ def test_a_shifted_picture_has_the_flow_of_its_shift(dx: int, dy: int) -> None:
     torch.testing.assert_close(inner, torch.tensor([dx / 4, dy / 4]), atol=0.2, rtol=0)
 
 
-def test_backbones_answer_a_black_crop_with_finite_numbers() -> None:
+def test_backbones_return_finite_values_for_a_black_crop() -> None:
     black = torch.zeros(1, 3, 128, 96)
 
     with torch.no_grad():

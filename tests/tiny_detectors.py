@@ -1,4 +1,4 @@
-"""Tiny detectors with random weights: RT-DETR and D-FINE of transformers, FCOS of the project."""
+"""Tiny detectors with random weights: RT-DETR and D-FINE of transformers, FCOS of this project."""
 
 from pathlib import Path
 
@@ -68,12 +68,12 @@ def _d_fine() -> nn.Module:
 
 
 def save_transformers(folder: Path, name: str) -> None:
-    """Save a model and its processor as a user would have them in a folder."""
+    """Save a model and its image processor to a folder, in the layout of transformers."""
     torch.manual_seed(3)
     model = {"rt_detr": _rt_detr, "d_fine": _d_fine}[name]()
     with torch.no_grad():
         for parameter, values in model.named_parameters():
-            # Fresh networks give every query the same scores: spread them over both labels.
+            # New networks give every query the same scores: use random ones for both labels.
             if "class_embed" in parameter:
                 values.normal_()
             if "class_embed" in parameter and parameter.endswith("bias"):
@@ -83,7 +83,7 @@ def save_transformers(folder: Path, name: str) -> None:
 
 
 def random_fcos() -> nn.Module:
-    """Return the project's small detector, made to find something everywhere."""
+    """Return the project's small detector with a bias that gives detections everywhere."""
     torch.manual_seed(3)
     network = build_detector("tiny")
     with torch.no_grad():

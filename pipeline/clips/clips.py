@@ -1,7 +1,6 @@
-"""Clips: a person in a key frame, its neighboring frames, and the transform that crops them all.
+"""Clips: a person in a key frame, the neighboring frames, and the transform of their crops.
 
-The rows of the clip table say everything about a clip's pixels; cutting them out is left to
-``pipeline.clips.cropping``.
+A row of the clip table determines the pixels of the clip. ``pipeline.clips.cropping`` crops them.
 """
 
 from collections.abc import Hashable, Mapping
@@ -24,26 +23,25 @@ from pipeline.geometry.boxes import crop_region
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.tables.schemas import CLIPS
 
-_Row = Mapping[Hashable, Any]
 FLIP_ONLY = replace(NO_AUGMENTATION, flip=True)
-"""The copy for the flip test: nothing but mirrored."""
+"""The flipped copy for flip testing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
-    """How clips are cut, the same for every video of a split."""
+    """Parameters of the clips of a split."""
 
     crop_size: tuple[int, int]
-    """Height and width, pixels."""
+    """Height and width of the crops, pixels."""
     enlarge: float
-    """Factor on the box after the aspect fix."""
+    """Factor on the box after it was extended to the aspect ratio of the crop."""
     delta: int
-    """Neighbors on each side: T = 2 delta + 1 frames."""
+    """Number of neighboring frames on each side; T = 2 delta + 1."""
     augment: Augment | None
-    """How variants from 1 on are drawn; None: variant 1 is the mirror image of variant 0."""
+    """Augmentation of variants 1, 2, ...; if None, variant 1 is the flipped copy of variant 0."""
 
     def augmentation(self, clip: str, variant: int) -> Augmentation:
-        """Return the draws of one variant of one clip."""
+        """Return the augmentation of one variant of one clip."""
         if self.augment is not None:
             return sample_augmentation(self.augment, clip, variant)
         return FLIP_ONLY if variant else NO_AUGMENTATION
@@ -51,26 +49,26 @@ class ClipSettings:
 
 @dataclass(frozen=True, slots=True)
 class VideoBoxes:
-    """The boxes of one video that become clips, and who is in them."""
+    """The boxes of one video and the annotated people in them."""
 
     video: str
     frames: int
-    """Frames of the video."""
+    """Number of frames of the video."""
     boxes: pd.DataFrame
     """Rows of ``schemas.BOXES`` on key frames, sorted by frame and row."""
     people: pd.DataFrame
-    """Rows of ``schemas.PEOPLE``, for the joints of ground-truth boxes."""
+    """Rows of ``schemas.PEOPLE``, which contain the joints of ground-truth boxes."""
 
 
 def clip_frames(key: int, frames: int, delta: int) -> NDArray[np.int32]:
-    """Return the T = 2 delta + 1 frames of a clip; those beyond the video's ends are its ends.
+    """Return the T = 2 delta + 1 frame positions of a clip, clamped to the video.
 
-    DCPose and its kin repeat the key frame in their place instead; DSTA and mmpose clip as here.
+    DSTA and mmpose clamp as well. DCPose and its derivatives repeat the key frame instead.
 
     Args:
         key: Position of the key frame.
-        frames: Frames of the video.
-        delta: Neighbors on each side.
+        frames: Number of frames of the video.
+        delta: Number of neighboring frames on each side.
     """
     return np.arange(key - delta, key + delta + 1).clip(0, frames - 1).astype(np.int32)
 
@@ -79,12 +77,12 @@ def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.Da
     """Return the clips of one variant of a video, as rows of ``schemas.CLIPS``.
 
     Args:
-        source: The video's boxes and people.
+        source: Boxes and people of the video.
         variant: Number of the variant.
-        settings: How clips are cut.
+        settings: Parameters of the clips.
 
     Raises:
-        ValueError: If a box has no area, or names a person that the annotations lack.
+        ValueError: If a box has no area, or its person is missing from the annotations.
     """
     people = {
         (person["frame"], person["person"]): person for person in source.people.to_dict("records")
@@ -113,14 +111,17 @@ def _joints_of_box(
     box: Mapping[Hashable, Any],
     people: Mapping[tuple[int, int], Mapping[Hashable, Any]],
 ) -> tuple[NDArray[np.float64], int]:
-    """Return the 17 slots ``(51,)`` and the track of whom a box shows; none for a detection."""
+    """Return the 17 slots ``(51,)`` and the track id of the person in a box.
+
+    A detection has zeros and track id -1.
+    """
     if box["person"] < 0:
         return np.zeros(3 * len(SLOTS)), -1
     person = people.get((box["frame"], box["person"]))
     if person is None:
         raise ValueError(
-            f"video {video!r}, frame {box['frame']}: a box names person {box['person']}, whom the "
-            "annotations lack; run the stages index and detect again"
+            f"video {video!r}, frame {box['frame']}: expected person {box['person']} in the "
+            "annotations, found none; run the stages index and detect again"
         )
     return np.asarray(person["keypoints"], dtype=np.float64), int(person["track_id"])
 
@@ -128,8 +129,8 @@ def _joints_of_box(
 def _joints(slots: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Return the 15 joints, image pixels, and their labels: 0 none, 1 occluded, 2 visible.
 
-    A joint is labeled unless its three numbers are 0 (poseval, convert.py); the flag of an
-    occluded one is 0, other values are what PoseTrack writes for visible joints.
+    A joint is unlabeled if its three numbers are 0 (poseval, convert.py). The visibility flag of an
+    occluded joint is 0; PoseTrack uses several positive values for visible joints.
     """
     table = slots.reshape(len(SLOTS), 3)[JOINT_SLOTS]
     labels = np.where(table[:, 2] > 0, 2, 1) * (table != 0).any(axis=1)
@@ -143,7 +144,7 @@ def _matrix(
     augmentation: Augmentation,
     settings: ClipSettings,
 ) -> NDArray[np.float64]:
-    """Return the one transform of a clip, ``(2, 3)``: of all its frames and all its joints."""
+    """Return the transform of all frames and joints of a clip, ``(2, 3)``."""
     region = crop_region(box_xywh, settings.crop_size, settings.enlarge)
     region = augmented_region(region, augmentation, keypoints, labeled)
     to_crop = crop_matrix(region, settings.crop_size, augmentation.rotation)
@@ -157,7 +158,7 @@ def _joints_in_crop(
     flip: bool,
     settings: ClipSettings,
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Return the joints in crop pixels, ``(15, 2)``, and how they are seen there, ``(15,)``."""
+    """Return the joints in crop pixels, ``(15, 2)``, and their visibility there, ``(15,)``."""
     in_crop = np.where(labels[:, None] > 0, transform(keypoints, to_crop), 0)
     if flip:
         in_crop, labels = in_crop[FLIP], labels[FLIP]

@@ -1,4 +1,4 @@
-"""Cutting the clips of a video out of its frames, each frame decoded once per variant."""
+"""Crop the clips of a video; each frame is decoded once per variant."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,58 +21,59 @@ def crop(
     *,
     flipped: bool,
 ) -> NDArray[np.uint8]:
-    """Return one crop of a frame: linear sampling, black beyond the picture.
+    """Crop a frame with bilinear sampling and black padding.
 
     Args:
-        frame: Picture ``(H, W, 3)``.
-        to_crop: Matrix ``(2, 3)`` from image pixels to crop pixels, the mirroring included.
+        frame: Image ``(H, W, 3)``, uint8.
+        to_crop: Matrix ``(2, 3)`` from image pixels to crop pixels, including the flip.
         crop_size: Height and width of the crop.
-        flipped: Whether ``to_crop`` mirrors. The picture is then warped without the mirroring and
-            its columns are reversed, which makes it the exact mirror image of the plain crop.
+        flipped: Whether ``to_crop`` includes a horizontal flip. The frame is then warped without
+            the flip and the columns are reversed, so that the result is the exact mirror image of
+            the unflipped crop.
     """
     height, width = crop_size
     matrix = mirror(to_crop, width) if flipped else to_crop
-    picture: NDArray[np.uint8] = cv2.warpAffine(
+    warped: NDArray[np.uint8] = cv2.warpAffine(
         frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )
-    return picture[:, ::-1] if flipped else picture
+    return warped[:, ::-1] if flipped else warped
 
 
 def crop_clips(
     rows: pd.DataFrame, frames: VideoFrames, crop_size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pixels of clips, ``(1, T, H, W, 3)`` each.
+    """Yield the pixels of each clip, ``(1, T, H, W, 3)``, uint8.
 
-    Never more frames are held than those of one clip: rows are sorted by key frame, and what
-    lies before a clip's first frame is not asked for again.
+    Only the frames of one clip are kept in memory. Rows are sorted by key frame, so earlier frames
+    are not needed again.
 
     Args:
         rows: Rows of ``schemas.CLIPS`` of one variant of one video, in order.
         frames: The video's frames.
         crop_size: Height and width of the crops.
     """
-    held: dict[int, NDArray[np.uint8]] = {}
+    decoded: dict[int, NDArray[np.uint8]] = {}
     for row in rows.to_dict("records"):
-        wanted = [int(frame) for frame in row["frames"]]
-        held = {frame: held[frame] for frame in wanted if frame in held}
-        for frame in wanted:
-            if frame not in held:
-                held[frame] = frames.read(frame)
+        positions = [int(frame) for frame in row["frames"]]
+        decoded = {frame: decoded[frame] for frame in positions if frame in decoded}
+        for frame in positions:
+            if frame not in decoded:
+                decoded[frame] = frames.read(frame)
         to_crop = np.asarray(row["to_crop"]).reshape(2, 3)
-        cut = {
-            frame: crop(picture, to_crop, crop_size, flipped=bool(row["flipped"]))
-            for frame, picture in held.items()
+        crops = {
+            frame: crop(image, to_crop, crop_size, flipped=bool(row["flipped"]))
+            for frame, image in decoded.items()
         }
-        yield np.stack([cut[frame] for frame in wanted])[None]
+        yield np.stack([crops[frame] for frame in positions])[None]
 
 
 class CropTask:
-    """Makes the crops of one variant of one video.
+    """Compute the crops of one variant of one video.
 
     Args:
         boxes: Boxes and people of every video.
         frames: Frames of every video.
-        settings: How clips are cut.
+        settings: Parameters of the clips.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class CropTask:
         self._settings = settings
 
     def __call__(self, name: str, folder: Path) -> None:
-        """Write the array of the unit ``<video>/v<variant>`` into ``folder``."""
+        """Write the array of the unit ``<video>/v<variant>`` to ``folder``."""
         video, _, variant = name.rpartition("/v")
         rows = clip_rows(self._boxes[video], int(variant), self._settings)
         size = self._settings.crop_size

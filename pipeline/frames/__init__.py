@@ -1,1 +1,1 @@
-"""Reading frames of pictures and videos."""
+"""Reading images and the frames of videos."""

@@ -1,8 +1,8 @@
-"""Frames from disk, checked before and after decoding.
+"""Read and decode image files with checks before and after decoding.
 
-What a file claims to be is read from its header before a decoder allocates anything: a PNG of a
-hundred kilobytes can ask for gigabytes. Colors are RGB everywhere. Orientation tags are ignored,
-because annotations are made on the pixels as they are stored.
+The image size is read from the file header before a decoder allocates memory, because a PNG of 100
+kB can decode to gigabytes. Colors are RGB. EXIF orientation is ignored, because annotations refer
+to the pixels as stored.
 """
 
 import hashlib
@@ -13,73 +13,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_PIXELS = 100_000_000
-"""Largest picture that is decoded: 8K video has a third of it."""
+"""Maximum number of pixels of an image; three times that of 8K video."""
 MAX_SIDE = 32_766
-"""Longest side that cv2.warpAffine takes (its coordinates have 16 bits)."""
+"""Maximum side length of cv2.warpAffine, which uses 16-bit coordinates."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 
 
 def locate(root: Path, name: str) -> Path:
-    """Return the file of a frame, after making sure that it lies below the data set's folder.
+    """Return the path of a frame after checking that it is inside the data set's folder.
 
     Args:
         root: The data set's folder, ``data.root``.
-        name: Path relative to it, from an annotation file or the manifest.
+        name: Path relative to ``root``, from an annotation file or the manifest.
 
     Raises:
-        ValueError: If the path leads out of ``root``, by its words or through a symbolic link.
+        ValueError: If the path leaves ``root``, through ``..`` or a symbolic link.
     """
     try:
-        place = (root / name).resolve()
+        path = (root / name).resolve()
     except ValueError as error:
-        raise ValueError(f"{root}: {name!r} is no path ({error}); correct that name") from error
-    if not place.is_relative_to(root.resolve()):
         raise ValueError(
-            f"{root / name}: expected a file below {root}, got {place}; frames are never read from "
-            "elsewhere: set data.root to the folder that really holds them"
+            f"{root}: {name!r} is not a valid path ({error}); correct the name"
+        ) from error
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError(
+            f"{root / name}: expected a file inside {root}, got {path}; set data.root to the "
+            "folder that contains the frames"
         )
-    return place
+    return path
 
 
 def read_frame(
     root: Path, name: str, *, sha256: str, image_size: tuple[int, int] | None
 ) -> NDArray[np.uint8]:
-    """Read one frame.
+    """Read and decode a frame.
 
     Args:
         root: The data set's folder.
-        name: The frame's path relative to it.
+        name: Path of the frame relative to ``root``.
         sha256: Digest of the file, from the manifest.
-        image_size: Height and width that the frame must have, None if any will do.
+        image_size: Expected height and width, or None for any size.
 
     Returns:
-        Picture ``(H, W, 3)``, RGB.
+        Image ``(H, W, 3)``, uint8, RGB.
 
     Raises:
-        ValueError: If the file is missing, empty, not the one of the manifest, no JPEG or PNG,
-            too large, cut short, damaged or of another size.
+        ValueError: If the file is missing, empty, different from the manifest, neither JPEG nor
+            PNG, too large, truncated, damaged or of another size.
     """
     file = locate(root, name)
     data = _read_bytes(file)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(
-            f"{file}: its bytes are not those of the manifest (sha256 {sha256[:12]}...); restore "
+            f"{file}: its content differs from the manifest (sha256 {sha256[:12]}...); restore "
             "the frame, or write the manifest again: posereel use-preset"
         )
     return decode_image(file, data, image_size)
 
 
 def decode_image(file: Path, data: bytes, image_size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Decode a JPEG or PNG, whatever its name ends in.
+    """Decode a JPEG or PNG file; the file name extension is ignored.
 
     Args:
-        file: Where the bytes are from, for messages.
-        data: The file's bytes.
-        image_size: Height and width that the picture must have, None if any will do.
+        file: Path of the file, for error messages.
+        data: Content of the file.
+        image_size: Expected height and width, or None for any size.
 
     Returns:
-        Picture ``(H, W, 3)``, RGB; gray, alpha, 16 bits and CMYK are converted.
+        Image ``(H, W, 3)``, uint8, RGB. Grayscale, alpha, 16-bit and CMYK images are converted.
 
     Raises:
         ValueError: As in ``read_frame``.
@@ -90,44 +92,44 @@ def decode_image(file: Path, data: bytes, image_size: tuple[int, int] | None) ->
             f"{file}: expected {image_size[0]} x {image_size[1]} pixels (height x width) like the "
             f"rest of its video, got {found[0]} x {found[1]}; restore the frame or split the video"
         )
-    # A cut JPEG lacks the end marker, which cannot occur inside its compressed data.
+    # A truncated JPEG lacks the end marker, which cannot occur inside the compressed data.
     start, end = (b"\xff\xda", b"\xff\xd9") if data.startswith(_JPEG) else (b"IDAT", b"IEND")
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = None
+    image = None
     if data.rfind(end) > data.find(start) >= 0:
         try:
-            picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
         except cv2.error as error:
             raise ValueError(f"{file}: cannot be decoded ({error}); restore the frame") from error
-    if picture is None or picture.shape[:2] != found:
-        raise ValueError(f"{file}: expected a whole picture, got a damaged one; restore the frame")
-    return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
+    if image is None or image.shape[:2] != found:
+        raise ValueError(f"{file}: expected a complete image, got a damaged one; restore the frame")
+    return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
 def read_image_size(root: Path, name: str) -> tuple[int, int]:
-    """Return height and width of a frame from its header alone.
+    """Return the height and width of a frame, read from the header.
 
     Args:
         root: The data set's folder.
-        name: The frame's path relative to it.
+        name: Path of the frame relative to ``root``.
 
     Raises:
-        ValueError: If the file is missing, no JPEG or PNG, or too large.
+        ValueError: If the file is missing, neither JPEG nor PNG, or too large.
     """
     file = locate(root, name)
     return parse_image_size(file, _read_bytes(file))
 
 
 def parse_image_size(file: Path, data: bytes) -> tuple[int, int]:
-    """Return the height and width that the header of a JPEG or PNG names.
+    """Return the height and width in the header of a JPEG or PNG.
 
     Args:
-        file: Where the bytes are from, for messages.
-        data: The file's bytes.
+        file: Path of the file, for error messages.
+        data: Content of the file.
 
     Raises:
-        ValueError: If the bytes are neither, the header is cut short, or the picture is empty or
-            too large to be decoded.
+        ValueError: If the file is neither JPEG nor PNG, the header is truncated, or the image is
+            empty or too large.
     """
     if data.startswith(_PNG):
         height, width = (int.from_bytes(data[at : at + 4], "big") for at in (20, 16))
@@ -135,10 +137,10 @@ def parse_image_size(file: Path, data: bytes) -> tuple[int, int]:
         height, width = _jpeg_size(data)
     else:
         raise ValueError(
-            f"{file}: expected a JPEG or PNG, got a file that begins with {data[:8]!r}; convert it"
+            f"{file}: expected a JPEG or PNG, got a file that starts with {data[:8]!r}; convert it"
         )
     if not height or not width:
-        raise ValueError(f"{file}: its header is cut short or names no size; restore the frame")
+        raise ValueError(f"{file}: the header is truncated or has no size; restore the frame")
     if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
         raise ValueError(
             f"{file}: expected at most {MAX_PIXELS} pixels and {MAX_SIDE} a side, got {height} x "
@@ -148,7 +150,7 @@ def parse_image_size(file: Path, data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Return height and width of a JPEG's frame header (ITU-T T.81, B.2.2), zeros if it is cut."""
+    """Return height and width of a JPEG (ITU-T T.81, B.2.2), (0, 0) if the header is truncated."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -169,9 +171,9 @@ def _read_bytes(file: Path) -> bytes:
         data = file.read_bytes()
     except OSError as error:
         raise ValueError(
-            f"{file}: expected a frame's file, but it cannot be read ({error.strerror}); restore "
+            f"{file}: expected an image file, but it cannot be read ({error.strerror}); restore "
             "it or correct data.root"
         ) from error
     if not data:
-        raise ValueError(f"{file}: expected a picture, got an empty file; restore the frame")
+        raise ValueError(f"{file}: expected an image, got an empty file; restore the frame")
     return data

@@ -1,7 +1,7 @@
-"""Boxes of people: two written forms, clipping, the region that is cropped, overlap.
+"""Boxes of people: conversion, clipping, crop regions and intersection over union.
 
-A box has no unit of its own: it lies in the plane of the keypoints, image pixels with pixel
-centers at integers. ``xywh`` is (left, top, width, height), ``xyxy`` (left, top, right, bottom).
+Boxes are in image pixels with pixel centers at integer coordinates, like keypoints. ``xywh`` is
+(left, top, width, height), ``xyxy`` is (left, top, right, bottom).
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Upright rectangle of the image that becomes the crop."""
+    """Axis-aligned rectangle of the image that is cropped."""
 
     center: tuple[float, float]
-    """Its center (x, y), image pixels."""
+    """Center (x, y), image pixels."""
     height: float
     """Image pixels."""
     width: float
@@ -23,28 +23,28 @@ class Region:
 
 
 def xywh_to_xyxy(boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return boxes ``(..., 4)`` given by their size as boxes given by two corners."""
+    """Convert boxes ``(..., 4)`` from xywh to xyxy."""
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def xyxy_to_xywh(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return boxes ``(..., 4)`` given by two corners as boxes given by their size."""
+    """Convert boxes ``(..., 4)`` from xyxy to xywh."""
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
 def clip_boxes(boxes_xywh: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the part of every box that lies between the outermost pixel centers.
+    """Clip boxes to the outermost pixel centers of an image.
 
     Args:
         boxes_xywh: Boxes, ``(N, 4)``, image pixels.
         image_size: Height and width of the image.
 
     Returns:
-        Boxes ``(N, 4)``; width or height is 0 where nothing is left. The public code of this
-        line of papers also takes one pixel off each side's length (DCPose, PoseTrack.py,
-        ``_load_coco_keypoints_annotations``), a habit of integer boxes that is not kept here.
+        Boxes ``(N, 4)``. Width or height is 0 if the box is outside the image. The public code of
+        the papers also subtracts 1 from width and height (DCPose, PoseTrack.py,
+        ``_load_coco_keypoints_annotations``), a convention of integer boxes that is not used here.
     """
     height, width = image_size
     corners = xywh_to_xyxy(boxes_xywh)
@@ -56,16 +56,16 @@ def clip_boxes(boxes_xywh: NDArray[np.float64], image_size: tuple[int, int]) -> 
 def crop_region(
     box_xywh: NDArray[np.float64], crop_size: tuple[int, int], enlarge: float
 ) -> Region:
-    """Return the region of the image that is cropped around a box.
+    """Return the image region that is cropped around a box.
 
-    The shorter side grows to the crop's aspect first and both sides are enlarged after it
-    (DCPose, utils_bbox.py): the other order would give other regions for boxes whose aspect
-    differs from the crop's. The papers enlarge by 25 % (JM-Pose and VREMD, Preliminaries).
+    The box is first extended to the aspect ratio of the crop, then both sides are enlarged (DCPose,
+    utils_bbox.py). The opposite order gives a different region if the aspect ratios differ. The
+    papers enlarge by 25 % (JM-Pose and VREMD, Preliminaries).
 
     Args:
-        box_xywh: One box, ``(4,)``, image pixels, with positive sides.
-        crop_size: Height and width of the crop; only their ratio counts.
-        enlarge: Factor on both sides, 1.25 for 25 %.
+        box_xywh: Box, ``(4,)``, image pixels, with positive sides.
+        crop_size: Height and width of the crop; only the ratio matters.
+        enlarge: Factor on both sides; 1.25 for 25 %.
 
     Raises:
         ValueError: If the box is not finite or has no area.
@@ -93,17 +93,17 @@ def iou(first_xywh: NDArray[np.float64], second_xywh: NDArray[np.float64]) -> ND
         second_xywh: Boxes, ``(M, 4)``.
 
     Returns:
-        Overlap within [0, 1], ``(N, M)``; 0 where both boxes are empty.
+        IoU within [0, 1], ``(N, M)``; 0 if both boxes are empty.
     """
     first, second = xywh_to_xyxy(first_xywh)[:, None], xywh_to_xyxy(second_xywh)[None]
     low = np.maximum(first[..., :2], second[..., :2])
     high = np.minimum(first[..., 2:], second[..., 2:])
-    shared = (high - low).clip(min=0).prod(axis=-1)
+    intersection = (high - low).clip(min=0).prod(axis=-1)
     areas = [
         (boxes[..., 2:] - boxes[..., :2]).clip(min=0).prod(axis=-1) for boxes in (first, second)
     ]
-    union = areas[0] + areas[1] - shared
+    union = areas[0] + areas[1] - intersection
     overlap: NDArray[np.float64] = np.divide(
-        shared, union, out=np.zeros_like(shared), where=union > 0
+        intersection, union, out=np.zeros_like(intersection), where=union > 0
     )
     return overlap

@@ -230,6 +230,6 @@ def test_a_damaged_frame_fails_its_video_and_is_named(workspace: Workspace) -> N
     (workspace.root / "images/val/v3/000002.png").write_bytes(b"")
     result = workspace.run(app, "--split", "val")
     assert result.exit_code == 1
-    assert "000002.png: expected a picture, got an empty file" in result.stderr
+    assert "000002.png: expected an image, got an empty file" in result.stderr
     assert "1 of 1 units failed" in result.stderr
     assert not Path("data/boxes/val.parquet").exists()

@@ -1,4 +1,4 @@
-"""Draws of augmented variants: ranges, frequencies, independence, and HRNet's half body."""
+"""Augmentation: ranges, frequencies, independence, and HRNet's half-body crop."""
 
 import numpy as np
 import pytest
@@ -27,10 +27,10 @@ PARAMS = Augment(
     flip_chance=0.5,
 )
 REGION = Region((50.0, 80.0), 160, 120)
-EVERY = np.ones(len(JOINTS), bool)
+ALL_LABELED = np.ones(len(JOINTS), bool)
 
 
-def _many(count: int = 4000) -> list[Augmentation]:
+def _samples(count: int = 4000) -> list[Augmentation]:
     return [sample_augmentation(PARAMS, f"video/{i}/0", 1) for i in range(count)]
 
 
@@ -38,7 +38,7 @@ def test_the_first_variant_is_never_augmented() -> None:
     assert all(sample_augmentation(PARAMS, f"clip {i}", 0) == NO_AUGMENTATION for i in range(50))
 
 
-def test_draws_are_those_of_the_seed_the_clip_and_the_variant_alone() -> None:
+def test_augmentation_depends_only_on_seed_clip_and_variant() -> None:
     first = sample_augmentation(PARAMS, "a/1/0", 2)
     for i in range(20):
         sample_augmentation(PARAMS, f"other {i}", 1 + i)
@@ -52,7 +52,7 @@ def test_draws_are_those_of_the_seed_the_clip_and_the_variant_alone() -> None:
 
 
 def test_rotation_and_scale_stay_within_the_papers_ranges() -> None:
-    samples = _many()
+    samples = _samples()
     scales = np.array([d.scale for d in samples])
     rotations = np.array([d.rotation for d in samples])
     assert scales.min() == pytest.approx(0.65)
@@ -60,22 +60,23 @@ def test_rotation_and_scale_stay_within_the_papers_ranges() -> None:
     assert np.abs(rotations).max() == pytest.approx(45)
 
 
-def test_draws_come_as_often_as_in_the_public_code() -> None:
+def test_frequencies_equal_those_of_the_public_code() -> None:
     """Frequencies within 4 standard errors of the binomial distribution."""
-    samples = _many()
+    samples = _samples()
     expected = {"half_body": 0.3, "upper": 0.6915, "flip": 0.5}
-    for name, chance in expected.items():
+    for name, probability in expected.items():
         seen = np.mean([getattr(d, name) for d in samples])
-        assert abs(seen - chance) < 4 * np.sqrt(chance * (1 - chance) / len(samples)), name
-    turned = np.mean([d.rotation != 0 for d in samples])
-    assert abs(turned - 0.6) < 4 * np.sqrt(0.24 / len(samples))
-    # One standard deviation is the bound: 31.73 % of the normal draws are clipped to it.
+        variance = probability * (1 - probability)
+        assert abs(seen - probability) < 4 * np.sqrt(variance / len(samples)), name
+    rotated = np.mean([d.rotation != 0 for d in samples])
+    assert abs(rotated - 0.6) < 4 * np.sqrt(0.24 / len(samples))
+    # The bound is one standard deviation, so 31.73 % of the normal values are clipped.
     clipped = np.mean([np.isclose(abs(d.scale - 1), 0.35) for d in samples])
     assert abs(clipped - 0.3173) < 4 * np.sqrt(0.2166 / len(samples))
 
 
 def _person() -> np.ndarray:
-    """Return joints: the upper body within x 0..90, y 0..30, the legs within y 100..150."""
+    """Return joints with the upper body in x 0..90, y 0..30 and the legs in y 100..150."""
     keypoints = np.zeros((len(JOINTS), 2))
     keypoints[UPPER_BODY] = np.column_stack([np.linspace(0, 90, 9), np.linspace(30, 0, 9)])
     keypoints[LOWER_BODY] = np.column_stack([np.full(6, 40.0), np.linspace(100, 150, 6)])
@@ -87,22 +88,22 @@ def _half(upper: bool, labeled: np.ndarray) -> Region:
     return augmented_region(REGION, augmentation, _person(), labeled)
 
 
-def test_the_upper_half_is_its_joints_extent_at_the_aspect_enlarged_by_half() -> None:
-    region = _half(upper=True, labeled=EVERY)
+def test_the_upper_half_is_the_extent_of_its_joints_enlarged_by_50_percent() -> None:
+    region = _half(upper=True, labeled=ALL_LABELED)
     assert region.center == pytest.approx((45, 15))
     assert region.width == pytest.approx(90 * 1.5)
     assert region.height == pytest.approx(90 / 0.75 * 1.5)
 
 
-def test_the_lower_half_is_taken_when_drawn_and_labeled() -> None:
-    region = _half(upper=False, labeled=EVERY)
+def test_the_lower_half_is_used_if_sampled_and_labeled() -> None:
+    region = _half(upper=False, labeled=ALL_LABELED)
     assert region.center == pytest.approx((40, 125))
     assert region.height == pytest.approx(50 * 1.5)
     assert region.width == pytest.approx(50 * 0.75 * 1.5)
 
 
 def test_two_labeled_legs_are_too_few_for_a_lower_half() -> None:
-    labeled = EVERY.copy()
+    labeled = ALL_LABELED.copy()
     labeled[LOWER_BODY[2:]] = False
     assert _half(upper=False, labeled=labeled).center == pytest.approx((45, 15))
 
@@ -112,15 +113,15 @@ def test_eight_labeled_joints_are_too_few_for_a_half_body() -> None:
     assert _half(upper=True, labeled=labeled) == REGION
 
 
-def test_joints_on_one_spot_leave_the_region_as_it_is() -> None:
+def test_coinciding_joints_leave_the_region_unchanged() -> None:
     augmentation = Augmentation(half_body=True, upper=True, scale=1.0, rotation=0.0, flip=False)
-    assert augmented_region(REGION, augmentation, np.zeros((len(JOINTS), 2)), EVERY) == REGION
+    assert augmented_region(REGION, augmentation, np.zeros((len(JOINTS), 2)), ALL_LABELED) == REGION
 
 
 @given(st.floats(0.65, 1.35), st.booleans())
-def test_scale_keeps_center_and_aspect(scale: float, flip: bool) -> None:
+def test_scale_preserves_center_and_aspect_ratio(scale: float, flip: bool) -> None:
     augmentation = Augmentation(half_body=False, upper=True, scale=scale, rotation=10.0, flip=flip)
-    region = augmented_region(REGION, augmentation, _person(), EVERY)
+    region = augmented_region(REGION, augmentation, _person(), ALL_LABELED)
     assert region.center == REGION.center
     assert region.width == pytest.approx(120 * scale)
     assert region.height == pytest.approx(160 * scale)

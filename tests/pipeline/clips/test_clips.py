@@ -1,4 +1,4 @@
-"""The clip table: neighbors, key frames, transforms and joints of every variant."""
+"""The clip table: frames, transforms and joints of every variant."""
 
 import numpy as np
 import pandas as pd
@@ -54,21 +54,19 @@ def other_side(name: str) -> str:
 
 
 @given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 4))
-def test_neighbors_are_consecutive_and_clipped_to_the_video(
-    key: int, frames: int, delta: int
-) -> None:
+def test_frames_are_consecutive_and_clamped_to_the_video(key: int, frames: int, delta: int) -> None:
     key = min(key, frames - 1)
     expected = [min(max(key + step, 0), frames - 1) for step in range(-delta, delta + 1)]
     assert list(clip_frames(key, frames, delta)) == expected
     assert clip_frames(key, frames, delta)[delta] == key
 
 
-def test_the_papers_five_frames_at_the_start_of_a_video() -> None:
+def test_five_frames_at_the_start_of_a_video() -> None:
     assert list(clip_frames(1, 10, 2)) == [0, 0, 1, 2, 3]
 
 
-def test_a_plain_clip_is_cropped_around_its_enlarged_box() -> None:
-    """The box of 16 x 20 at 3:4 is 16 x 21.33; enlarged by a quarter, 20 x 26.67: scale 4.8."""
+def test_variant_0_is_cropped_around_its_enlarged_box() -> None:
+    """The box of 16 x 20 becomes 16 x 21.33 (3:4), enlarged by 25 %: 20 x 26.67; scale 4.8."""
     rows = clip_rows(source((2, 0, 1)), 0, TRAIN)
     row = rows.iloc[0]
     x, y = joints(1, 2, 1)[0, :2]
@@ -88,7 +86,7 @@ def test_labels_are_none_occluded_or_visible() -> None:
     assert set(np.delete(visible, JOINTS.index("right_ankle"))) == {2}
 
 
-def test_a_joint_outside_the_crop_or_without_label_does_not_count() -> None:
+def test_a_joint_outside_the_crop_or_without_label_is_not_visible() -> None:
     table = people()
     slots = joints(1, 2, 0)
     slots[SLOTS.index("left_wrist"), :2] = (200, 200)
@@ -96,11 +94,11 @@ def test_a_joint_outside_the_crop_or_without_label_does_not_count() -> None:
     slots[SLOTS.index("left_hip")] = (0, 0, 1)
     table.at[4, "keypoints"] = slots.ravel()
     rows = clip_rows(VideoBoxes("v1", 5, boxes((2, 0, 0)), table), 0, TRAIN)
-    visible, places = rows.iloc[0]["visible"], rows.iloc[0]["keypoints"].reshape(15, 2)
+    visible, positions = rows.iloc[0]["visible"], rows.iloc[0]["keypoints"].reshape(15, 2)
     for name in ("left_wrist", "left_knee", "left_hip"):
         assert visible[JOINTS.index(name)] == 0
-    np.testing.assert_array_equal(places[JOINTS.index("left_knee")], 0)
-    assert places[JOINTS.index("left_wrist")].min() > 128
+    np.testing.assert_array_equal(positions[JOINTS.index("left_knee")], 0)
+    assert positions[JOINTS.index("left_wrist")].min() > 128
 
 
 def test_detections_have_neither_joints_nor_tracks() -> None:
@@ -111,47 +109,47 @@ def test_detections_have_neither_joints_nor_tracks() -> None:
     assert row["score"] == 0.7
 
 
-def test_the_mirrored_copy_swaps_sides_and_nothing_else() -> None:
-    plain, mirrored = (clip_rows(source((2, 0, 0)), v, VAL).iloc[0] for v in (0, 1))
-    assert mirrored["flipped"]
-    assert not plain["flipped"]
-    places, seen = (row["keypoints"].reshape(15, 2) for row in (plain, mirrored))
+def test_the_flipped_copy_only_swaps_sides() -> None:
+    original, flipped = (clip_rows(source((2, 0, 0)), v, VAL).iloc[0] for v in (0, 1))
+    assert flipped["flipped"]
+    assert not original["flipped"]
+    expected, found = (row["keypoints"].reshape(15, 2) for row in (original, flipped))
     for index, name in enumerate(JOINTS):
-        x, y = places[JOINTS.index(other_side(name))]
-        np.testing.assert_allclose(seen[index], [95 - x, y], atol=1e-9)
+        x, y = expected[JOINTS.index(other_side(name))]
+        np.testing.assert_allclose(found[index], [95 - x, y], atol=1e-9)
 
 
-def test_variants_do_not_depend_on_how_many_there_are_or_on_other_clips() -> None:
+def test_a_variant_does_not_depend_on_other_variants_or_clips() -> None:
     alone = clip_rows(source((2, 1, 1)), 3, TRAIN).iloc[0]
     among = clip_rows(source((0, 0, 0), (0, 1, 1), (2, 0, 0), (2, 1, 1)), 3, TRAIN).iloc[3]
     np.testing.assert_array_equal(alone["to_crop"], among["to_crop"])
     assert among["clip"] == 3
 
 
-def test_different_variants_and_people_are_drawn_differently() -> None:
+def test_variants_and_people_have_different_transforms() -> None:
     rows = pd.concat([clip_rows(source((2, 0, 0), (2, 1, 1)), v, TRAIN) for v in (1, 2, 3)])
     linear = {tuple(np.round(row[[0, 1, 3, 4]], 6)) for row in rows["to_crop"]}
     assert len(linear) == 6
 
 
-def test_every_joint_moves_with_the_one_transform_of_its_clip() -> None:
+def test_joints_are_transformed_like_the_pixels_of_the_clip() -> None:
     for variant in range(8):
         row = clip_rows(source((2, 0, 0)), variant, TRAIN).iloc[0]
         matrix = row["to_crop"].reshape(2, 3)
         for index, name in enumerate(JOINTS):
-            shown = other_side(name) if row["flipped"] else name
-            x, y, _ = joints(1, 2, 0)[SLOTS.index(shown)]
+            source_name = other_side(name) if row["flipped"] else name
+            x, y, _ = joints(1, 2, 0)[SLOTS.index(source_name)]
             np.testing.assert_allclose(
                 row["keypoints"].reshape(15, 2)[index], matrix @ [x, y, 1], atol=1e-9
             )
 
 
-def test_rows_fit_the_clip_table_and_no_boxes_give_no_rows() -> None:
+def test_rows_match_the_schema_and_no_boxes_give_no_rows() -> None:
     rows = clip_rows(source((0, 0, 0), (0, 1, -1)), 1, TRAIN)
     assert len(digest_rows(rows, CLIPS)) == 64
     assert len(clip_rows(source(), 0, TRAIN)) == 0
 
 
-def test_a_box_of_an_unknown_person_is_refused() -> None:
-    with pytest.raises(ValueError, match="a box names person 5, whom the annotations lack"):
+def test_a_box_of_an_unknown_person_raises_an_error() -> None:
+    with pytest.raises(ValueError, match="expected person 5 in the annotations, found none"):
         clip_rows(VideoBoxes("v1", 5, boxes((2, 0, 5)), people()), 0, TRAIN)

@@ -1,4 +1,4 @@
-"""The frames of a video: which of them are key frames."""
+"""Key frames of a video."""
 
 import pandas as pd
 

@@ -121,8 +121,8 @@ def _climb(root: Path) -> None:
     [
         (_lose_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
         (_lose_folder, "names this folder, but it is not there"),
-        (_cut_picture, "000001.jpg: expected a whole picture, got a damaged one"),
-        (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that begins with b''"),
+        (_cut_picture, "000001.jpg: expected a complete image, got a damaged one"),
+        (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
         (_other_size, "expected pictures of 61 x 90"),
         (_hole, "expected evenly numbered frames"),
         (_climb, "outside the data set"),

@@ -1,1 +1,1 @@
-"""Weights files and devices of networks."""
+"""Devices and weights files of networks."""

@@ -1,4 +1,4 @@
-"""Which device this process computes on, and in which precision networks train there."""
+"""Device of this process and the dtype of training on it."""
 
 import os
 from pathlib import Path
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     import torch
 
 GPU_DEVICE_FILES = ("nvidiactl", "nvidia0", "kfd", "dxg")
-"""Device files of which a machine with a GPU has one: NVIDIA's, AMD's, that of Windows' Linux."""
+"""Device files of GPUs: NVIDIA, AMD, and WSL. A machine with a GPU has at least one."""
 
 
 def device_type(kind: DeviceKind, nodes: Path = Path("/dev")) -> Literal["cpu", "cuda"]:
-    """Return what workers compute on, without loading torch where no GPU can be.
+    """Return the device type of workers; torch is not imported if the machine has no GPU.
 
     Args:
-        kind: As for ``pick_device``.
+        kind: See ``pick_device``.
         nodes: Folder of the device files.
 
     Raises:
-        ValueError: As ``pick_device``.
+        ValueError: See ``pick_device``.
     """
     if kind == "cpu" or (
         kind == "auto" and not any((nodes / name).exists() for name in GPU_DEVICE_FILES)
@@ -34,11 +34,11 @@ def pick_device(kind: DeviceKind) -> "torch.device":
     """Return the device of this process.
 
     Args:
-        kind: ``cpu``, ``cuda``, or ``auto``: a GPU where there is one. Under torchrun the process
-            of local rank r takes GPU r.
+        kind: ``cpu``, ``cuda``, or ``auto``, which is a GPU if one is available. Under torchrun,
+            the process of local rank r uses GPU r.
 
     Raises:
-        ValueError: If a GPU is asked for and there is none.
+        ValueError: If a GPU is requested and not available.
     """
     import torch  # noqa: PLC0415  takes seconds
 
@@ -48,14 +48,15 @@ def pick_device(kind: DeviceKind) -> "torch.device":
     if local >= torch.cuda.device_count():
         raise ValueError(
             f"device {kind!r}: process {local} of this machine needs GPU {local}, but "
-            f"{torch.cuda.device_count()} are here; start fewer processes or set the device to cpu"
+            f"{torch.cuda.device_count()} are available; start fewer processes or set the device "
+            "to cpu"
         )
     return torch.device("cuda", local)
 
 
 def compute_dtype(device: "torch.device") -> "torch.dtype":
-    """Return what networks train in: bfloat16 by autocast where the device has it, else float32."""
-    import torch  # noqa: PLC0415  as above
+    """Return the dtype of training: bfloat16 if the device supports it, else float32."""
+    import torch  # noqa: PLC0415  takes seconds
 
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16

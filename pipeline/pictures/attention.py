@@ -1,6 +1,6 @@
-"""Pictures of what a head looks at: maps over a crop, places on it, attention as a matrix.
+"""Pictures of attention: maps over a crop, sampling points on a crop, and attention matrices.
 
-Crops and pictures are RGB uint8 ``(H, W, 3)``; a picture is ``SCALE`` times as large as its crop.
+Crops and pictures are RGB, uint8, ``(H, W, 3)``. A picture is ``SCALE`` times as large as its crop.
 """
 
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ SCALE = 2
 """Pixels of a picture per pixel of the crop, along each side."""
 _OPACITY = 0.6
 _ENTRY_SIDE = 240
-"""Side of a matrix's picture at most, pixels."""
+"""Maximum height of the picture of a matrix in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapGrid:
-    """Where the entries of a map lie on the crop: entry i at pixel ``start + step * i``."""
+    """Position of map entries on the crop: entry i is at pixel ``start + step * i``."""
 
     step: float
     start: float = 0.0
 
-    def on_picture(self, places: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return places given in entries, (x, y), in pixels of the picture."""
-        pixels = self.start + self.step * np.asarray(places, np.float64)
-        # Pixel centers at integers: enlarging moves the first one by half the factor less 1.
+    def on_picture(self, points: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Convert points (x, y) from map entries to pixels of the picture."""
+        pixels = self.start + self.step * np.asarray(points, np.float64)
+        # Pixel centers are at integers, so scaling by s moves the first center to (s - 1) / 2.
         return pixels * SCALE + (SCALE - 1) / 2
 
 
 HEATMAP_GRID = MapGrid(float(STRIDE))
-"""Heatmap cell i lies on pixel 4i."""
+"""Heatmap cell i is at pixel 4i."""
 TOKEN_GRID = MapGrid(16.0, 7.5)
 """Token i covers pixels 16i to 16i + 15."""
 
 
 def draw_map(crop: Picture, values: NDArray[np.float32], grid: MapGrid, caption: str) -> Picture:
-    """Lay a map over a crop, dark at its least and bright at its largest value.
+    """Draw a map over a crop, from dark at its minimum to bright at its maximum.
 
     Args:
         crop: The crop.
         values: The map, ``(rows, columns)``.
-        grid: Where its entries lie.
-        caption: What it shows; the range of the values is added.
+        grid: Position of its entries.
+        caption: Caption; the range of the values is appended.
     """
     scaled, extent = _scaled(values)
     picture = enlarge(crop, SCALE)
@@ -67,28 +67,28 @@ def draw_map(crop: Picture, values: NDArray[np.float32], grid: MapGrid, caption:
 
 def draw_points(
     crop: Picture,
-    places: NDArray[np.float32],
+    points: NDArray[np.float32],
     weights: NDArray[np.float32],
     center: NDArray[np.float32],
     grid: MapGrid,
     caption: str,
 ) -> Picture:
-    """Mark places on a crop, in one color per group, larger where the weight is larger.
+    """Draw points on a crop, one color per group, larger for larger weights.
 
     Args:
         crop: The crop.
-        places: (x, y) in entries of the map, ``(groups, points, 2)``.
-        weights: Of every place, at least 0, ``(groups, points)``.
-        center: The entry that reads there, (x, y), ``(2,)``; it is marked by a cross.
-        grid: Where the entries lie.
-        caption: What it shows.
+        points: (x, y) in map entries, ``(groups, points, 2)``.
+        weights: Weight of every point, at least 0, ``(groups, points)``.
+        center: Entry (x, y) that samples the points, ``(2,)``, marked by a cross.
+        grid: Position of the entries.
+        caption: Caption.
     """
     picture = enlarge(crop, SCALE)
     largest = max(float(weights.max()), 1e-12)
-    for group, (points, shares) in enumerate(zip(places, weights, strict=True)):
-        hue = np.array([[[180 * group // len(places), 255, 255]]], np.uint8)
+    for group, (own, shares) in enumerate(zip(points, weights, strict=True)):
+        hue = np.array([[[180 * group // len(points), 255, 255]]], np.uint8)
         color = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
-        for point, share in zip(grid.on_picture(points), shares.tolist(), strict=True):
+        for point, share in zip(grid.on_picture(own), shares.tolist(), strict=True):
             radius = max(1, round(4 * share / largest))
             x, y = np.rint(point).astype(int).tolist()
             cv2.circle(picture, (x, y), radius, color, 1, cv2.LINE_AA)
@@ -101,9 +101,9 @@ def draw_matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: 
     """Draw the attention matrices of all heads side by side, on black.
 
     Args:
-        values: Rows that sum to 1, ``(heads, n, n)``.
-        shape: (height, width) of the crop that the picture shall match.
-        caption: What it shows; the range of the values is added.
+        values: Attention matrices whose rows sum to 1, ``(heads, n, n)``.
+        shape: (height, width) of the crop; the picture has the size of the crop's pictures.
+        caption: Caption; the range of the values is appended.
     """
     scaled, extent = _scaled(np.concatenate(list(values), axis=1))
     height, width = shape[0] * SCALE, shape[1] * SCALE
@@ -115,13 +115,13 @@ def draw_matrices(values: NDArray[np.float32], shape: tuple[int, int], caption: 
 
 
 def _scaled(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
-    """Return values spread over 0..255, and the range that they had, for a caption."""
+    """Return the values scaled to 0..255 and their range as text for a caption."""
     low, high = float(values.min()), float(values.max())
     spread = ((values - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
     return spread, f"{low:.2f}..{high:.2f}"
 
 
 def _colored(gray: NDArray[np.uint8]) -> Picture:
-    """Return a picture of ``gray``, ``(H, W)``, from dark blue to yellow."""
+    """Map gray values ``(H, W)`` to colors from dark blue to yellow."""
     colors = cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     return np.asarray(colors, np.uint8)

@@ -1,4 +1,4 @@
-"""Pictures for people to look at, written whole."""
+"""PNG files, written atomically."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from pipeline.base.atomic_file import write_file
 
 
 def write_png(out: Path, picture: NDArray[np.uint8]) -> None:
-    """Write a picture as PNG.
+    """Write an image as PNG.
 
     Args:
-        out: The file.
+        out: File to create or replace.
         picture: RGB, ``(H, W, 3)``.
 
     Raises:
@@ -21,5 +21,8 @@ def write_png(out: Path, picture: NDArray[np.uint8]) -> None:
     """
     done, code = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OSError(f"{out}: expected OpenCV to encode a PNG, it refused {picture.shape}")
+        raise OSError(
+            f"{out}: expected an RGB image, uint8 (H, W, 3), got {picture.dtype} {picture.shape}, "
+            "which OpenCV cannot encode as PNG; pass a larger or smaller image"
+        )
     write_file(out, code.tobytes())

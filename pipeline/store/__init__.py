@@ -1,1 +1,1 @@
-"""Stores: Zarr v3 shards, written byte for byte as zarr-python does, and their reader."""
+"""Stores: Zarr v3 shards, byte-identical to those of zarr-python, and their reader."""

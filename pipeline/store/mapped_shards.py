@@ -1,9 +1,9 @@
-"""Shard files, open and mapped into memory: how the reader of a store gets at their bytes.
+"""Memory-mapped shard files for the reader of a store.
 
-``preadv`` copies the same pages out of the system's cache one by one, which costs half as much
-again (``benchmarks/store.py``). But a map of a file that somebody cuts short is a SIGBUS beyond its
-end, so the length is asked for before each access. A file that is cut at that very moment, and a
-disk that fails, still end the process; training then goes on from its last checkpoint.
+``preadv`` copies the same pages from the page cache and takes about 1.5 times as long
+(``benchmarks/store.py``). Reading a mapping beyond the end of a truncated file raises SIGBUS, so
+the length of the file is checked before each access. A file that is truncated after this check and
+a failing disk still kill the process; training then continues from its last checkpoint.
 """
 
 import mmap
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-_OPEN_SHARDS = 128
+_MAX_OPEN_SHARDS = 128
 
 
 def open_shard(path: str | Path) -> int:
-    """Open a shard for reading, never through a symbolic link that may lead out of the store.
+    """Open a shard for reading. Symbolic links, which may point outside the store, are rejected.
 
     Raises:
         ValueError: If it cannot be opened.
@@ -29,7 +29,7 @@ def open_shard(path: str | Path) -> int:
 
 
 class MappedShard:
-    """A shard, open and mapped.
+    """A shard file mapped into memory.
 
     Args:
         path: The file.
@@ -43,56 +43,56 @@ class MappedShard:
         self._descriptor = open_shard(path)
         try:
             content = mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ)
-        except ValueError as error:  # an empty file has no map
+        except ValueError as error:  # an empty file cannot be mapped
             self.close()
-            raise ValueError(f"{self._name} ends early") from error
+            raise ValueError(f"{self._name} is truncated") from error
         self._content = np.frombuffer(content, np.uint8)
 
     def read(self, offset: int, size: int) -> np.ndarray:
-        """Return a view of bytes.
+        """Return a view of ``size`` bytes at ``offset``.
 
         Raises:
-            ValueError: If the file ends before them.
+            ValueError: If the file is shorter.
         """
-        # Asks the system, not the map: beyond the end of a file that was cut, a map is a SIGBUS.
+        # The length of the mapping is not enough: the file may have been truncated since.
         if os.fstat(self._descriptor).st_size < offset + size:
-            raise ValueError(f"{self._name} ends early")
+            raise ValueError(f"{self._name} is truncated")
         return self._content[offset : offset + size]
 
     def advise(self, offset: int, size: int) -> None:
-        """Ask the system to load bytes, unless the middle one is there: asking costs more."""
+        """Ask the kernel to load bytes, unless they seem to be cached."""
         try:
             os.preadv(self._descriptor, [bytearray(1)], offset + size // 2, os.RWF_NOWAIT)
-        except OSError:  # it is not, or this file system cannot tell
+        except OSError:  # not cached, or the file system cannot tell
             os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
-        """Close the file; the map goes with the last view of it."""
+        """Close the file. The mapping is released with its last view."""
         os.close(self._descriptor)
 
 
 class MappedShards:
-    """The shards that were read last, at most ``_OPEN_SHARDS``."""
+    """Cache of the most recently read shards, at most ``_MAX_OPEN_SHARDS``."""
 
     def __init__(self) -> None:
         self._shards: OrderedDict[str, MappedShard] = OrderedDict()
 
     def get(self, path: str) -> MappedShard:
-        """Return a shard, mapped now if it is not.
+        """Return a mapped shard and open it if necessary.
 
         Raises:
-            ValueError: As ``MappedShard``.
+            ValueError: See ``MappedShard``.
         """
         shard = self._shards.get(path)
         if shard is None:
-            if len(self._shards) >= _OPEN_SHARDS:
+            if len(self._shards) >= _MAX_OPEN_SHARDS:
                 self._shards.popitem(last=False)[1].close()
             shard = self._shards[path] = MappedShard(path)
         self._shards.move_to_end(path)
         return shard
 
     def close(self) -> None:
-        """Close all; ``get`` opens them again."""
+        """Close all shards; ``get`` opens them again."""
         while self._shards:
             self._shards.popitem()[1].close()
 

@@ -1,8 +1,8 @@
-"""Reader of a store: one Zarr v3 group of PoseReel, gathered row by row into reused buffers.
+"""Reader of a store, a Zarr v3 group of PoseReel. Gathers rows into reused buffers.
 
-Opening a store reads every shard index once and refuses a store that is not whole: a missing,
-short, damaged or foreign file is an error that names the unit, never a fill value. A file that is
-cut short later, while training runs, is one too.
+Opening a store reads every shard index once and rejects incomplete stores: a missing, truncated,
+damaged or unexpected file is an error that names the unit, never a fill value. This also holds for
+a file that is truncated later, while the store is open.
 """
 
 import json
@@ -26,39 +26,39 @@ from pipeline.store.shards import (
 )
 
 FORMAT = 1
-"""Version of the layout; a change of it makes every store be written again."""
+"""Version of the layout. Stores of another version must be written again."""
 
 DIGESTS = "digests.json"
 _STAGES = {"crops": "crop"}
-"""Stage that writes a kind of store, where the two differ in name."""
+"""Stages by the kind of store that they write, if the names differ."""
 
 
 def group_attributes(kind: str) -> dict[str, object]:
-    """Return the attributes of a store's root group."""
+    """Return the attributes of the root group of a store."""
     return {"posereel_format": FORMAT, "kind": kind}
 
 
 class Store:
-    """A store, opened for reading by one thread at a time.
+    """A store, open for reading. Not thread-safe.
 
     Args:
-        root: Folder of the group, ``data/flow/train``.
-        kind: What it must hold: ``crops``, ``heatmaps``, ``features``, ``flow`` or ``tokens``.
+        root: Folder of the group, such as ``data/flow/train``.
+        kind: Expected kind: ``crops``, ``heatmaps``, ``features``, ``flow`` or ``tokens``.
 
     Attributes:
-        digests: Content digest of every unit, in the order of the names.
+        digests: Content digests of all units by name, sorted by name.
 
     Raises:
-        ValueError: If the folder is no store of this kind and format, or is not whole.
+        ValueError: If the folder is not a complete store of this kind and format.
     """
 
     def __init__(self, root: Path, kind: str) -> None:
         self._root = root
-        self._cure = f"write it again: dvc repro -f {_STAGES.get(kind, kind)}"
+        self._remedy = f"write it again: dvc repro -f {_STAGES.get(kind, kind)}"
         self._shards = MappedShards()
         self._check_group(kind)
-        self.digests: Mapping[str, str] = self._read_json(root / DIGESTS, "its list of units")
-        self._refuse_foreign()
+        self.digests: Mapping[str, str] = self._read_json(root / DIGESTS, "the list of units")
+        self._check_folders()
         self._arrays = {name: self._open_array(name) for name in self.digests}
 
     def __contains__(self, name: str) -> bool:
@@ -68,15 +68,15 @@ class Store:
         """Return the number of rows of a unit.
 
         Raises:
-            ValueError: If the store has no such unit.
+            ValueError: If the unit does not exist.
         """
         return self._array(name).rows
 
     def row_shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a unit's rows.
+        """Return the shape of the rows of a unit.
 
         Raises:
-            ValueError: If the store has no such unit.
+            ValueError: If the unit does not exist.
         """
         return self._array(name).row_shape
 
@@ -84,7 +84,7 @@ class Store:
         """Return the dtype of a unit.
 
         Raises:
-            ValueError: If the store has no such unit.
+            ValueError: If the unit does not exist.
         """
         return self._array(name).dtype
 
@@ -96,25 +96,25 @@ class Store:
         *,
         check: bool = True,
     ) -> np.ndarray:
-        """Gather rows of one unit.
+        """Read rows of one unit.
 
         Args:
-            name: The unit, ``<video>/v0``.
-            indices: Rows to read, in any order, repeats allowed.
-            out: Where they go, ``(len(indices), *row_shape)``, contiguous; a new array if absent.
-            check: Whether each row's crc32c is compared with its bytes.
+            name: Name of the unit, ``<video>/v0``.
+            indices: Rows in any order; repetitions are allowed.
+            out: Contiguous output buffer, ``(len(indices), *row_shape)``; None allocates one.
+            check: Whether to verify the crc32c of each row.
 
         Returns:
-            ``out``, filled.
+            The filled buffer.
 
         Raises:
-            ValueError: If the unit or a row is not there, ``out`` does not fit, a file ends early
-                or a checksum disagrees.
+            ValueError: If the unit or a row does not exist, ``out`` does not fit, a file is
+                truncated or a checksum does not match.
         """
         array = self._array(name)
         if out is None:
             out = np.empty((len(indices), *array.row_shape), array.dtype)
-        array.refuse_misfit(self._where(name), indices, out)
+        array.check_request(self._where(name), indices, out)
         self.gather([name] * len(indices), indices, out, check=check)
         return out
 
@@ -126,43 +126,45 @@ class Store:
         *,
         check: bool = True,
     ) -> None:
-        """Gather rows of any units: a shuffled batch in one call.
+        """Read rows of several units, such as a shuffled batch, in one call.
 
         Args:
-            names: Unit of every row.
-            indices: Row within its unit.
-            out: Where they go, ``(len(indices), *row_shape)``, contiguous.
-            check: Whether each row's crc32c is compared with its bytes.
+            names: Name of the unit of every row.
+            indices: Index of every row in its unit.
+            out: Contiguous output buffer, ``(len(indices), *row_shape)``.
+            check: Whether to verify the crc32c of each row.
 
         Raises:
-            ValueError: As ``read``.
+            ValueError: See ``read``.
         """
         rows = np.asarray(indices).tolist()
         target = self._as_bytes(out, len(rows))
         layout, size = (out.shape[1:], out.dtype), target.shape[1]
-        for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+        for position, (name, row) in enumerate(zip(names, rows, strict=True)):
             array = self._array(name)
             if array.layout != layout or not 0 <= row < array.rows:
-                array.refuse_misfit(self._where(name), [row], out[place : place + 1])
+                array.check_request(self._where(name), [row], out[position : position + 1])
             path, offset = array.locate(row)
             try:
                 stored = self._shards.get(path).read(offset, size + CRC_BYTES)
             except ValueError as error:
-                raise self._fault(name, f"row {row}: {error}") from error
-            copy = target[place]
+                raise self._error(name, f"row {row}: {error}") from error
+            copy = target[position]
             copy[:] = stored[:size]
             if check and crc32c(copy) != int.from_bytes(stored[size:].tobytes(), "little"):
-                raise self._fault(name, f"row {row}: crc32c of {Path(path).name} disagrees")
+                raise self._error(
+                    name, f"row {row}: the crc32c in {Path(path).name} does not match"
+                )
 
     def advise(self, name: str, indices: Sequence[int] | np.ndarray) -> None:
-        """Ask the system to load rows soon: what a prefetch thread says a few batches ahead.
+        """Ask the kernel to load rows. A prefetch thread does so a few batches ahead.
 
         Args:
-            name: The unit.
-            indices: Rows, each within the unit.
+            name: Name of the unit.
+            indices: Rows of the unit.
 
         Raises:
-            ValueError: If the store has no such unit.
+            ValueError: If the unit does not exist.
         """
         array = self._array(name)
         for index in np.asarray(indices).tolist():
@@ -170,10 +172,10 @@ class Store:
             self._shards.get(path).advise(offset, array.stride)
 
     def verify(self, name: str) -> None:
-        """Compare every checksum of a unit.
+        """Verify all checksums of a unit.
 
         Raises:
-            ValueError: If one disagrees, or the store has no such unit.
+            ValueError: If a checksum does not match or the unit does not exist.
         """
         array = self._array(name)
         row = np.empty((1, *array.row_shape), array.dtype)
@@ -181,11 +183,11 @@ class Store:
             self.read(name, [index], row)
 
     def close(self) -> None:
-        """Close the files; the next read opens them again."""
+        """Close all files. The next read opens them again."""
         self._shards.close()
 
     def _as_bytes(self, out: np.ndarray, rows: int) -> np.ndarray:
-        """Return a buffer of so many rows as bytes, ``(rows, bytes of a row)``, without a copy."""
+        """Return a view of a buffer as bytes, ``(rows, bytes per row)``."""
         if len(out) != rows or not out.flags.c_contiguous:
             raise ValueError(
                 f"{self._root}: expected a contiguous buffer of {rows} rows, "
@@ -198,21 +200,21 @@ class Store:
         try:
             return self._arrays[name]
         except KeyError:
-            raise self._fault(name, "is not in this store") from None
+            raise self._error(name, "the store has no such unit") from None
 
     def _where(self, name: str) -> str:
         return f"{self._root}: unit {name!r}"
 
-    def _fault(self, name: str, what: str) -> ValueError:
-        return ValueError(f"{self._where(name)}: {what}; {self._cure}")
+    def _error(self, name: str, message: str) -> ValueError:
+        return ValueError(f"{self._where(name)}: {message}; {self._remedy}")
 
-    def _read_json(self, path: Path, what: str) -> dict[str, Any]:
+    def _read_json(self, path: Path, title: str) -> dict[str, Any]:
         try:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: {what} cannot be read ({error}); {self._cure}") from error
+            raise ValueError(f"{path}: {title} cannot be read ({error}); {self._remedy}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{path}: {what} is no JSON object; {self._cure}")
+            raise ValueError(f"{path}: {title} is not a JSON object; {self._remedy}")
         return content
 
     def _check_group(self, kind: str) -> None:
@@ -223,53 +225,57 @@ class Store:
             if found.get(name) != expected:
                 raise ValueError(
                     f"{self._root}: expected a store with {name} {expected!r}, "
-                    f"got {found.get(name)!r}; {self._cure}"
+                    f"got {found.get(name)!r}; {self._remedy}"
                 )
 
-    def _refuse_foreign(self) -> None:
-        """Check that the folders are those of the units, and that each video is a group."""
+    def _check_folders(self) -> None:
+        """Check that the store has the folders of its units and no others."""
         units: dict[str, set[str]] = {}
         for name in self.digests:
             video, _, variant = name.partition("/")
             if {video, variant} & {"", ".", ".."} or "/" in variant:
-                raise self._fault(name, "is no name of the form <video>/v<variant>")
+                raise self._error(name, "expected a name of the form <video>/v<variant>")
             units.setdefault(video, set()).add(variant)
         found = {entry.name for entry in self._root.iterdir() if entry.is_dir()}
-        if foreign := found - set(units):
-            raise ValueError(f"{self._root}: {min(foreign)!r} is in no list of units; {self._cure}")
+        if unexpected := found - set(units):
+            raise ValueError(
+                f"{self._root}: {min(unexpected)!r} is not in the list of units; {self._remedy}"
+            )
         for video, variants in units.items():
             folder = self._root / video
             inside = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
             if missing := variants - inside:
-                raise self._fault(f"{video}/{min(missing)}", "is missing")
-            if foreign := inside - variants - {"zarr.json"}:
-                raise self._fault(f"{video}/{min(foreign)}", "is in no list of units")
+                raise self._error(f"{video}/{min(missing)}", "is missing")
+            if unexpected := inside - variants - {"zarr.json"}:
+                raise self._error(f"{video}/{min(unexpected)}", "is not in the list of units")
 
     def _open_array(self, name: str) -> "_Array":
         folder = self._root / name
-        metadata = self._read_json(folder / "zarr.json", f"unit {name!r}: its array")
+        metadata = self._read_json(folder / "zarr.json", f"the array of unit {name!r}")
         try:
             array = _Array(folder, metadata)
         except ValueError as error:
-            raise self._fault(name, str(error)) from error
+            raise self._error(name, str(error)) from error
         return array
 
 
 class _Array:
-    """Where the rows of one unit lie."""
+    """Positions of the rows of a unit in its shards."""
 
     def __init__(self, folder: Path, metadata: Mapping[str, Any]) -> None:
         shape, dtype = metadata.get("shape"), metadata.get("data_type")
-        whole = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
-        if not whole or not shape or dtype not in DTYPES:
-            raise ValueError("its zarr.json is not the metadata of an array of PoseReel")
+        valid = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
+        if not valid or not shape or dtype not in DTYPES:
+            raise ValueError("zarr.json does not describe an array of PoseReel")
         self.rows: int = shape[0]
         self.row_shape: tuple[int, ...] = tuple(shape[1:])
         self.dtype: np.dtype[np.generic] = np.dtype(dtype)
         expected = array_metadata(self.rows, self.row_shape, dtype)
         if dict(metadata) != expected:
             keys = [key for key in expected if metadata.get(key) != expected[key]]
-            raise ValueError(f"its zarr.json differs from PoseReel's layout in {keys or 'keys'}")
+            raise ValueError(
+                f"zarr.json differs from the layout of PoseReel in {keys or 'its keys'}"
+            )
         self.layout = (self.row_shape, self.dtype)
         values = int(np.prod(self.row_shape, dtype=np.int64))
         self.stride = values * self.dtype.itemsize + CRC_BYTES
@@ -277,22 +283,22 @@ class _Array:
         paths = self._find_shards(folder)
         for shard, path in enumerate(paths):
             self._check_shard(path, min(self._length, self.rows - shard * self._length))
-        # Strings: looking up an open file by a Path costs more than reading a small row.
+        # Strings: looking up an open file by a Path takes longer than reading a small row.
         self._paths = [str(path) for path in paths]
 
     def _find_shards(self, folder: Path) -> list[Path]:
         found = {entry.name for entry in os.scandir(folder)} - {"zarr.json"}
         count = -(-self.rows // self._length)
-        # Never list the names of shards that a damaged shape (of 10^12 rows, say) asks for.
+        # Do not list all shard names of a damaged shape, which may have 10^12 rows.
         names = [shard_name(i, 1 + len(self.row_shape)) for i in range(min(count, len(found) + 1))]
         if missing := [name for name in names if name not in found]:
             raise ValueError(f"shard {missing[0]} is missing")
-        if foreign := found - set(names):
-            raise ValueError(f"{min(foreign)} does not belong here")
+        if unexpected := found - set(names):
+            raise ValueError(f"unexpected file {min(unexpected)}")
         return [folder / name for name in names]
 
     def _check_shard(self, path: Path, count: int) -> None:
-        """Check that a shard holds exactly ``count`` rows, one after the other."""
+        """Check that a shard contains exactly ``count`` rows in order."""
         tail = index_bytes(self._length)
         descriptor = open_shard(path)
         try:
@@ -300,7 +306,7 @@ class _Array:
             expected = count * self.stride + tail
             if not stat.S_ISREG(status.st_mode) or status.st_size != expected:
                 raise ValueError(
-                    f"shard {path.name} has {status.st_size} bytes instead of {expected}"
+                    f"shard {path.name}: expected {expected} bytes, got {status.st_size}"
                 )
             content = os.pread(descriptor, tail, status.st_size - tail)
         finally:
@@ -309,24 +315,25 @@ class _Array:
         if crc32c(body) != int.from_bytes(crc, "little"):
             raise ValueError(f"the index of shard {path.name} is damaged")
         index = np.frombuffer(body, "<u8").reshape(-1, 2)
-        wanted = np.full_like(index, MISSING)
-        wanted[:count, 0] = np.arange(count) * self.stride
-        wanted[:count, 1] = self.stride
-        if not np.array_equal(index, wanted):
-            raise ValueError(f"shard {path.name} does not hold its {count} rows in order")
+        expected_index = np.full_like(index, MISSING)
+        expected_index[:count, 0] = np.arange(count) * self.stride
+        expected_index[:count, 1] = self.stride
+        if not np.array_equal(index, expected_index):
+            raise ValueError(f"shard {path.name} does not contain its {count} rows in order")
 
     def locate(self, index: int) -> tuple[str, int]:
-        """Return the file and the offset in bytes of a row."""
+        """Return the file and the byte offset of a row."""
         shard, row = divmod(index, self._length)
         return self._paths[shard], row * self.stride
 
-    def refuse_misfit(
+    def check_request(
         self, where: str, indices: Sequence[int] | np.ndarray, out: np.ndarray
     ) -> None:
-        """Check that the rows exist and that ``out`` can take them."""
+        """Check that the rows exist and that ``out`` fits them."""
         if len(indices) and not (min(indices) >= 0 and max(indices) < self.rows):
             raise ValueError(
-                f"{where} has rows 0..{self.rows - 1}, asked for {min(indices)}..{max(indices)}"
+                f"{where}: expected rows within 0..{self.rows - 1}, got "
+                f"{min(indices)}..{max(indices)}"
             )
         shape = (len(indices), *self.row_shape)
         if out.shape != shape or out.dtype != self.dtype or not out.flags.c_contiguous:

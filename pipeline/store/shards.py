@@ -1,13 +1,14 @@
-"""Zarr v3 shard files written directly, byte for byte as zarr-python writes the same values.
+"""Writer of Zarr v3 shard files, byte-identical to those of zarr-python.
 
-An array of one unit has one chunk per row (a clip) and at most 256 rows, or 128 MiB, per shard. A
-shard holds its rows one after the other, each followed by its crc32c, then an index of (offset,
-bytes) per row and the index's own crc32c: Zarr v3 core and sharding specification ("sharding_
-indexed", index at the end), codecs ``bytes`` and ``crc32c``. zarr-python spends about seven times
-the processor time on the same bytes, and does not flush them.
+The array of a unit has one chunk per row (a clip) and at most 256 rows or 128 MiB per shard. A
+shard contains its rows in order, each followed by its crc32c, then an index of (offset, size) per
+row and the crc32c of the index. This is the codec ``sharding_indexed`` with the index at the end
+and the inner codecs ``bytes`` and ``crc32c`` (Zarr v3 core and sharding specifications).
+zarr-python takes about seven times the CPU time for the same bytes and does not flush them.
 
-Shard files are called ``c.0.0`` and not ``c/0/0`` (both are the standard's default encoding, with
-another separator): one folder per unit instead of one per axis, which every ``dvc status`` walks.
+Shard files are named ``c.0.0``, not ``c/0/0``; both are the default chunk key encoding, with
+different separators. This gives one folder per unit instead of one per axis; every ``dvc status``
+walks all folders.
 """
 
 import json
@@ -22,56 +23,55 @@ from pipeline.base.atomic_file import WholeFile, write_file
 SHARD_ROWS = 256
 SHARD_BYTES = 128 * 2**20
 MISSING = 2**64 - 1
-"""Offset and size that the index gives to a row that is not there."""
+"""Offset and size of a missing row in the index."""
 
 CRC_BYTES = 4
 DTYPES = ("float16", "float32", "uint8")
 
 
 def shard_rows(rows: int, row_bytes: int) -> int:
-    """Return how many rows one shard of an array holds, at least 1."""
+    """Return the number of rows per shard of an array, at least 1."""
     return max(1, min(SHARD_ROWS, SHARD_BYTES // max(row_bytes, 1), rows))
 
 
 def shard_name(shard: int, dimensions: int) -> str:
-    """Return the file name of shard number ``shard`` of an array with so many dimensions."""
+    """Return the file name of a shard by its number and the dimensions of the array."""
     return ".".join(["c", str(shard), *["0"] * (dimensions - 1)])
 
 
 def index_bytes(shard_length: int) -> int:
-    """Return the size in bytes of the index that ends a shard of ``shard_length`` rows."""
+    """Return the size in bytes of the index of a shard with ``shard_length`` rows."""
     return 16 * shard_length + CRC_BYTES
 
 
 def crc32c(data: bytes | np.ndarray) -> int:
-    """Return the CRC-32C (Castagnoli) of contiguous bytes (google-crc32c takes no memoryview)."""
+    """Return the CRC-32C (Castagnoli) of contiguous bytes. google-crc32c takes no memoryview."""
     return int(google_crc32c.value(data))
 
 
 def encode_json(content: Mapping[str, object]) -> bytes:
-    """Return JSON as zarr-python lays it out: two spaces, keys in the order given."""
+    """Return JSON in the layout of zarr-python: indented by two spaces, keys in the given order."""
     return json.dumps(content, indent=2).encode()
 
 
 def group_metadata(attributes: Mapping[str, object]) -> dict[str, object]:
-    """Return the content of a Zarr v3 group's ``zarr.json``."""
+    """Return the content of ``zarr.json`` of a Zarr v3 group."""
     return {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
 
 
 def array_metadata(rows: int, row_shape: tuple[int, ...], dtype: str) -> dict[str, object]:
-    """Return the content of an array's ``zarr.json``.
+    """Return the content of ``zarr.json`` of an array.
 
-    Rows that are missing read as NaN in other programs, 0 in uint8; PoseReel's own reader
-    refuses them.
+    Other programs read missing rows as NaN, or as 0 for uint8. PoseReel's reader rejects them.
 
     Args:
         rows: Number of rows.
         row_shape: Shape of a row.
-        dtype: One of ``DTYPES``; stored little-endian.
+        dtype: One of ``DTYPES``, stored as little-endian.
     """
     row_bytes = int(np.dtype(dtype).itemsize * np.prod(row_shape, dtype=np.int64))
     little: dict[str, object] = {"name": "bytes", "configuration": {"endian": "little"}}
-    # zarr-python leaves the byte order out where an element is one byte.
+    # zarr-python omits the byte order for elements of one byte.
     plain: dict[str, object] = {"name": "bytes"} if dtype == "uint8" else little
     crc = {"name": "crc32c"}
     sharding = {
@@ -103,36 +103,36 @@ def write_array(
     row_shape: tuple[int, ...],
     dtype: str,
 ) -> None:
-    """Write the array of one unit into an empty or absent folder.
+    """Write the array of a unit into an empty or missing folder.
 
-    Blocks are written as they come and never kept, so that a caller may reuse its buffers.
+    Each block is written before the next one is requested, so a caller may reuse its buffers.
 
     Args:
-        folder: The array's folder, ``<out>/<video>/v0``.
-        blocks: Arrays ``(n, *row_shape)`` with any n, in the order of the rows.
-        rows: Number of rows that the blocks hold together; 0 writes the metadata alone.
+        folder: Folder of the array, ``<out>/<video>/v0``.
+        blocks: Arrays ``(n, *row_shape)`` for any n, in the order of the rows.
+        rows: Total number of rows of the blocks; 0 writes only the metadata.
         row_shape: Shape of a row.
         dtype: One of ``DTYPES``.
 
     Raises:
-        ValueError: If the dtype is none of those, or the blocks do not add up to
-            ``(rows, *row_shape)`` of it.
+        ValueError: If the dtype is not one of ``DTYPES`` or the blocks do not add up to
+            ``(rows, *row_shape)`` of this dtype.
     """
     if dtype not in DTYPES:
-        raise ValueError(f"{folder}: arrays are stored as one of {DTYPES}, not {dtype!r}")
+        raise ValueError(f"{folder}: expected one of the dtypes {DTYPES}, got {dtype!r}")
     metadata = array_metadata(rows, row_shape, dtype)
     row_bytes = int(np.dtype(dtype).itemsize * np.prod(row_shape, dtype=np.int64))
     length = shard_rows(rows, row_bytes)
     folder.mkdir(parents=True, exist_ok=True)
-    queue = _Rows(folder, blocks, rows, row_shape, np.dtype(dtype))
+    stream = _RowStream(folder, blocks, rows, row_shape, np.dtype(dtype))
     for shard in range(-(-rows // length)):
         count = min(length, rows - shard * length)
         path = folder / shard_name(shard, 1 + len(row_shape))
         with WholeFile(path) as file:
-            for part in queue.take(count):
+            for part in stream.take(count):
                 file.write(_with_checksums(part))
             file.write([_index(count, length, row_bytes)])
-    queue.refuse_more()
+    stream.check_end()
     write_file(folder / "zarr.json", encode_json(metadata))
 
 
@@ -151,8 +151,8 @@ def _index(count: int, length: int, row_bytes: int) -> bytes:
     return content + crc32c(content).to_bytes(CRC_BYTES, "little")
 
 
-class _Rows:
-    """The rows of a stream of blocks, taken in numbers of another size."""
+class _RowStream:
+    """Stream of rows from blocks of any length."""
 
     def __init__(
         self,
@@ -176,19 +176,19 @@ class _Rows:
             return None
         if block.shape[1:] != self._row_shape or block.dtype != self._dtype:
             raise ValueError(
-                f"{self._folder}: a block must hold rows {self._row_shape} of {self._dtype}, "
-                f"not an array {block.shape} of {block.dtype}"
+                f"{self._folder}: expected blocks of rows {self._row_shape} of {self._dtype}, "
+                f"got an array {block.shape} of {block.dtype}"
             )
         return np.ascontiguousarray(block)
 
     def take(self, count: int) -> Iterable[np.ndarray]:
-        """Yield contiguous parts of blocks that hold ``count`` rows together."""
+        """Yield contiguous parts of blocks with ``count`` rows in total."""
         while count:
             if len(self._rest) == 0:
                 block = self._next_block()
                 if block is None:
                     raise ValueError(
-                        f"{self._folder}: the blocks ended after {self._taken} of {self._rows} rows"
+                        f"{self._folder}: expected {self._rows} rows, got blocks with {self._taken}"
                     )
                 self._rest = block
                 continue
@@ -197,10 +197,12 @@ class _Rows:
             self._taken += len(part)
             yield part
 
-    def refuse_more(self) -> None:
-        """Check that nothing is left."""
+    def check_end(self) -> None:
+        """Check that no rows are left."""
         block: np.ndarray | None = self._rest
         while block is not None:
             if len(block):
-                raise ValueError(f"{self._folder}: the blocks hold more than {self._rows} rows")
+                raise ValueError(
+                    f"{self._folder}: expected {self._rows} rows, got blocks with more"
+                )
             block = self._next_block()

@@ -1,1 +1,1 @@
-"""Poses of people in a video file."""
+"""Pose estimation in a video file."""

@@ -1,4 +1,4 @@
-"""Boxes of people in the key frames of a window: from a detector, or from a file."""
+"""Boxes of people in the key frames of a window: from a detector or from a file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +12,19 @@ from pipeline.tables.schemas import FRAMES, VIDEOS
 from pipeline.video.windows import FrameWindow
 
 BoxFinder = Callable[[FrameWindow], list[Row]]
-"""Returns the boxes of a window's key frames, rows of ``schemas.BOXES``."""
+"""Returns the boxes in the key frames of a window as rows of ``schemas.BOXES``."""
 VIDEO = "video"
-"""Name of the one video in tables that have a column for it."""
+"""Name of the video in tables with a video column."""
 
 
 class IntervalDetector:
-    """Boxes from a detector that looks at every n-th frame; the others take those before.
+    """Runs a detector on every n-th frame and repeats its boxes for the frames in between.
 
     Args:
-        detector: Finds people.
-        every: Distance of the frames that it looks at.
-        batch: Frames that it gets at once.
-        score_min: Boxes with a lower score are left out.
+        detector: Detector of people.
+        every: Interval n.
+        batch: Number of frames per call of the detector.
+        score_min: Boxes with lower scores are dropped.
         source: Name of the detector.
     """
 
@@ -38,11 +38,11 @@ class IntervalDetector:
         self._source = source
 
     def __call__(self, window: FrameWindow) -> list[Row]:
-        """Return the boxes of the window's key frames."""
-        looked_at = list(range(window.start, window.stop, self._every))
+        """Return the boxes in the key frames of the window."""
+        detected = list(range(window.start, window.stop, self._every))
         rows: list[Row] = []
-        for first in range(0, len(looked_at), self._batch):
-            group = looked_at[first : first + self._batch]
+        for first in range(0, len(detected), self._batch):
+            group = detected[first : first + self._batch]
             results = self._detector([window.picture(number) for number in group])
             for number, found in zip(group, results, strict=True):
                 own = detected_rows(
@@ -53,21 +53,21 @@ class IntervalDetector:
                     score_min=self._score_min,
                     source=self._source,
                 )
-                shown = range(number, min(number + self._every, window.stop))
-                rows += [(VIDEO, frame, *row[2:]) for frame in shown for row in own]
+                covered = range(number, min(number + self._every, window.stop))
+                rows += [(VIDEO, frame, *row[2:]) for frame in covered for row in own]
         return rows
 
 
 class FileBoxes:
-    """Boxes of a COCO-result file whose ``image_id`` is the number of the frame, from 0 on.
+    """Reads boxes from a COCO-result file whose ``image_id`` is the frame number, starting at 0.
 
     Args:
         path: The file.
-        image_size: Height and width of the frames.
-        score_min: Boxes with a lower score are left out.
+        image_size: (height, width) of the frames in pixels.
+        score_min: Boxes with lower scores are dropped.
 
     Raises:
-        ValueError: As ``detection_file.read_boxes``.
+        ValueError: See ``pipeline.detection.file.read_boxes``.
     """
 
     def __init__(self, path: Path, image_size: tuple[int, int], score_min: float) -> None:
@@ -81,5 +81,5 @@ class FileBoxes:
         self._rows: list[Row] = list(table.itertuples(index=False, name=None))
 
     def __call__(self, window: FrameWindow) -> list[Row]:
-        """Return the boxes of the window's key frames."""
+        """Return the boxes in the key frames of the window."""
         return [row for row in self._rows if window.start <= row[1] < window.stop]

@@ -1,4 +1,4 @@
-"""Poses of a video in the files that other tools read: COCO's and PoseTrack's JSON."""
+"""Poses of a video as COCO and PoseTrack JSON files."""
 
 import json
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ Document = dict[str, Any]
 
 
 def write_posetrack(path: Path, poses: pd.DataFrame, frames: Sequence[int], video: str) -> None:
-    """Write poses as a PoseTrack18 file, one entry per frame, those without people included.
+    """Write poses as a PoseTrack18 file with one entry per frame, also for frames without people.
 
     Args:
         path: The file.
-        poses: Rows of ``video_poses.POSES``.
-        frames: Numbers of all frames that were looked at; they are the images' ids.
-        video: Name of the video, the folder of its frames' names.
+        poses: Rows of ``pipeline.video.poses.POSES``.
+        frames: Numbers of all processed frames, the image ids.
+        video: Name of the video, the folder in the file names of its frames.
     """
     _write(path, _posetrack(poses, frames, video))
 
@@ -36,14 +36,14 @@ def write_coco(
     video: str,
     image_size: tuple[int, int],
 ) -> None:
-    """Write poses as a COCO keypoint file: the same people, with sizes and areas.
+    """Write poses as a COCO keypoint file, with image sizes and areas.
 
     Args:
         path: The file.
-        poses: Rows of ``video_poses.POSES``.
-        frames: Numbers of all frames that were looked at; they are the images' ids.
+        poses: Rows of ``pipeline.video.poses.POSES``.
+        frames: Numbers of all processed frames, the image ids.
         video: Name of the video.
-        image_size: Height and width of its frames.
+        image_size: (height, width) of the frames in pixels.
     """
     document = _posetrack(poses, frames, video)
     for image in document["images"]:
@@ -69,7 +69,7 @@ def _posetrack(poses: pd.DataFrame, frames: Sequence[int], video: str) -> Docume
     people = len(poses)
     scores = np.array(poses["scores"].tolist(), np.float64).reshape(people, len(JOINTS))
     return prediction_document(
-        _frames_alone(frames, video),
+        _without_people(frames, video),
         Poses(
             frame=np.array([position[number] for number in poses["frame"]], np.int64),
             keypoints=np.array(poses["keypoints"].tolist(), np.float64).reshape(people, -1, 2)
@@ -83,12 +83,12 @@ def _posetrack(poses: pd.DataFrame, frames: Sequence[int], video: str) -> Docume
     )
 
 
-def _frames_alone(frames: Sequence[int], video: str) -> Annotations:
-    """Return annotations with frames and without people, for their form."""
-    count, nowhere = len(frames), Path(video)
+def _without_people(frames: Sequence[int], video: str) -> Annotations:
+    """Return annotations with all frames and no people, which define the format."""
+    count = len(frames)
     none = np.zeros(0, np.int64)
     return Annotations(
-        path=nowhere,
+        path=Path(video),
         format="posetrack18",
         file_names=tuple(f"{video}/{number:06d}.jpg" for number in frames),
         image_ids=np.array(frames, np.int64),

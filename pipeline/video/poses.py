@@ -1,7 +1,7 @@
-"""Poses in one window of a video: boxes, crops, networks, joints, as the stages of the DAG do it.
+"""Pose estimation in a window of a video: boxes, crops, networks and decoding.
 
-What lies in caches there stays in memory here, rounded to float16 as in a store, so that a video
-gets the numbers that the DAG would give it.
+The steps are those of the DAG. Cached tensors stay in memory, rounded to float16 as in the stores,
+so a video gets the same numbers as in the DAG.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,40 +27,40 @@ from pipeline.video.boxes import VIDEO, BoxFinder
 from pipeline.video.windows import FrameWindow
 
 Head = Callable[[Mapping[str, Tensor]], Tensor]
-"""Maps a batch of caches by kind to heatmaps ``(B, K, h, w)``."""
+"""Maps cached tensors by kind to heatmaps ``(B, K, h, w)``."""
 
 POSES = pa.schema(
     [
         PREDICTIONS.field("frame"),
-        pa.field("seconds", pa.float64()),  # when the frame is shown
+        pa.field("seconds", pa.float64()),  # display time of the frame
         *(PREDICTIONS.field(name) for name in PREDICTIONS.names if name not in {"video", "frame"}),
     ]
 )
-"""predictions.parquet of a video, sorted by frame and row."""
+"""Schema of a video's predictions.parquet, sorted by frame and row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
-    """What turns crops into heatmaps of the key frame."""
+class PoseNetworks:
+    """Networks that turn crops into heatmaps of the key frame."""
 
     caches: Mapping[str, nn.Module]
-    """Networks from crops uint8 ``(B, T, H, W, 3)`` to a cache, by its kind."""
+    """Networks by kind of cache; each maps uint8 crops ``(B, T, H, W, 3)`` to its cache."""
     head: Head
     device: str
 
 
 class WindowPoseEstimator:
-    """Finds the poses of a window.
+    """Estimates the poses in a window.
 
     Args:
-        boxes: Finds the boxes of key frames.
-        networks: Networks and head.
-        settings: How clips are cut.
+        boxes: Returns the boxes in key frames.
+        networks: Backbones and head.
+        settings: Settings of clips and crops.
         reading: How heatmaps are read.
     """
 
     def __init__(
-        self, boxes: BoxFinder, networks: Networks, settings: ClipSettings, reading: Reading
+        self, boxes: BoxFinder, networks: PoseNetworks, settings: ClipSettings, reading: Reading
     ) -> None:
         self._boxes = boxes
         self._networks = networks
@@ -68,7 +68,7 @@ class WindowPoseEstimator:
         self._reading = reading
 
     def __call__(self, window: FrameWindow) -> pd.DataFrame:
-        """Return the people of the window's key frames, rows of ``POSES`` without track."""
+        """Return the poses in the key frames of the window: rows of ``POSES`` without track ids."""
         boxes = box_table(self._boxes(window))
         nobody = pd.DataFrame(columns=PEOPLE.names)
         source = VideoBoxes(VIDEO, window.end, boxes, nobody)
@@ -95,7 +95,7 @@ class WindowPoseEstimator:
         )
 
     def _heatmaps(self, clips: pd.DataFrame, window: FrameWindow) -> NDArray[np.float32]:
-        """Return the heatmaps of clips, ``(N, K, h, w)``, a batch at a time."""
+        """Return the heatmaps of clips, ``(N, K, h, w)``, computed in batches."""
         networks, parts = self._networks, []
         for first in range(0, len(clips), self._reading.batch):
             part = clips.iloc[first : first + self._reading.batch]
@@ -129,5 +129,5 @@ class WindowPoseEstimator:
 
 
 def write_poses(path: Path, poses: pd.DataFrame) -> None:
-    """Write poses as Parquet, whole or not at all."""
+    """Write poses to a Parquet file, atomically."""
     write_table(path, poses[POSES.names], POSES)

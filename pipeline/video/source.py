@@ -1,7 +1,7 @@
-"""The frames of a video file, or of a folder of pictures, one after the other.
+"""Frames of a video file or of a folder of images.
 
-A file is decoded from its beginning without seeking: every frame comes once, in the order in which
-it is shown, whatever the frame rate does. Frames are turned as the file's rotation flag says.
+A file is decoded from its start without seeking, so every frame occurs once, in display order, also
+for variable frame rates. Frames are rotated according to the rotation flag of the file.
 """
 
 import hashlib
@@ -18,53 +18,54 @@ from pipeline.dataset.layout import IMAGE_SUFFIXES
 from pipeline.frames.images import decode_image
 
 _FOLDER_RATE = 25.0
-"""Frames per second that a folder of pictures is shown at."""
+"""Frames per second of a folder of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame."""
+    """One frame of a video."""
 
     number: int
-    """Its position, from 0 on."""
+    """Index of the frame, starting at 0."""
     seconds: float
-    """When it is shown."""
+    """Display time."""
     picture: NDArray[np.uint8]
     """RGB ``(H, W, 3)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoSource:
-    """A video that can be read any number of times."""
+    """A video that can be read repeatedly."""
 
     path: Path
     frames: int
-    """Number of frames; of a file what its header says, which may be 0 or wrong."""
+    """Number of frames; for a file, the number in its header, which may be 0 or wrong."""
     rate: float
-    """Frames per second, on average."""
+    """Average number of frames per second."""
 
     def read(self) -> Iterator[Frame]:
         """Yield every frame in order.
 
         Raises:
-            ValueError: If a frame cannot be decoded, or a picture has another size than the first.
+            ValueError: If a frame cannot be decoded or an image differs in size from the first.
         """
         return _read_folder(self.path) if self.path.is_dir() else _read_file(self.path)
 
     def digest(self) -> str:
-        """Return sha256 of the file, or of all pictures of the folder one after the other."""
-        whole = hashlib.sha256()
+        """Return the sha256 of the file or of the concatenated hashes of all images."""
+        digest = hashlib.sha256()
         for file in _pictures(self.path) if self.path.is_dir() else [self.path]:
             with file.open("rb") as stream:
-                whole.update(hashlib.file_digest(stream, "sha256").digest())
-        return whole.hexdigest()
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
 
 
 def open_source(path: Path) -> VideoSource:
-    """Return a video file or a folder of pictures as a source of frames.
+    """Open a video file or a folder of images.
 
     Raises:
-        ValueError: If there is neither, the file holds no video, or the folder no picture.
+        ValueError: If the path does not exist, the file has no video stream or the folder has no
+            images.
     """
     if path.is_dir():
         count = len(_pictures(path))
@@ -81,7 +82,7 @@ def open_source(path: Path) -> VideoSource:
             return VideoSource(path, stream.frames or round(seconds * float(rate)), float(rate))
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(
-            f"{path}: expected a video, but it cannot be opened ({error}); is the file whole?"
+            f"{path}: expected a video, but it cannot be opened ({error}); is the file complete?"
         ) from error
 
 
@@ -90,17 +91,17 @@ def _read_file(path: Path) -> Iterator[Frame]:
         with av.open(str(path)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 picture = frame.to_ndarray(format="rgb24")
-                # The flag counts degrees against the clock, as numpy's quarter turns do.
-                turned = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
-                yield Frame(number, float(frame.time or 0.0), turned)
+                # The flag is in degrees counterclockwise, like the quarter turns of numpy.
+                rotated = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+                yield Frame(number, float(frame.time or 0.0), rotated)
     except av.FFmpegError as error:
         raise ValueError(
-            f"{path}: decoding failed ({error}); is the file whole? --frames leaves a part out"
+            f"{path}: decoding failed ({error}); is the file complete? --frames selects a part"
         ) from error
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, in the order of the numbers in their names."""
+    """Return the images of a folder, sorted by the numbers in their names."""
     found = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     return sorted(found, key=lambda file: ([int(n) for n in re.findall(r"\d+", file.name)], file))
 

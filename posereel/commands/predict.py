@@ -51,7 +51,7 @@ from pipeline.units.receipts import hash_file
 from pipeline.video.boxes import BoxFinder, FileBoxes, IntervalDetector
 from pipeline.video.overlay import write_overlay
 from pipeline.video.pose_files import write_coco, write_posetrack
-from pipeline.video.poses import POSES, Networks, WindowPoseEstimator, write_poses
+from pipeline.video.poses import POSES, PoseNetworks, WindowPoseEstimator, write_poses
 from pipeline.video.source import Frame, VideoSource, open_source
 from pipeline.video.tracks import assign_track_ids
 from pipeline.video.windows import split_windows
@@ -299,7 +299,7 @@ def _build(setup: Setup, delta: int, size: tuple[int, int]) -> WindowPoseEstimat
     clips = min(reading["batch"], *(values[kind]["batch"] // frames for kind in system.kinds))
     return WindowPoseEstimator(
         _find_boxes(setup, device, size),
-        Networks(caches, head.to(device).eval(), device),
+        PoseNetworks(caches, head.to(device).eval(), device),
         ClipSettings(crop_size, values["crop"]["enlarge"], delta, None),
         Reading(
             reading["decode"], reading["blur"], reading["score"], reading["flip"], max(1, clips)

@@ -1,4 +1,4 @@
-"""Devices: whether a GPU can be here is told without torch where there is none."""
+"""Devices: torch is imported only if the machine may have a GPU."""
 
 import subprocess
 import sys
@@ -12,25 +12,25 @@ from pipeline.networks.devices import GPU_DEVICE_FILES, device_type, pick_device
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_a_machine_without_a_gpu_is_known_without_loading_torch(tmp_path: Path) -> None:
+def test_torch_is_not_imported_on_a_machine_without_gpu(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from pipeline.networks.devices import device_type\n"
         "print(device_type('auto', Path(sys.argv[1])), device_type('cpu'), 'torch' in sys.modules)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.split() == ["cpu", "cpu", "False"]
+    assert result.stdout.split() == ["cpu", "cpu", "False"]
 
 
 @pytest.mark.parametrize("node", GPU_DEVICE_FILES)
-def test_where_a_gpu_may_be_torch_decides(node: str, tmp_path: Path) -> None:
+def test_torch_decides_if_a_device_file_exists(node: str, tmp_path: Path) -> None:
     (tmp_path / node).touch()
     assert device_type("auto", tmp_path) == pick_device("auto").type
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_asked_for_and_absent_is_named() -> None:
+def test_a_missing_gpu_is_an_error_if_requested() -> None:
     with pytest.raises(ValueError, match="device 'cuda': process 0 of this machine needs GPU 0"):
         device_type("cuda")

@@ -1,4 +1,4 @@
-"""Weights on disk: the same bytes for the same values, and refusals that name the file."""
+"""Weights files: equal bytes for equal values, and errors that name the file."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TENSORS = {
 }
 
 
-def test_safetensors_itself_reads_what_was_written(tmp_path: Path) -> None:
+def test_safetensors_reads_the_written_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "w.safetensors"
     write_weights(path, TENSORS)
     for found in (load_file(path), read_weights(path)):
@@ -26,7 +26,7 @@ def test_safetensors_itself_reads_what_was_written(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["w.safetensors"]
 
 
-def test_everybody_may_read_what_was_written(tmp_path: Path) -> None:
+def test_the_file_is_readable_for_everybody(tmp_path: Path) -> None:
     write_weights(tmp_path / "w.safetensors", TENSORS)
     assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o644
 

@@ -1,4 +1,4 @@
-"""A picture comes back as it was."""
+"""Written PNG files decode to the same pixels."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.pictures.png import write_png
 
 
-def test_a_picture_comes_back_in_its_own_colors(tmp_path: Path) -> None:
+def test_a_picture_keeps_its_colors(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     write_png(tmp_path / "p.png", picture)
     assert np.array_equal(cv2.imread(str(tmp_path / "p.png"))[..., ::-1], picture)

@@ -1,4 +1,4 @@
-"""The shard writer against zarr-python, which is the oracle for every byte."""
+"""The shard writer: byte-identical to zarr-python."""
 
 import errno
 import json
@@ -63,7 +63,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
 @pytest.mark.parametrize("case", SHAPES)
-def test_the_files_are_those_of_zarr_python_byte_for_byte(
+def test_the_files_are_byte_identical_to_those_of_zarr_python(
     tmp_path: Path, case: str, dtype: str
 ) -> None:
     rows, row_shape = SHAPES[case]
@@ -74,7 +74,7 @@ def test_the_files_are_those_of_zarr_python_byte_for_byte(
 
 
 @pytest.mark.parametrize("fill", [0, np.nan])
-def test_rows_of_the_fill_value_are_written_like_any_other(tmp_path: Path, fill: float) -> None:
+def test_rows_of_fill_values_are_written(tmp_path: Path, fill: float) -> None:
     values = np.full((5, 3), fill, np.float16)
     write_with_zarr(tmp_path / "theirs", values)
     write_array(tmp_path / "ours", [values], rows=5, row_shape=(3,), dtype="float16")
@@ -84,7 +84,7 @@ def test_rows_of_the_fill_value_are_written_like_any_other(tmp_path: Path, fill:
 
 @settings(deadline=None, max_examples=25)
 @given(cuts=st.lists(st.integers(0, 11), max_size=6))
-def test_how_the_rows_are_cut_into_blocks_changes_no_byte(
+def test_the_bytes_do_not_depend_on_the_blocks(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("cuts")
@@ -111,31 +111,29 @@ def test_a_caller_may_reuse_the_buffer_of_a_block(tmp_path: Path) -> None:
 
 def test_blocks_need_not_be_contiguous(tmp_path: Path) -> None:
     values = draw(6, (4, 5), "float16")
-    turned = np.asfortranarray(values)
-    write_array(tmp_path / "a", [turned], rows=6, row_shape=(4, 5), dtype="float16")
+    transposed = np.asfortranarray(values)
+    write_array(tmp_path / "a", [transposed], rows=6, row_shape=(4, 5), dtype="float16")
     assert np.array_equal(zarr.open_array(str(tmp_path / "a"), mode="r")[...], values)
 
 
-@pytest.mark.parametrize("most", [1, 5, 64])
-def test_short_writes_and_a_small_vector_limit_change_no_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+@pytest.mark.parametrize("limit", [1, 5, 64])
+def test_short_writes_do_not_change_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     values = draw(9, (2, 3), "float16")
-    write_array(tmp_path / "whole", [values], rows=9, row_shape=(2, 3), dtype="float16")
+    write_array(tmp_path / "complete", [values], rows=9, row_shape=(2, 3), dtype="float16")
 
-    def stingy(descriptor: int, views: list[memoryview]) -> int:
+    def write_partly(descriptor: int, views: list[memoryview]) -> int:
         assert len(views) <= 3
-        return os.write(descriptor, b"".join(views)[:most])
+        return os.write(descriptor, b"".join(views)[:limit])
 
-    monkeypatch.setattr(os, "writev", stingy)
+    monkeypatch.setattr(os, "writev", write_partly)
     monkeypatch.setattr(os, "sysconf", lambda name: {"SC_IOV_MAX": 3}[name])
     write_array(tmp_path / "short", [values], rows=9, row_shape=(2, 3), dtype="float16")
-    assert contents(tmp_path / "whole") == contents(tmp_path / "short")
+    assert contents(tmp_path / "complete") == contents(tmp_path / "short")
 
 
-def test_a_full_disk_leaves_no_file_under_a_shards_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int, _views: list[memoryview]) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -145,7 +143,7 @@ def test_a_full_disk_leaves_no_file_under_a_shards_name(
     assert contents(tmp_path) == {}
 
 
-def test_a_shard_is_never_larger_than_its_limit() -> None:
+def test_the_size_of_a_shard_is_limited() -> None:
     assert shard_rows(10**6, 64 * 2**20) == 2
     assert shard_rows(10**6, 10**12) == 1
     assert shard_rows(0, 100) == 1
@@ -155,16 +153,16 @@ def test_a_shard_is_never_larger_than_its_limit() -> None:
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ([np.zeros((2, 3), np.float16)], "the blocks ended after 2 of 5 rows"),
-        ([np.zeros((4, 3), np.float16)] * 2, "hold more than 5 rows"),
+        ([np.zeros((2, 3), np.float16)], "expected 5 rows, got blocks with 2"),
+        ([np.zeros((4, 3), np.float16)] * 2, "expected 5 rows, got blocks with more"),
         (
             [np.zeros((5, 2), np.float16)],
-            r"must hold rows \(3,\) of float16, not an array \(5, 2\)",
+            r"expected blocks of rows \(3,\) of float16, got an array \(5, 2\)",
         ),
-        ([np.zeros((5, 3), np.float32)], r"not an array \(5, 3\) of float32"),
+        ([np.zeros((5, 3), np.float32)], r"got an array \(5, 3\) of float32"),
     ],
 )
-def test_blocks_that_are_not_the_announced_rows_are_refused(
+def test_blocks_of_other_rows_are_rejected(
     tmp_path: Path, blocks: list[np.ndarray], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -172,12 +170,12 @@ def test_blocks_that_are_not_the_announced_rows_are_refused(
     assert not (tmp_path / "zarr.json").exists()
 
 
-def test_a_dtype_that_no_store_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not 'float64'"):
+def test_an_unsupported_dtype_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="got 'float64'"):
         write_array(tmp_path, [np.zeros((1, 2))], rows=1, row_shape=(2,), dtype="float64")
 
 
-def test_metadata_has_no_compressor_and_a_crc_on_rows_and_index() -> None:
+def test_the_metadata_has_checksums_and_no_compressor() -> None:
     text = json.dumps(array_metadata(300, (2, 96, 72), "float16"))
     assert text.count("crc32c") == 2
     assert not any(word in text for word in ("zstd", "blosc", "gzip"))

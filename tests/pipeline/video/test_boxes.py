@@ -1,4 +1,4 @@
-"""Boxes of a window's key frames."""
+"""Boxes in the key frames of a window."""
 
 from pathlib import Path
 
@@ -19,29 +19,29 @@ def parts(count: int, length: int) -> list[FrameWindow]:
 
 
 def brightest(frames: list[NDArray[np.uint8]]) -> list[Detections]:
-    """A detector that finds one person, as far to the right as the frame is bright."""
+    """Detect one person whose x coordinate is the brightness of the frame."""
     assert len(frames) <= 2
     return [
         (np.array([[f[0, 0, 0], 5.0, f[0, 0, 0] + 10.0, 25.0]]), np.array([0.9])) for f in frames
     ]
 
 
-def test_frames_between_take_the_boxes_of_the_last_that_was_looked_at() -> None:
+def test_frames_in_between_repeat_the_boxes_of_the_last_detection() -> None:
     boxes = IntervalDetector(brightest, every=3, batch=2, score_min=0.3, source="fake")
     found = [row for window in parts(10, 5) for row in boxes(window)]
-    # Every window begins with a look: 0, 3, then 5, 8.
+    # Every window starts with a detection: frames 0, 3, then 5, 8.
     assert [(row[1], row[3]) for row in found] == [
         (0, 0), (1, 0), (2, 0), (3, 3), (4, 3), (5, 5), (6, 5), (7, 5), (8, 8), (9, 8),
     ]  # fmt: skip
     assert {row[9] for row in found} == {"fake"}
 
 
-def test_boxes_below_the_least_score_do_not_count() -> None:
+def test_boxes_with_low_scores_are_dropped() -> None:
     boxes = IntervalDetector(brightest, every=1, batch=2, score_min=0.95, source="fake")
     assert boxes(parts(2, 2)[0]) == []
 
 
-def test_records_of_a_file_go_to_the_frames_that_they_number(tmp_path: Path) -> None:
+def test_records_of_a_file_belong_to_the_frame_of_their_image_id(tmp_path: Path) -> None:
     record = {"category_id": 1, "bbox": [1.0, 2.0, 10.0, 20.0], "score": 0.8}
     write_json(tmp_path / "b.json", [record | {"image_id": n} for n in (7, 2, 2)])
     boxes = FileBoxes(tmp_path / "b.json", (40, 60), 0.3)
@@ -53,7 +53,7 @@ def test_records_of_a_file_go_to_the_frames_that_they_number(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [{"boxes": []}, [], [{"image_id": 0}], [3]])
-def test_a_file_without_boxes_is_refused(content: object, tmp_path: Path) -> None:
+def test_a_file_without_boxes_is_rejected(content: object, tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", content)
     with pytest.raises(ValueError, match=r"b\.json: "):
         FileBoxes(tmp_path / "b.json", (40, 60), 0.3)

@@ -1,4 +1,4 @@
-"""The film shows every frame when the source did, with its people drawn in."""
+"""Overlay videos: frame times of the source and drawn poses."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from tests.pipeline.small_videos import number_of, numbered
 
 
 def person(frame: int, track: int, score: float = 0.9) -> pd.DataFrame:
-    """Somebody with all joints at (70, 40), in a box around it."""
+    """Return a pose with all joints at (70, 40) and a box around them."""
     row = (frame, 0.0, 0, track, 50.0, 20.0, 40.0, 40.0, 0.9, [70.0, 40.0] * 15, [score] * 15)
     return pd.DataFrame([row], columns=POSES.names)
 
 
-def test_frames_keep_their_times_and_odd_sizes_become_even(tmp_path: Path) -> None:
+def test_frames_keep_their_times_and_odd_sizes_are_padded(tmp_path: Path) -> None:
     seconds = [2.0, 2.04, 2.24, 2.25]
     pictures = numbered(4, (61, 91))
     frames = [Frame(n, t, p) for n, (t, p) in enumerate(zip(seconds, pictures, strict=True))]
@@ -32,16 +32,16 @@ def test_frames_keep_their_times_and_odd_sizes_become_even(tmp_path: Path) -> No
     np.testing.assert_allclose(times - times[0], np.array(seconds) - 2, atol=1e-3)
 
 
-def test_the_file_is_h264_that_browsers_play_from_its_beginning(tmp_path: Path) -> None:
+def test_the_file_is_streamable_h264_for_browsers(tmp_path: Path) -> None:
     write_overlay(tmp_path / "o.mp4", [Frame(0, 0.0, numbered(1)[0])], person(5, 0), 25.0, 0.3)
     data = (tmp_path / "o.mp4").read_bytes()
-    # The index stands before the pictures, and the codec is AVC in 4:2:0 (High, not High 4:4:4).
+    # The index precedes the frames, and the codec is AVC 4:2:0 (High, not High 4:4:4).
     assert 0 < data.index(b"moov") < data.index(b"mdat")
     profile = data[data.index(b"avcC") + 5]
     assert profile in (66, 77, 100)
 
 
-def test_a_person_is_drawn_where_the_joints_are_and_not_into_the_source() -> None:
+def test_a_person_is_drawn_at_its_joints_on_a_copy() -> None:
     picture = np.zeros((90, 120, 3), np.uint8)
     drawn = draw_people(picture, person(0, 0), 0.3)
     assert not picture.any()

@@ -1,4 +1,4 @@
-"""Poses of a video in COCO's and PoseTrack's files, read back by COCO's tools and by ours."""
+"""COCO and PoseTrack files of a video, read by pycocotools and by the PoseTrack reader."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.video.poses import POSES
 
 
 def poses() -> pd.DataFrame:
-    """Two people in frame 4, one in frame 6."""
+    """Return poses of two people in frame 4 and one in frame 6."""
     random = np.random.default_rng(1)
     rows = [
         (
@@ -27,7 +27,7 @@ def poses() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=POSES.names)
 
 
-def test_the_posetrack_file_has_every_frame_and_every_joint(tmp_path: Path) -> None:
+def test_the_posetrack_file_has_all_frames_and_joints(tmp_path: Path) -> None:
     write_posetrack(tmp_path / "p.json", poses(), range(4, 8), "clip")
     read = read_predictions(tmp_path / "p.json")
     assert read.file_names == tuple(f"clip/{n:06d}.jpg" for n in range(4, 8))
@@ -39,7 +39,7 @@ def test_the_posetrack_file_has_every_frame_and_every_joint(tmp_path: Path) -> N
     np.testing.assert_allclose(read.people.scores[:, JOINT_SLOTS], list(poses()["scores"]))
 
 
-def test_the_coco_file_is_what_cocos_tools_expect(tmp_path: Path) -> None:
+def test_pycocotools_reads_the_coco_file(tmp_path: Path) -> None:
     write_coco(tmp_path / "c.json", poses(), range(4, 8), "clip", (48, 64))
     coco = COCO(str(tmp_path / "c.json"))
     assert coco.getImgIds() == [4, 5, 6, 7]
@@ -52,7 +52,7 @@ def test_the_coco_file_is_what_cocos_tools_expect(tmp_path: Path) -> None:
     assert ["left_knee", "left_ankle"] in [[names[a - 1], names[b - 1]] for a, b in limbs]
 
 
-def test_a_video_without_people_has_its_frames(tmp_path: Path) -> None:
+def test_a_video_without_people_has_all_frames(tmp_path: Path) -> None:
     nobody = poses().iloc[:0]
     write_coco(tmp_path / "c.json", nobody, range(3), "clip", (48, 64))
     content = json.loads((tmp_path / "c.json").read_text())

@@ -1,4 +1,4 @@
-"""Every frame comes once, when it is shown, the right way up, whatever the file is like."""
+"""Video sources: every frame once, at its display time, with the correct rotation."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.video.source import open_source
 from tests.pipeline.small_videos import number_of, numbered, turn_clockwise, write_video
 
 
-def test_frames_of_a_variable_rate_come_once_and_in_time(tmp_path: Path) -> None:
+def test_frames_of_a_variable_rate_keep_their_times(tmp_path: Path) -> None:
     seconds = [0.0, 0.04, 0.24, 0.25, 0.9]
     write_video(tmp_path / "v.mp4", numbered(5), seconds)
     frames = list(open_source(tmp_path / "v.mp4").read())
@@ -19,13 +19,13 @@ def test_frames_of_a_variable_rate_come_once_and_in_time(tmp_path: Path) -> None
     np.testing.assert_allclose([frame.seconds for frame in frames], seconds, atol=1e-3)
 
 
-def test_odd_sizes_stay_odd(tmp_path: Path) -> None:
+def test_odd_sizes_are_kept(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", numbered(2, (47, 65)), [0, 0.04])
     frames = list(open_source(tmp_path / "v.mp4").read())
     assert [frame.picture.shape for frame in frames] == [(47, 65, 3)] * 2
 
 
-def test_a_film_taken_upright_is_turned_as_its_flag_says(tmp_path: Path) -> None:
+def test_frames_are_rotated_according_to_the_rotation_flag(tmp_path: Path) -> None:
     pictures = numbered(2, (48, 64))
     write_video(tmp_path / "v.mp4", pictures, [0, 0.04])
     turn_clockwise(tmp_path / "v.mp4")
@@ -36,7 +36,7 @@ def test_a_film_taken_upright_is_turned_as_its_flag_says(tmp_path: Path) -> None
         assert np.abs(frame.picture.astype(int) - expected).max() < 8
 
 
-def test_a_folder_is_read_by_the_numbers_in_its_names(tmp_path: Path) -> None:
+def test_a_folder_is_sorted_by_the_numbers_in_its_names(tmp_path: Path) -> None:
     for name, picture in zip(("f2.png", "f10.png", "f9.png"), numbered(3), strict=True):
         cv2.imwrite(str(tmp_path / name), picture)
     (tmp_path / "notes.txt").touch()
@@ -45,30 +45,30 @@ def test_a_folder_is_read_by_the_numbers_in_its_names(tmp_path: Path) -> None:
     assert [number_of(frame.picture) for frame in source.read()] == [0, 2, 1]
 
 
-def test_a_source_is_read_again_from_its_beginning(tmp_path: Path) -> None:
+def test_a_source_can_be_read_repeatedly(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", numbered(3), [0, 0.04, 0.08])
     source = open_source(tmp_path / "v.mp4")
     assert next(source.read()).number == next(source.read()).number == 0
     assert source.digest() == open_source(tmp_path / "v.mp4").digest()
 
 
-def test_what_is_no_video_is_named(tmp_path: Path) -> None:
+def test_files_that_are_no_videos_are_rejected(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", numbered(3), [0, 0.04, 0.08])
     data = (tmp_path / "v.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     (tmp_path / "text.mp4").write_text("no film")
     (tmp_path / "empty").mkdir()
-    for name, said in (
+    for name, message in (
         ("cut.mp4", "cannot be opened"),
         ("text.mp4", "cannot be opened"),
         ("none.mp4", "found nothing"),
         ("empty", r"expected pictures \(.jpg"),
     ):
-        with pytest.raises(ValueError, match=rf"{name}: .*{said}"):
+        with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
             open_source(tmp_path / name)
 
 
-def test_pictures_of_two_sizes_are_no_video(tmp_path: Path) -> None:
+def test_images_of_different_sizes_are_rejected(tmp_path: Path) -> None:
     for number, size in enumerate([(48, 64), (48, 66)]):
         cv2.imwrite(str(tmp_path / f"{number}.png"), numbered(1, size)[0])
     with pytest.raises(ValueError, match="expected 48 x 64 pixels"):

@@ -1,4 +1,4 @@
-"""Windows hold every key frame once, with the neighbors that its clip shows, and no more."""
+"""Windows contain every key frame once, with the neighbors of its clip and no other frames."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def video(count: int) -> list[Frame]:
 @pytest.mark.parametrize("delta", [0, 1, 2])
 @pytest.mark.parametrize("length", [1, 3, 50])
 @pytest.mark.parametrize(("first", "last"), [(0, None), (2, None), (1, 4), (0, 0), (3, 90)])
-def test_every_clip_has_the_frames_that_the_dag_would_give_it(
+def test_clips_have_the_same_frames_as_in_the_dag(
     count: int, delta: int, length: int, first: int, last: int | None
 ) -> None:
     keys: list[int] = []
@@ -32,7 +32,7 @@ def test_every_clip_has_the_frames_that_the_dag_would_give_it(
     assert keys == list(range(first, stop))
 
 
-def test_frames_behind_the_last_are_not_asked_for() -> None:
+def test_frames_after_the_last_clip_are_not_read() -> None:
     frames = iter(video(20))
     list(split_windows(frames, 2, 5, delta=2, length=4))
     assert next(frames).number == 9

@@ -83,7 +83,7 @@ def test_a_write_into_a_published_file_is_named_by_unit(project: Path) -> None:
     result = verify(OUT)
     assert result.exit_code == 1
     assert f"unit 'bonn/v1': {OUT}/bonn/v1/{SHARD}: other bytes than dvc.lock" in result.stdout
-    assert f"unit 'bonn/v1': row 0: crc32c of {SHARD} disagrees" in result.stdout
+    assert f"unit 'bonn/v1': row 0: the crc32c in {SHARD} does not match" in result.stdout
     assert f"{SHARD} in scratch has other bytes than its receipt" in result.stdout
     assert "1 of 2 outs are damaged (above); run: posereel verify --repair" in result.stderr
     assert "street" not in result.stdout

@@ -7,8 +7,9 @@ differ in more than the code (params, weights, frames, labels) are never touched
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,22 +20,9 @@ from pipeline.maintenance.past_code import past_code, same_but_code
 from pipeline.maintenance.relabel import Renamed, compute_again, relabel, sample_of
 from pipeline.maintenance.verify import read_units
 from pipeline.units.key import KeyParts
-from pipeline.units.plan import Plan
 from pipeline.units.scratch import Scratch, find_scratch
-from stages import crop, detect, features, flow, heatmaps, predict, render, tokens
 
 Stage = Literal["render", "detect", "crop", "heatmaps", "flow", "tokens", "features", "predict"]
-STAGES: dict[Stage, tuple[typer.Typer, Callable[..., Plan]]] = {
-    "render": (render.app, render.plan),
-    "detect": (detect.app, detect.plan),
-    "crop": (crop.app, crop.plan),
-    "heatmaps": (heatmaps.app, heatmaps.plan),
-    "flow": (flow.app, flow.plan),
-    "tokens": (tokens.app, tokens.plan),
-    "features": (features.app, features.plan),
-    "predict": (predict.app, predict.plan),
-}
-"""Command and plan of every stage; both have the same parameters."""
 
 
 def main(
@@ -89,13 +77,14 @@ def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[
 
 def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[Renamed, KeyParts]]:
     """Yield the published units whose keys are not those of now, with the parts of the new key."""
-    app_of_stage, plan_of = STAGES[stage]
-    command = typer.main.get_command(app_of_stage)
+    # Imported here: stages load torch, which --help does not need.
+    module = import_module(f"stages.{stage}")
+    command = typer.main.get_command(module.app)
     for item in read_dag(scratch.project):
         # What was never published has no unit to re-label, and may lack its inputs.
         if item.stage != stage or not all((scratch.project / out).exists() for out in item.outs):
             continue
-        plan = plan_of(**command.make_context(stage, list(item.command[3:])).params)
+        plan = module.plan(**command.make_context(stage, list(item.command[3:])).params)
         published = read_units(plan.listing)
         for unit in plan.units:
             listed = published.get(unit.name)

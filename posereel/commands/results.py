@@ -9,7 +9,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report.run_results import SYSTEMS
 from pipeline.skeleton import GROUPS
 
 BOXES = {"val": "detected boxes", "val_gt": "ground-truth boxes"}
@@ -23,6 +22,8 @@ def main(
     markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
 ) -> None:
     """Print PoseTrack AP of every system and joint group, in percent."""
+    from pipeline.report.run_results import SYSTEMS
+
     console = Console(width=110)
     values = {system: _read(metrics / f"{system}.json") for system in SYSTEMS}
     for split, boxes in BOXES.items():

@@ -24,8 +24,6 @@ STILL_HEAVY = {
     "show-attention",
     "ship-heads",
     "ablate",
-    "results",
-    "rekey",
 }
 MODULES = {name: name.replace("-", "_") for name in LINES}
 

@@ -1,4 +1,4 @@
-"""The stage crop: pixels and joints agree, units are reused or not, bad frames stop it."""
+"""Stage crop: pixels and joints agree, unchanged units are reused, bad frames are errors."""
 
 import json
 from pathlib import Path
@@ -29,12 +29,12 @@ HRNET = ("--input", "hrnet", "--split")
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the small data set, indexed, with boxes."""
+    """Return a workspace with the small data set, its index and its boxes."""
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        place = Workspace(folder, monkeypatch)
-        make_data_set(place.root)
-        prepare(place)
+        workspace = Workspace(folder, monkeypatch)
+        make_data_set(workspace.root)
+        prepare(workspace)
     return folder
 
 
@@ -44,29 +44,27 @@ def workspace(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def prepare(workspace: Workspace, *splits: str) -> None:
-    """Index the data set and write the boxes of some splits, of all if none is named."""
+    """Run the stages index and detect, the latter for the given splits or for all."""
     assert workspace.run(index.app).exit_code == 0
     for split in splits or ("train", "val", "val_gt"):
         assert workspace.run(detect.app, "--split", split).exit_code == 0
 
 
-def crop(workspace: Workspace, *words: str) -> str:
-    result = workspace.run(app, *words)
+def crop(workspace: Workspace, *arguments: str) -> str:
+    result = workspace.run(app, *arguments)
     assert result.exit_code == 0, result.stderr
     return result.output.splitlines()[-1]
 
 
-def clips(place: str) -> tuple[pd.DataFrame, Store]:
-    """Return table and pixels of ``<input>/<split>``."""
-    return read_clips(Path(f"data/clips/{place}.parquet")), Store(
-        Path("data/crops", place), "crops"
-    )
+def clips(name: str) -> tuple[pd.DataFrame, Store]:
+    """Return the clip table and the crops of ``<input>/<split>``."""
+    return read_clips(Path(f"data/clips/{name}.parquet")), Store(Path("data/crops", name), "crops")
 
 
-def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_frame(
+def test_the_painted_nose_is_at_the_keypoint_of_the_clip_table_in_every_variant_and_frame(
     workspace: Workspace,
 ) -> None:
-    """One transform for all frames of a clip and its joints, exact to a tenth of a pixel."""
+    """All frames of a clip and its joints share one transform; the tolerance is 0.2 pixels."""
     workspace.set_params(crop__variants=6)
     crop(workspace, *HRNET, "train")
     table, store = clips("hrnet/train")
@@ -79,8 +77,8 @@ def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_fram
             x, y = joints(int(row["video"][1:]), frame, row["person"])[0, :2]
             expected = matrix @ [x, y, 1]
             if row["frame"] == frame:
-                at = row["keypoints"].reshape(15, 2)[NOSE]
-                np.testing.assert_allclose(at, expected, atol=1e-9)
+                nose = row["keypoints"].reshape(15, 2)[NOSE]
+                np.testing.assert_allclose(nose, expected, atol=1e-9)
             if not (10 < expected[0] < 85 and 10 < expected[1] < 117):
                 continue
             columns, rows = np.meshgrid(np.arange(96), np.arange(128))
@@ -93,7 +91,7 @@ def test_the_painted_nose_is_where_the_clip_table_says_in_every_variant_and_fram
     assert seen > 120
 
 
-def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Workspace) -> None:
+def test_crops_and_table_have_the_same_rows_and_zarr_reads_the_crops(workspace: Workspace) -> None:
     zarr = pytest.importorskip("zarr")
     line = crop(workspace, "--input", "vit", "--split", "val_gt")
     assert line.startswith("crop: wrote data/crops/vit/val_gt: 1 units computed")
@@ -103,12 +101,12 @@ def test_arrays_and_table_have_the_same_rows_and_zarr_reads_them(workspace: Work
     assert list(table["frames"].iloc[5]) == [2, 3, 4, 4, 4]
     group = zarr.open_group("data/crops/vit/val_gt", mode="r")
     assert dict(group.attrs) == {"posereel_format": 1, "kind": "crops"}
-    theirs = group["v3/v0"]
-    assert theirs.shape == (6, 5, 64, 48, 3)
-    np.testing.assert_array_equal(theirs[:], store.read("v3/v0", range(6)))
+    array = group["v3/v0"]
+    assert array.shape == (6, 5, 64, 48, 3)
+    np.testing.assert_array_equal(array[:], store.read("v3/v0", range(6)))
 
 
-def test_the_mirrored_val_clips_are_the_mirror_images(workspace: Workspace) -> None:
+def test_mirrored_val_clips_are_flipped_horizontally(workspace: Workspace) -> None:
     workspace.set_params(crop__mirror=True)
     crop(workspace, *HRNET, "val")
     table, store = clips("hrnet/val")
@@ -117,7 +115,7 @@ def test_the_mirrored_val_clips_are_the_mirror_images(workspace: Workspace) -> N
     np.testing.assert_array_equal(mirrored, plain[:, :, :, ::-1])
 
 
-def test_more_variants_only_add_and_train_alone_has_them(workspace: Workspace) -> None:
+def test_more_variants_add_units_in_the_train_split_only(workspace: Workspace) -> None:
     workspace.set_params(crop__variants=2)
     assert "4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
     before = workspace.files("data/crops/hrnet/train")
@@ -130,16 +128,16 @@ def test_more_variants_only_add_and_train_alone_has_them(workspace: Workspace) -
     assert "1 units computed" in crop(workspace, *HRNET, "val")
 
 
-def test_the_same_again_computes_nothing_and_gives_the_same_bytes(workspace: Workspace) -> None:
+def test_a_second_run_computes_nothing_and_writes_the_same_bytes(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
-    before = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
+    before = [workspace.files(f"data/{name}") for name in ("crops", "clips", "units/crop")]
     assert all(before)
     assert "0 units computed, 2 reused" in crop(workspace, *HRNET, "train")
-    after = [workspace.files(f"data/{place}") for place in ("crops", "clips", "units/crop")]
+    after = [workspace.files(f"data/{name}") for name in ("crops", "clips", "units/crop")]
     assert after == before
 
 
-def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
+def test_only_the_video_with_an_edited_box_is_cropped_again(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     content = document("train", 2)
     content["annotations"][0]["bbox"][2] += 3
@@ -148,7 +146,7 @@ def test_an_edited_video_alone_is_cropped_again(workspace: Workspace) -> None:
     assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
-def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) -> None:
+def test_an_edited_keypoint_changes_the_table_but_no_crop(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     content = document("train", 2)
     content["annotations"][0]["keypoints"][0] += 1
@@ -159,7 +157,7 @@ def test_a_label_that_moves_no_pixel_is_not_cropped_again(workspace: Workspace) 
     np.testing.assert_allclose(row["keypoints"][:2], [47.5 + 4.8, 63.5])
 
 
-def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Workspace) -> None:
+def test_a_new_video_is_added_and_a_removed_video_disappears(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     write_video(workspace.root, "train", 7)
     write_frames_manifest(workspace.root)
@@ -183,7 +181,7 @@ def test_a_new_video_is_added_and_a_removed_one_leaves_nothing(workspace: Worksp
         {"crop__enlarge": 1.5},
     ],
 )
-def test_a_param_that_changes_pixels_makes_all_units_anew(
+def test_a_param_that_changes_pixels_recomputes_all_units(
     changes: dict[str, object], workspace: Workspace
 ) -> None:
     crop(workspace, *HRNET, "train")
@@ -191,14 +189,14 @@ def test_a_param_that_changes_pixels_makes_all_units_anew(
     assert "2 units computed, 0 reused" in crop(workspace, *HRNET, "train")
 
 
-def test_augmentation_changes_augmented_variants_alone(workspace: Workspace) -> None:
+def test_augmentation_params_recompute_only_augmented_variants(workspace: Workspace) -> None:
     workspace.set_params(crop__variants=2)
     crop(workspace, *HRNET, "train")
     workspace.set_params(crop__variants=2, crop__augment__seed=6)
     assert "2 units computed, 2 reused" in crop(workspace, *HRNET, "train")
 
 
-def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace) -> None:
+def test_a_changed_frame_recomputes_only_the_units_that_show_it(workspace: Workspace) -> None:
     crop(workspace, *HRNET, "train")
     frames = workspace.root / "images/train/v1"
     (frames / "000001.png").write_bytes((frames / "000003.png").read_bytes())
@@ -207,7 +205,7 @@ def test_a_changed_frame_is_cropped_again_where_it_is_seen(workspace: Workspace)
     assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
-def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
+def test_boxes_on_unlabeled_frames_give_clips_if_all_frames_are_key_frames(
     workspace: Workspace,
 ) -> None:
     records = [
@@ -226,7 +224,7 @@ def test_boxes_on_frames_without_labels_count_when_all_frames_are_key_frames(
     assert set(table["person"]) == {-1}
 
 
-def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
+def test_an_empty_split_gives_an_empty_store(workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").unlink()
     prepare(workspace, "val")
     crop(workspace, *HRNET, "val")
@@ -235,7 +233,7 @@ def test_an_empty_split_is_a_valid_empty_store(workspace: Workspace) -> None:
     assert len(store.digests) == 0
 
 
-def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> None:
+def test_the_clips_of_a_video_with_one_frame_repeat_that_frame(workspace: Workspace) -> None:
     write_video(workspace.root, "val", 8, frames=1, labeled=(0,))
     write_frames_manifest(workspace.root)
     prepare(workspace, "val")
@@ -244,7 +242,7 @@ def test_a_video_of_one_frame_has_clips_of_that_frame(workspace: Workspace) -> N
     assert [list(row) for row in table[table["video"] == "v8"]["frames"]] == [[0, 0, 0]] * 2
 
 
-def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
+def test_a_video_without_people_has_no_clips(
     workspace: Workspace,
 ) -> None:
     write_video(workspace.root, "val", 8, people=0)
@@ -256,7 +254,7 @@ def test_a_video_without_people_has_no_clips_and_takes_none_from_others(
     assert list(store.digests) == ["v3/v0"]
 
 
-def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspace) -> None:
+def test_two_hundred_people_in_a_frame_give_two_hundred_clips(workspace: Workspace) -> None:
     content = document("val", 3, labeled=(0,))
     person = content["annotations"][0]
     content["annotations"] = [person | {"id": n, "track_id": n} for n in range(200)]
@@ -267,7 +265,7 @@ def test_two_hundred_people_in_a_frame_are_two_hundred_clips(workspace: Workspac
 
 
 @pytest.mark.parametrize("name", ["a b", "$(touch x)", "semi;colon", "it's", "čeština"])
-def test_strange_names_go_through_to_the_store(name: str, workspace: Workspace) -> None:
+def test_video_names_with_special_characters_are_kept(name: str, workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").rename(
         workspace.root / f"annotations/val/{name}.json"
     )
@@ -276,7 +274,7 @@ def test_strange_names_go_through_to_the_store(name: str, workspace: Workspace) 
     assert list(Store(Path("data/crops/hrnet/val"), "crops").digests) == [f"{name}/v0"]
 
 
-def _spoil(file: Path, how: str) -> None:
+def _damage(file: Path, how: str) -> None:
     data = file.read_bytes()
     if how == "missing":
         file.unlink()
@@ -290,7 +288,7 @@ def _spoil(file: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("missing", "cannot be read (No such file or directory)"),
         ("empty", "got an empty file"),
@@ -299,24 +297,26 @@ def _spoil(file: Path, how: str) -> None:
     ],
 )
 def test_a_bad_frame_is_named_and_nothing_is_published(
-    how: str, said: str, workspace: Workspace
+    how: str, message: str, workspace: Workspace
 ) -> None:
-    _spoil(workspace.root / "images/train/v1/000001.png", how)
+    _damage(workspace.root / "images/train/v1/000001.png", how)
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1
     assert "images/train/v1/000001.png" in result.stderr
-    assert said in result.stderr
+    assert message in result.stderr
     assert "1 of 2 units failed" in result.stderr.splitlines()[-1]
     assert not Path("data/crops").exists() or not workspace.files("data/crops")
     assert not Path("data/clips").exists()
-    # The other video's unit is kept.
+    # The unit of the other video is kept.
     (workspace.root / "images/train/v1/000001.png").unlink(missing_ok=True)
     write_video(workspace.root, "train", 1)
     assert "1 units computed, 1 reused" in crop(workspace, *HRNET, "train")
 
 
-def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Workspace) -> None:
-    _spoil(workspace.root / "images/train/v1/000001.png", "half")
+def test_a_frame_that_was_truncated_before_the_manifest_was_written_is_rejected(
+    workspace: Workspace,
+) -> None:
+    _damage(workspace.root / "images/train/v1/000001.png", "half")
     write_frames_manifest(workspace.root)
     prepare(workspace, "train")
     result = workspace.run(app, *HRNET, "train")
@@ -324,7 +324,7 @@ def test_a_frame_that_was_cut_before_it_was_listed_is_found_too(workspace: Works
     assert "expected a complete image, got a damaged one" in result.stderr
 
 
-def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -> None:
+def test_a_frame_whose_size_differs_from_its_video_is_rejected(workspace: Workspace) -> None:
     file = workspace.root / "images/train/v1/000001.png"
     cv2.imwrite(str(file), np.zeros((30, 40, 3), np.uint8))
     write_frames_manifest(workspace.root)
@@ -335,7 +335,7 @@ def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"crop__hrnet__height": 130}, "crop.hrnet.height"),
         ({"crop__variants": 0}, "crop.variants"),
@@ -344,15 +344,17 @@ def test_a_frame_of_another_size_than_its_video_is_found(workspace: Workspace) -
         ({"crop__delta": 1}, "crop.delta: unknown key"),
     ],
 )
-def test_bad_params_are_named(changes: dict[str, object], said: str, workspace: Workspace) -> None:
+def test_the_error_names_the_invalid_param(
+    changes: dict[str, object], message: str, workspace: Workspace
+) -> None:
     workspace.set_params(**changes)
     result = workspace.run(app, *HRNET, "train")
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_boxes_of_another_index_are_refused(workspace: Workspace) -> None:
+def test_boxes_that_do_not_match_the_index_are_rejected(workspace: Workspace) -> None:
     content = document("train", 2, people=1)
     write_json(workspace.root / "annotations/train/v2.json", content)
     workspace.run(index.app)
@@ -364,8 +366,8 @@ def test_boxes_of_another_index_are_refused(workspace: Workspace) -> None:
 def test_two_worker_processes_give_the_same_bytes(workspace: Workspace) -> None:
     workspace.set_params(crop__variants=2)
     crop(workspace, *HRNET, "train")
-    alone = workspace.files("data/crops/hrnet/train")
+    expected = workspace.files("data/crops/hrnet/train")
     (workspace.folder / ".dvc/cache").rename(workspace.folder / "elsewhere")
     workspace.set_params(crop__variants=2, extract__workers=2)
     assert "4 units computed, 0 reused" in crop(workspace, *HRNET, "train")
-    assert workspace.files("data/crops/hrnet/train") == alone
+    assert workspace.files("data/crops/hrnet/train") == expected

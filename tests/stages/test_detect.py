@@ -1,4 +1,4 @@
-"""The stage detect: every kind of boxes, increments, and what it says when it cannot."""
+"""Stage detect: every kind of boxes, incremental runs, and error messages."""
 
 import hashlib
 import json
@@ -29,12 +29,12 @@ from tests.tiny_detectors import random_fcos, save_transformers
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with the small data set, indexed."""
+    """Return a workspace with the small data set and its index."""
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        place = Workspace(folder, monkeypatch)
-        make_data_set(place.root)
-        place.run(index.app)
+        workspace = Workspace(folder, monkeypatch)
+        make_data_set(workspace.root)
+        workspace.run(index.app)
     return folder
 
 
@@ -53,9 +53,7 @@ def use_fcos(workspace: Workspace, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 12), ("val", 6), ("val_gt", 6)])
-def test_annotated_boxes_are_taken_with_score_1(
-    split: str, count: int, workspace: Workspace
-) -> None:
+def test_annotated_boxes_have_score_1(split: str, count: int, workspace: Workspace) -> None:
     result = workspace.run(app, "--split", split)
     assert result.exit_code == 0
     table = boxes(split)
@@ -66,7 +64,7 @@ def test_annotated_boxes_are_taken_with_score_1(
     assert json.loads(Path(f"data/units/detect/{split}.json").read_text()) == {}
 
 
-def test_boxes_of_a_file_are_for_val_only(workspace: Workspace) -> None:
+def test_boxes_of_a_file_are_used_for_val_only(workspace: Workspace) -> None:
     record = {"image_id": 3001, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.9}
     write_json(workspace.root / "detections.json", [record])
     workspace.set_params(detect__kind="file")
@@ -76,7 +74,9 @@ def test_boxes_of_a_file_are_for_val_only(workspace: Workspace) -> None:
     assert set(boxes("train")["source"]) == set(boxes("val_gt")["source"]) == {"ground_truth"}
 
 
-def test_the_torchvision_detector_sees_the_labeled_frames(workspace: Workspace) -> None:
+def test_boxes_of_torchvision_equal_the_output_of_the_network_on_labeled_frames(
+    workspace: Workspace,
+) -> None:
     use_fcos(workspace)
     result = workspace.run(app, "--split", "val")
     assert result.exit_code == 0
@@ -84,28 +84,28 @@ def test_the_torchvision_detector_sees_the_labeled_frames(workspace: Workspace) 
     network = random_fcos()
     with torch.inference_mode():
         frame = torch.from_numpy(picture(3, 2)).permute(2, 0, 1) / 255
-        said = network([frame])[0]
-    mine = table[table["frame"] == 2]
-    corners = said["boxes"].numpy()
-    # Random boxes may be flat, or lie beyond the last pixel's center: those do not count.
+        output = network([frame])[0]
+    found = table[table["frame"] == 2]
+    corners = output["boxes"].numpy()
+    # Random boxes may have no area, or be outside the image: the stage drops those.
     visible = (corners[:, 0] < 89) & (corners[:, 1] < 59) & (corners[:, 2:] > 0).all(1)
-    visible &= (corners[:, 2:] > corners[:, :2]).all(1) & (said["scores"].numpy() >= 0.1)
-    visible &= said["labels"].numpy() == PERSON
-    np.testing.assert_allclose(mine["score"], said["scores"][visible], rtol=1e-4)
-    np.testing.assert_allclose(mine[["x", "y"]], corners[visible, :2], atol=1e-3)
-    assert len(mine) > 0
+    visible &= (corners[:, 2:] > corners[:, :2]).all(1) & (output["scores"].numpy() >= 0.1)
+    visible &= output["labels"].numpy() == PERSON
+    np.testing.assert_allclose(found["score"], output["scores"][visible], rtol=1e-4)
+    np.testing.assert_allclose(found[["x", "y"]], corners[visible, :2], atol=1e-3)
+    assert len(found) > 0
     assert set(table["frame"]) == {0, 2, 4}
     assert set(table["source"]) == {"torchvision"}
 
 
-def test_all_frames_are_looked_at_where_all_become_key_frames(workspace: Workspace) -> None:
+def test_all_frames_are_detected_if_all_are_key_frames(workspace: Workspace) -> None:
     use_fcos(workspace, crop__key_frames="all")
     workspace.run(app, "--split", "val")
     assert set(boxes("val")["frame"]) == {0, 1, 2, 3, 4}
 
 
 @pytest.mark.parametrize("name", ["rt_detr", "d_fine"])
-def test_a_folder_of_transformers_is_a_detector(
+def test_a_model_folder_of_transformers_gives_boxes(
     name: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -119,7 +119,7 @@ def test_a_folder_of_transformers_is_a_detector(
     assert set(boxes("val")["source"]) == {"transformers"}
 
 
-def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
+def test_only_a_new_video_is_detected_and_the_table_equals_that_of_a_new_run(
     workspace: Workspace,
 ) -> None:
     use_fcos(workspace)
@@ -140,19 +140,19 @@ def test_a_new_video_is_detected_alone_and_the_table_is_that_of_a_fresh_run(
     assert set(boxes("val")["video"]) == {"v3"}
 
 
-def test_a_fresh_clone_detects_only_what_the_published_table_lacks(workspace: Workspace) -> None:
+def test_a_new_clone_reuses_the_units_of_the_published_table(workspace: Workspace) -> None:
     use_fcos(workspace)
     workspace.run(app, "--split", "val")
     published = workspace.files("data/boxes")
-    # What `dvc pull` brings: the objects that dvc.lock names, and no scratch.
+    # The state after `dvc pull`: the objects that dvc.lock names, and no scratch folder.
     outs = []
     shutil.rmtree(".dvc/cache")
     for path in ("data/boxes/val.parquet", "data/units/detect/val.json"):
         content = Path(path).read_bytes()
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        place = Path(".dvc/cache/files/md5") / digest[:2] / digest[2:]
-        place.parent.mkdir(parents=True)
-        place.write_bytes(content)
+        cached = Path(".dvc/cache/files/md5") / digest[:2] / digest[2:]
+        cached.parent.mkdir(parents=True)
+        cached.write_bytes(content)
         Path(path).unlink()
         outs.append({"path": path, "md5": digest})
     write_json(workspace.folder / "dvc.lock", {"stages": {"detect@val": {"outs": outs}}})
@@ -164,7 +164,7 @@ def test_a_fresh_clone_detects_only_what_the_published_table_lacks(workspace: Wo
 
 
 @pytest.mark.parametrize("changed", ["score_min", "weights", "frame"])
-def test_what_changes_boxes_makes_them_be_detected_again(
+def test_changes_of_threshold_weights_or_frames_detect_again(
     changed: str, workspace: Workspace
 ) -> None:
     use_fcos(workspace)
@@ -184,7 +184,7 @@ def test_what_changes_boxes_makes_them_be_detected_again(
     assert "1 units computed, 0 reused" in workspace.run(app, "--split", "val").output
 
 
-def test_slices_compute_and_publish_nothing(workspace: Workspace) -> None:
+def test_a_slice_computes_its_units_and_publishes_nothing(workspace: Workspace) -> None:
     use_fcos(workspace)
     result = workspace.run(app, "--split", "val", "--units", "0/2")
     assert "computed a slice, published nothing: 1 units computed" in result.output
@@ -193,7 +193,7 @@ def test_slices_compute_and_publish_nothing(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ground_truth", "file", "torchvision"])
-def test_an_empty_split_is_an_empty_table(kind: str, workspace: Workspace) -> None:
+def test_an_empty_split_gives_an_empty_table(kind: str, workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").unlink()
     write_json(workspace.root / "detections.json", [])
     workspace.run(index.app)
@@ -205,7 +205,7 @@ def test_an_empty_split_is_an_empty_table(kind: str, workspace: Workspace) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"detect__kind": "yolo"}, "detect.kind"),
         ({"detect__score_min": 2.0}, "detect.score_min"),
@@ -215,17 +215,17 @@ def test_an_empty_split_is_an_empty_table(kind: str, workspace: Workspace) -> No
         ({"detect__kind": "transformers", "detect__weights": "raw"}, "model.safetensors"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
-    changes: dict[str, object], said: str, workspace: Workspace
+def test_invalid_settings_give_a_one_line_error(
+    changes: dict[str, object], message: str, workspace: Workspace
 ) -> None:
     workspace.set_params(**changes)
     result = workspace.run(app, "--split", "val")
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert not Path("data/boxes/val.parquet").exists()
 
 
-def test_a_damaged_frame_fails_its_video_and_is_named(workspace: Workspace) -> None:
+def test_a_damaged_frame_is_named_and_its_video_fails(workspace: Workspace) -> None:
     use_fcos(workspace)
     (workspace.root / "images/val/v3/000002.png").write_bytes(b"")
     result = workspace.run(app, "--split", "val")

@@ -1,4 +1,4 @@
-"""The evaluate stage on a small set: what it writes, that it repeats, and what it refuses."""
+"""Stage evaluate on a small data set: its outputs, their reproducibility, and its errors."""
 
 import json
 import subprocess
@@ -47,8 +47,8 @@ def read(name: str) -> dict[str, Any]:
     return values
 
 
-def make(videos: int) -> None:
-    """Make what the stage reads below the working directory."""
+def write_inputs(videos: int) -> None:
+    """Write the inputs of the stage below the working directory."""
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(PARAMS, file)
     rows, people = [], []
@@ -75,14 +75,14 @@ def make(videos: int) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_metrics_hold_the_scores_of_every_split_and_subset(place: Path) -> None:
-    del place
-    make(6)
+def test_metrics_contain_the_scores_of_every_split_and_subset(folder: Path) -> None:
+    del folder
+    write_inputs(6)
     assert run() == (0, "")
     metrics = read("jmpose.json")
     assert set(metrics) == {"val", "val_gt", "val_hard", "val_gt_hard"}
@@ -101,8 +101,8 @@ def test_metrics_hold_the_scores_of_every_split_and_subset(place: Path) -> None:
     }
 
 
-def test_provenance_says_what_made_the_numbers_and_nothing_of_this_machine(place: Path) -> None:
-    make(6)
+def test_provenance_documents_the_inputs_and_contains_no_absolute_path(folder: Path) -> None:
+    write_inputs(6)
     assert run() == (0, "")
     facts = read("jmpose.provenance.json")
     assert facts["protocol"] == "poseval"
@@ -117,12 +117,12 @@ def test_provenance_says_what_made_the_numbers_and_nothing_of_this_machine(place
     assert (facts["variants"], facts["folds"]) == (4, 2)
     assert (facts["seed"], facts["augment_seed"]) == (7, 3)
     assert len(facts["weights_sha256"]["weights.safetensors"]) == 64
-    assert str(place) not in json.dumps(facts)
+    assert str(folder) not in json.dumps(facts)
 
 
-def test_a_second_run_writes_the_same_bytes(place: Path) -> None:
-    del place
-    make(5)
+def test_a_second_run_writes_the_same_bytes(folder: Path) -> None:
+    del folder
+    write_inputs(5)
     assert run() == (0, "")
     files = sorted(Path("data/metrics").iterdir()) + sorted(Path("data/evaluation").rglob("*.*"))
     assert len(files) == 5
@@ -131,9 +131,9 @@ def test_a_second_run_writes_the_same_bytes(place: Path) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
-def test_tables_have_their_schemas_and_both_splits(place: Path) -> None:
-    del place
-    make(5)
+def test_tables_follow_their_schemas_and_contain_both_splits(folder: Path) -> None:
+    del folder
+    write_inputs(5)
     assert run() == (0, "")
     folder = Path("data/evaluation/jmpose")
     for name, schema in (("curves", CURVES), ("videos", VIDEO_SCORES), ("errors", ERRORS)):
@@ -143,9 +143,9 @@ def test_tables_have_their_schemas_and_both_splits(place: Path) -> None:
     assert len(videos) == 10
 
 
-def test_a_set_without_val_videos_gives_nulls(place: Path) -> None:
-    del place
-    make(0)
+def test_a_data_set_without_val_videos_gives_null_scores(folder: Path) -> None:
+    del folder
+    write_inputs(0)
     assert run() == (0, "")
     metrics = read("jmpose.json")
     for values in metrics.values():
@@ -156,12 +156,12 @@ def test_a_set_without_val_videos_gives_nulls(place: Path) -> None:
     assert facts["labels"]["val_files"] == 0
 
 
-def test_missing_predictions_and_keys_and_systems_are_one_line(place: Path) -> None:
-    del place
-    make(2)
-    code, error = run("nobody")
+def test_missing_predictions_keys_and_systems_give_one_line_errors(folder: Path) -> None:
+    del folder
+    write_inputs(2)
+    code, error = run("unknown")
     assert code == 1
-    assert "got 'nobody'" in error
+    assert "got 'unknown'" in error
     params = PARAMS | {"predict": {"decode": "dark", "flip": False, "weights": "last"}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)
@@ -180,11 +180,11 @@ def test_missing_predictions_and_keys_and_systems_are_one_line(place: Path) -> N
     ("data_set", "code"),
     [("posetrack17", 1), ("posetrack18", 0), ("posetrack21", 1), ("my_conversion", 0)],
 )
-def test_numbers_of_a_release_are_measured_on_its_official_files_only(
-    data_set: str, code: int, place: Path
+def test_a_release_is_evaluated_only_on_its_official_files(
+    data_set: str, code: int, folder: Path
 ) -> None:
-    del place
-    make(3)  # in the form of 2018, as conversions of PoseTrack17 have it
+    del folder
+    write_inputs(3)  # in the format of 2018, like conversions of PoseTrack17
     params = PARAMS | {"data": PARAMS["data"] | {"name": data_set}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)
@@ -197,9 +197,9 @@ def test_numbers_of_a_release_are_measured_on_its_official_files_only(
         assert not Path("data/metrics").exists()
 
 
-def test_official_files_of_posetrack17_are_measured(place: Path) -> None:
-    del place
-    make(3)
+def test_official_files_of_posetrack17_are_evaluated(folder: Path) -> None:
+    del folder
+    write_inputs(3)
     params = PARAMS | {"data": PARAMS["data"] | {"name": "posetrack17"}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)
@@ -209,6 +209,6 @@ def test_official_files_of_posetrack17_are_measured(place: Path) -> None:
     assert read("jmpose.json")["val"]["n_frames_used"] > 0
 
 
-def test_it_starts_without_torch() -> None:
+def test_the_stage_does_not_import_torch() -> None:
     code = "import sys, stages.evaluate, posereel.commands.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

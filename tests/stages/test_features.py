@@ -1,4 +1,4 @@
-"""Cached features against HRNet, and the empty store where they are not wanted."""
+"""Stage features: the cache equals the output of HRNet, or is empty if disabled."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from tests.stages.tiny_project import Project
 CLIPS = {"alley": 3, "bonn": 1}
 
 
-def test_features_are_hrnets_maps_and_an_empty_store_unless_enabled(tmp_path: Path) -> None:
+def test_features_are_those_of_hrnet_if_enabled_and_an_empty_store_otherwise(
+    tmp_path: Path,
+) -> None:
     project = Project(tmp_path / "repo")
     random_store(project.data / "crops/hrnet/val", "crops", 1, CLIPS)
     torch.manual_seed(0)
@@ -30,7 +32,9 @@ def test_features_are_hrnets_maps_and_an_empty_store_unless_enabled(tmp_path: Pa
         if enabled:
             crops = torch.from_numpy(values_of("crops", "alley/v0", 3))
             with torch.no_grad():
-                alone = built(crops[2, 4].permute(2, 0, 1)[None].float() / 255).features[0].numpy()
+                expected = (
+                    built(crops[2, 4].permute(2, 0, 1)[None].float() / 255).features[0].numpy()
+                )
             got = Store(out, "features").read("alley/v0", [2])[0, 4]
             assert got.shape == (feature_channels("tiny"), 16, 8)
-            assert np.abs(got - alone).max() < 2e-3 * np.abs(alone).max()
+            assert np.abs(got - expected).max() < 2e-3 * np.abs(expected).max()

@@ -1,4 +1,4 @@
-"""The backbone: published untouched, or fine-tuned with and without folds."""
+"""Stage finetune_backbone: weights published unchanged, or fine-tuned with or without folds."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def targets_of(videos: set[str]) -> torch.Tensor:
     return make_targets(keypoints, torch.tensor(rows["visible"].to_list()), (16, 8), 1.5)
 
 
-def test_without_epochs_the_given_file_is_published_byte_for_byte(project: Project) -> None:
+def test_without_epochs_the_given_weights_are_published_unchanged(project: Project) -> None:
     result = project.run(app, finetune_backbone=section(project, steps=0))
     assert result.exit_code == 0, result.output
     out = project.data / "backbones"
@@ -64,7 +64,7 @@ def test_without_epochs_the_given_file_is_published_byte_for_byte(project: Proje
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors"),
     ],
 )
-def test_what_cannot_be_published_is_refused_in_one_line(
+def test_invalid_settings_give_a_one_line_error(
     project: Project, changes: dict[str, object], message: str
 ) -> None:
     result = project.run(app, finetune_backbone=section(project, steps=0, **changes))
@@ -73,25 +73,27 @@ def test_what_cannot_be_published_is_refused_in_one_line(
     assert not (project.data / "backbones").exists()
 
 
-def test_a_head_with_made_up_rows_is_refused_unless_it_is_trained(project: Project) -> None:
+def test_weights_with_reinitialized_rows_are_rejected_unless_they_are_fine_tuned(
+    project: Project,
+) -> None:
     file = project.data / "weights/hrnet.safetensors"
     write_weights(file, read_weights(file), {REINITIALIZED_ROWS: "head_bottom head_top"})
-    refused = project.run(app, finetune_backbone=section(project, steps=0))
-    assert refused.exit_code == 1
-    assert "its rows of head_bottom head_top were re-initialized on import" in refused.stderr
+    result = project.run(app, finetune_backbone=section(project, steps=0))
+    assert result.exit_code == 1
+    assert "its rows of head_bottom head_top were re-initialized on import" in result.stderr
     assert project.run(app, finetune_backbone=section(project)).exit_code == 0
 
 
-def test_with_folds_each_copy_is_trained_without_its_own_videos(
+def test_each_fold_is_trained_without_its_own_videos(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
 
-    def watched(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def recording(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         seen.append(batch["target"].clone())
         return backbone_loss(network, batch)
 
-    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", watched)
+    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", recording)
     result = project.run(app, finetune_backbone=section(project, folds=2))
     assert result.exit_code == 0, result.output
     out = project.data / "backbones"
@@ -113,7 +115,7 @@ def test_with_folds_each_copy_is_trained_without_its_own_videos(
             assert any(torch.equal(target, other) for other in allowed)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(
+def test_an_interrupted_run_resumes_at_its_checkpoint(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -121,19 +123,19 @@ def test_an_interrupted_run_goes_on_where_it_was(
     def interrupted(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         calls.append(1)
         if len(calls) == 4:
-            raise RuntimeError("struck by lightning")
+            raise RuntimeError("interrupted by the test")
         return backbone_loss(network, batch)
 
     every = TRAIN | {"checkpoint_every": 1}
     monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", interrupted)
-    with pytest.raises(RuntimeError, match="lightning"):
+    with pytest.raises(RuntimeError, match="interrupted by the test"):
         project.run(app, finetune_backbone=section(project, folds=2), train=every)
     project.run(app, finetune_backbone=section(project, folds=2))
-    # Whole run 2 steps, fold 0 one step and then the other, fold 1 two: none is taken twice.
+    # 2 steps on all videos, 1 + 1 on fold 0 and 2 on fold 1; call 4 failed. No step runs twice.
     assert len(calls) == 4 + 3
 
 
-def test_one_fold_is_the_papers_habit_and_gets_a_warning(project: Project) -> None:
+def test_one_fold_gives_a_warning(project: Project) -> None:
     result = project.run(app, finetune_backbone=section(project))
     assert result.exit_code == 0, result.output
     assert "folds is 1" in result.stderr

@@ -1,4 +1,4 @@
-"""Cached flow against RAFT asked pair by pair."""
+"""Stage flow: the cache equals the output of RAFT on single pairs of frames."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def section(project: Project, **changes: object) -> dict[str, object]:
     return {"variant": "raft_small", "updates": 2, "weights": weights, "batch": 5} | changes
 
 
-def test_flow_goes_from_each_frame_to_the_next_in_cells(project: Project) -> None:
+def test_flow_is_from_each_frame_to_the_next_in_cells(project: Project) -> None:
     result = project.run(app, "--split", "val", flow=section(project))
     assert result.exit_code == 0, result.output
     torch.manual_seed(0)
@@ -42,11 +42,13 @@ def test_flow_goes_from_each_frame_to_the_next_in_cells(project: Project) -> Non
     for step in range(4):
         with torch.no_grad():
             pixels = built(frames[step : step + 1], frames[step + 1 : step + 2])
-        alone = cells_from_pixels(pixels)[0].numpy()
-        assert np.abs(got[step] - alone).max() < 5e-3 * max(1, np.abs(alone).max())
+        expected = cells_from_pixels(pixels)[0].numpy()
+        assert np.abs(got[step] - expected).max() < 5e-3 * max(1, np.abs(expected).max())
 
 
-def test_params_weights_and_batch_make_other_units(project: Project) -> None:
+def test_params_and_batch_change_the_key_and_the_path_of_the_weights_does_not(
+    project: Project,
+) -> None:
     seen = set()
     for changes in ({}, {"updates": 1}, {"batch": 8}):
         assert project.run(app, "--split", "val", flow=section(project, **changes)).exit_code == 0
@@ -58,7 +60,7 @@ def test_params_weights_and_batch_make_other_units(project: Project) -> None:
     assert len(seen) == 3
 
 
-def test_missing_weights_are_named(project: Project) -> None:
+def test_the_error_names_missing_weights(project: Project) -> None:
     result = project.run(app, "--split", "val", flow=section(project, weights="nowhere.bin"))
     assert result.exit_code == 1
     assert "nowhere.bin" in result.stderr

@@ -1,4 +1,4 @@
-"""Cached heatmaps against HRNet asked frame by frame, with and without folds."""
+"""Stage heatmaps: the cache equals the output of HRNet on single frames, with folds or without."""
 
 import json
 from pathlib import Path
@@ -34,14 +34,14 @@ def project(tmp_path: Path) -> Project:
 
 
 def expected(video: str, built: HRNetPose) -> np.ndarray:
-    """Heatmaps of the first and the last frame of the last clip, ``(2, K, h, w)``."""
+    """Return the heatmaps of the first and last frame of the last clip, ``(2, K, h, w)``."""
     crops = torch.from_numpy(values_of("crops", f"{video}/v0", CLIPS_OF[video]))
     frames = crops[-1, [0, -1]].permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         return torch.cat([built(frame[None]).heatmaps for frame in frames]).numpy()
 
 
-def test_every_frame_has_the_heatmaps_that_hrnet_gives_it_alone(project: Project) -> None:
+def test_cached_heatmaps_equal_those_of_single_frames(project: Project) -> None:
     result = project.run(app, "--split", "train", heatmaps={"batch": 10})
     assert result.exit_code == 0, result.output
     store = Store(project.data / "heatmaps/train", "heatmaps")
@@ -56,14 +56,14 @@ def test_every_frame_has_the_heatmaps_that_hrnet_gives_it_alone(project: Project
     assert sorted(listing) == sorted(f"{video}/v0" for video in CLIPS_OF)
 
 
-def test_with_folds_a_train_video_is_seen_by_the_network_that_was_trained_without_it(
+def test_with_folds_a_train_video_gets_heatmaps_of_the_network_trained_without_it(
     project: Project,
 ) -> None:
     folds = {"alley": 0, "bonn": 1, "creek": 0}
     (project.data / "backbones/folds.json").write_text(json.dumps(folds))
     for fold in (0, 1):
-        place = project.data / f"backbones/hrnet-fold{fold}.safetensors"
-        write_weights(place, network(10 + fold).state_dict())
+        path = project.data / f"backbones/hrnet-fold{fold}.safetensors"
+        write_weights(path, network(10 + fold).state_dict())
     random_store(project.data / "crops/hrnet/val", "crops", 1, {"bonn": 4})
     for split in ("train", "val"):
         assert project.run(app, "--split", split, heatmaps={"batch": 10}).exit_code == 0
@@ -78,7 +78,7 @@ def test_with_folds_a_train_video_is_seen_by_the_network_that_was_trained_withou
         assert np.abs(got - maps).max() < 2e-3 * np.abs(maps).max(), (split, video)
 
 
-def test_weights_that_do_not_fit_are_refused_in_one_line(project: Project) -> None:
+def test_weights_that_do_not_match_the_network_give_a_one_line_error(project: Project) -> None:
     tensors = network(0).state_dict()
     del tensors["final_layer.bias"]
     write_weights(project.data / "backbones/hrnet.safetensors", tensors)
@@ -88,7 +88,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(project: Project) -> No
     assert not (project.data / "heatmaps/train").exists()
 
 
-def test_an_empty_split_is_an_empty_store(project: Project) -> None:
+def test_an_empty_split_gives_an_empty_store(project: Project) -> None:
     random_store(project.data / "crops/hrnet/val_gt", "crops", 1, {})
     assert project.run(app, "--split", "val_gt", heatmaps={"batch": 10}).exit_code == 0
     assert not Store(project.data / "heatmaps/val_gt", "heatmaps").digests

@@ -1,4 +1,4 @@
-"""The stage index: three tables, written whole, or one line and nothing."""
+"""Stage index: it writes three tables, or one line of error and no table."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.small_data_set import Workspace, document, make_data_set, write_json
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    place = Workspace(tmp_path, monkeypatch)
-    make_data_set(place.root)
-    return place
+    workspace = Workspace(tmp_path, monkeypatch)
+    make_data_set(workspace.root)
+    return workspace
 
 
-def test_it_writes_the_three_tables_and_says_so(workspace: Workspace) -> None:
+def test_the_stage_writes_three_tables_and_reports_their_sizes(workspace: Workspace) -> None:
     result = workspace.run(app)
     assert result.exit_code == 0
     assert result.output == "index: 3 videos, 15 frames (9 labeled), 18 people in data/index\n"
@@ -47,13 +47,13 @@ def test_a_data_set_without_videos_is_indexed(workspace: Workspace) -> None:
     assert len(read_table(Path("data/index/people.parquet"), PEOPLE)) == 0
 
 
-def test_a_split_without_videos_is_fine(workspace: Workspace) -> None:
+def test_a_split_without_videos_is_accepted(workspace: Workspace) -> None:
     (workspace.root / "annotations/val/v3.json").unlink()
     assert workspace.run(app).exit_code == 0
     assert set(read_table(Path("data/index/videos.parquet"), VIDEOS)["split"]) == {"train"}
 
 
-def _bad_annotations() -> dict[str, tuple[str, str]]:
+def _invalid_annotations() -> dict[str, tuple[str, str]]:
     good = document("val", 3)
     person = good["annotations"][0]
 
@@ -61,18 +61,18 @@ def _bad_annotations() -> dict[str, tuple[str, str]]:
         return _text(good | {"annotations": [person | changes]})
 
     return {
-        "half a file": (_text(good)[:300], "not valid JSON"),
+        "truncated": (_text(good)[:300], "not valid JSON"),
         "NaN": (_text(good).replace("16.0", "NaN", 1), "finite numbers, got NaN"),
         "infinity": (_text(good).replace("16.0", "1e999", 1), "finite numbers"),
-        "twice": ('{"images": [], "images": []}', "the key 'images' twice"),
-        "deep": ("[" * 100_000, "nesting"),
+        "duplicate key": ('{"images": [], "images": []}', "the key 'images' twice"),
+        "nested": ("[" * 100_000, "nesting"),
         "long number": ('{"images": ' + "9" * 5000 + "}", "digits"),
         "no area": (with_person(bbox=[5, 5, 0, 7]), "positive width and height"),
         "inverted": (with_person(bbox=[50, 50, -9, -9]), "positive width and height"),
         "15 of 17": (with_person(keypoints=[1.0] * 45), "expected a list of 51 finite numbers"),
-        "stranger": (with_person(image_id=99), "expected the id of one of the file's images"),
-        "double id": (_text(good | {"annotations": [person, person]}), "more than once"),
-        "both forms": (_text(good | {"annolist": []}), "got both"),
+        "unknown image": (with_person(image_id=99), "expected the id of one of the file's images"),
+        "duplicate id": (_text(good | {"annotations": [person, person]}), "more than once"),
+        "both formats": (_text(good | {"annolist": []}), "got both"),
         "a list": ("[1, 2]", "expected an object"),
     }
 
@@ -81,18 +81,18 @@ def _text(content: object) -> str:
     return json.dumps(content)
 
 
-@pytest.mark.parametrize("name", list(_bad_annotations()))
-def test_a_bad_annotation_file_ends_in_one_line_and_nothing_written(
+@pytest.mark.parametrize("name", list(_invalid_annotations()))
+def test_an_invalid_annotation_file_gives_a_one_line_error_and_no_output(
     name: str, workspace: Workspace
 ) -> None:
-    text, said = _bad_annotations()[name]
+    text, message = _invalid_annotations()[name]
     (workspace.root / "annotations/val/v3.json").write_text(text)
     result = workspace.run(app)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("index: ")
     assert "v3.json" in result.stderr
-    assert said in result.stderr
+    assert message in result.stderr
     assert not Path("data").exists()
 
 
@@ -104,7 +104,7 @@ def test_people_without_a_visible_joint_are_indexed(workspace: Workspace) -> Non
     assert workspace.run(app).exit_code == 0
 
 
-def test_annotation_id_0_is_an_id_like_any_other(workspace: Workspace) -> None:
+def test_annotation_id_0_is_valid(workspace: Workspace) -> None:
     content = document("val", 3)
     content["annotations"][0]["id"] = 0
     write_json(workspace.root / "annotations/val/v3.json", content)
@@ -112,15 +112,17 @@ def test_annotation_id_0_is_an_id_like_any_other(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"data__manifest": "none"}, "expected the manifest of the frames, found nothing"),
         ({"index": {"form": "auto"}}, "index.form: unknown key, got 'auto'"),
         ({"data__root": 5}, "data.root: input should be a valid string, got 5"),
     ],
 )
-def test_bad_params_are_named(changes: dict[str, object], said: str, workspace: Workspace) -> None:
+def test_the_error_names_the_invalid_param(
+    changes: dict[str, object], message: str, workspace: Workspace
+) -> None:
     workspace.set_params(**changes)
     result = workspace.run(app)
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr

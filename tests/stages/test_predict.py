@@ -1,4 +1,4 @@
-"""Predictions: joints that were drawn into heatmaps come back in the image's pixels."""
+"""Stage predict: joints drawn into heatmaps are predicted at their place in the image."""
 
 import json
 from collections.abc import Callable
@@ -30,9 +30,9 @@ from tests.pipeline.tiny_caches import (
 from tests.stages.tiny_project import TRAINING, Project
 
 CLIPS_OF = {"alley": 3, "bonn": 2}
-VIDEOS_OF = ("alley", "bonn", "creek")  # nobody was found in the creek
+VIDEOS_OF = ("alley", "bonn", "creek")  # creek has no detections
 ENTRIES = {0: 0, 2: 1, 4: 2}
-"""Entry of every frame that the ground truth names: frames 1, 3 and 5 are on disk only."""
+"""Position in the annotation file by frame; frames 1, 3 and 5 are not listed there."""
 PREDICT = {
     "decode": "dark", "blur": 1.0, "score": "product", "flip": False, "weights": "last", "batch": 2,
 }  # fmt: skip
@@ -45,7 +45,7 @@ CONTROL = {
 
 
 def points_of(video: str, clip: int, variant: int) -> np.ndarray:
-    """Joints in crop pixels, well inside; the mirror image's joints in variant 1."""
+    """Return joints in crop pixels, away from the edges; mirrored in variant 1."""
     generator = np.random.default_rng([*video.encode(), clip])
     points = generator.uniform([13, 14], [CROP[1] - 14, CROP[0] - 15], (K, 2))
     if variant:
@@ -58,8 +58,8 @@ def peaks_of(video: str, clip: int) -> np.ndarray:
     return np.random.default_rng([clip, *video.encode()]).uniform(0.3, 1, K)
 
 
-def drawn(video: str, variant: int) -> np.ndarray:
-    """Heatmaps with a Gaussian on every joint of the key frame, noise on the other frames."""
+def draw_heatmaps(video: str, variant: int) -> np.ndarray:
+    """Return heatmaps with a Gaussian per joint in the key frame and noise in other frames."""
     maps = values_of("heatmaps", f"{video}/v{variant}", CLIPS_OF[video])
     for clip in range(len(maps)):
         visible = np.full(K, 2)
@@ -93,10 +93,10 @@ def project(tmp_path: Path) -> Project:
     write_table(index / "videos.parquet", pd.DataFrame(videos, columns=VIDEOS.names), VIDEOS)
     write_table(index / "frames.parquet", pd.DataFrame(frames, columns=FRAMES.names), FRAMES)
     write_clips(project.data, "hrnet", "val", clip_frame(2, CLIPS_OF))
-    units = {f"{v}/v{i}": drawn(v, i) for v in CLIPS_OF for i in range(2)}
+    units = {f"{v}/v{i}": draw_heatmaps(v, i) for v in CLIPS_OF for i in range(2)}
     write_store(project.data / "heatmaps/val", "heatmaps", units)
-    place = {"name": "toy", "root": "", "manifest": "", "detections": ""}
-    project.values |= {"data": place | {"annotations": str(annotations)}, "train_control": CONTROL}
+    data = {"name": "toy", "root": "", "manifest": "", "detections": ""}
+    project.values |= {"data": data | {"annotations": str(annotations)}, "train_control": CONTROL}
     return project
 
 
@@ -116,14 +116,16 @@ def document(out: Path, video: str) -> dict[str, Any]:
 
 
 def people(out: Path, video: str) -> list[dict[str, Any]]:
-    """The file's people, checked to be in the order of the clips."""
+    """Return the people of a prediction file after a check that they are in clip order."""
     found = document(out, video)["annotations"]
     assert [person["image_id"] for person in found] == [10, 10, 11][: CLIPS_OF[video]]
     return found
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_joints_come_back_where_they_were_drawn(predict: Callable[..., Path], flip: bool) -> None:
+def test_joints_are_predicted_where_they_were_drawn(
+    predict: Callable[..., Path], flip: bool
+) -> None:
     out = predict(flip=flip)
     for video in CLIPS_OF:
         for clip, person in enumerate(people(out, video)):
@@ -135,11 +137,13 @@ def test_joints_come_back_where_they_were_drawn(predict: Callable[..., Path], fl
             assert not np.delete(slots, JOINT_SLOTS, axis=0).any()
 
 
-def test_a_joints_score_is_its_maximum_times_the_boxs_score(predict: Callable[..., Path]) -> None:
+def test_the_score_of_a_joint_is_its_peak_times_the_score_of_the_box(
+    predict: Callable[..., Path],
+) -> None:
     for rule in ("product", "joint"):
         out = predict(score=rule)
         for clip, person in enumerate(people(out, "alley")):
-            maps = drawn("alley", 0)[clip, STORED // 2].astype(np.float64)
+            maps = draw_heatmaps("alley", 0)[clip, STORED // 2].astype(np.float64)
             box = 1 - clip / 10 if rule == "product" else 1
             scores = np.array(person["scores"])[JOINT_SLOTS]
             np.testing.assert_allclose(scores, maps.max(axis=(1, 2)) * box, rtol=1e-6)
@@ -161,7 +165,7 @@ def test_every_ground_truth_frame_has_an_entry_and_every_video_a_file(
     assert document(out, "creek")["annotations"] == []
 
 
-def test_the_table_says_what_the_files_say(predict: Callable[..., Path]) -> None:
+def test_the_table_and_the_files_have_the_same_content(predict: Callable[..., Path]) -> None:
     out = predict()
     table = read_table(out / "predictions.parquet", PREDICTIONS)
     assert table["video"].tolist() == ["alley"] * 3 + ["bonn"] * 2
@@ -175,7 +179,7 @@ def test_the_table_says_what_the_files_say(predict: Callable[..., Path]) -> None
         assert row["scores"].tolist() == [person["scores"][slot] for slot in JOINT_SLOTS]
 
 
-def test_a_head_sees_its_frames_and_its_heatmaps_are_decoded(
+def test_a_head_reads_the_frames_within_its_delta_and_its_heatmaps_are_decoded(
     project: Project, predict: Callable[..., Path]
 ) -> None:
     torch.manual_seed(0)
@@ -189,7 +193,7 @@ def test_a_head_sees_its_frames_and_its_heatmaps_are_decoded(
     write_weights(project.data / "runs/fuse/weights.safetensors", weights)
     out = predict("fuse", decode="quarter", score="joint")
     head = build_head(weights, "test", {"heatmaps": (5, K, 16, 8)}, system="fuse", **sizes)
-    maps = torch.from_numpy(drawn("bonn", 0)[:, 1:4].astype(np.float32))
+    maps = torch.from_numpy(draw_heatmaps("bonn", 0)[:, 1:4].astype(np.float32))
     with torch.no_grad():
         keypoints, scores = decode(head({"heatmaps": maps}).numpy(), "quarter")
     for clip, person in enumerate(people(out, "bonn")):
@@ -198,7 +202,7 @@ def test_a_head_sees_its_frames_and_its_heatmaps_are_decoded(
         np.testing.assert_allclose(np.array(person["scores"])[JOINT_SLOTS], scores[clip], rtol=1e-4)
 
 
-def test_a_videos_file_does_not_depend_on_the_others_and_is_made_once(
+def test_a_video_is_predicted_again_only_if_its_own_inputs_change(
     project: Project, predict: Callable[..., Path]
 ) -> None:
     before = (predict() / "bonn.json").read_bytes()
@@ -219,7 +223,7 @@ def test_a_videos_file_does_not_depend_on_the_others_and_is_made_once(
         ("hrnet", {"decode": "dork"}, "predict.decode"),
     ],
 )
-def test_what_cannot_be_predicted_is_refused_in_one_line(
+def test_missing_weights_and_invalid_params_give_an_error(
     project: Project, system: str, changes: dict[str, object], message: str
 ) -> None:
     result = project.run(app, "--system", system, "--split", "val", predict=PREDICT | changes)
@@ -227,7 +231,7 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(
     assert message in result.stderr
 
 
-def test_the_flip_test_without_mirrored_crops_is_refused(project: Project) -> None:
+def test_flip_testing_requires_mirrored_crops(project: Project) -> None:
     write_clips(project.data, "hrnet", "val", clip_frame(1, CLIPS_OF))
     options = ["--system", "hrnet", "--split", "val"]
     result = project.run(app, *options, predict=PREDICT | {"flip": True})

@@ -1,4 +1,4 @@
-"""The stage that renders the data set, on videos of three frames."""
+"""Stage render on videos of three frames."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "raw/synthetic"
 
 
-def test_both_splits_are_written_from_their_seed_ranges(rendered: Path) -> None:
+def test_both_splits_contain_the_videos_of_their_seed_ranges(rendered: Path) -> None:
     found = {
         split: sorted(path.stem for path in (rendered / "annotations" / split).glob("*.json"))
         for split in ("train", "val")
@@ -68,7 +68,7 @@ def test_both_splits_are_written_from_their_seed_ranges(rendered: Path) -> None:
     }
 
 
-def test_the_manifest_names_every_frame_and_nothing_else(rendered: Path) -> None:
+def test_the_manifest_lists_exactly_the_frames(rendered: Path) -> None:
     lines = (rendered / "frames.manifest").read_text().splitlines()
     named = {}
     for line in lines:
@@ -81,13 +81,11 @@ def test_the_manifest_names_every_frame_and_nothing_else(rendered: Path) -> None
     assert len(frames) == 9
 
 
-def test_there_are_no_detections(rendered: Path) -> None:
+def test_the_detections_file_is_empty(rendered: Path) -> None:
     assert json.loads((rendered / "detections.json").read_text()) == []
 
 
-def test_rendering_again_into_the_same_folder_gives_the_same_files(
-    rendered: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_restores_the_same_files(rendered: Path, tmp_path: Path) -> None:
     before = content(rendered)
     (rendered / "images/train/left_over.jpg").write_bytes(b"old")
     data = rendered.parents[1]
@@ -97,15 +95,13 @@ def test_rendering_again_into_the_same_folder_gives_the_same_files(
     assert content(rendered) == before
 
 
-def test_a_video_is_rendered_alike_whatever_others_there_are(
-    rendered: Path, tmp_path: Path
-) -> None:
+def test_a_video_does_not_depend_on_the_other_videos(rendered: Path, tmp_path: Path) -> None:
     code, output = run(tmp_path, params(tmp_path, train=1, val=0))
     assert code == 0, output
-    alone, among = content(tmp_path / "raw/synthetic"), content(rendered)
-    own = {path: digest for path, digest in alone.items() if path.startswith(("images", "annot"))}
-    assert len(own) == 4
-    assert own.items() <= among.items()
+    alone, together = content(tmp_path / "raw/synthetic"), content(rendered)
+    files = {path: digest for path, digest in alone.items() if path.startswith(("images", "annot"))}
+    assert len(files) == 4
+    assert files.items() <= together.items()
 
 
 def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
@@ -125,7 +121,7 @@ def test_no_videos_give_an_empty_data_set(tmp_path: Path) -> None:
         ({"train": -1}, "seed range train"),
     ],
 )
-def test_bad_params_end_in_one_line_and_write_nothing(
+def test_invalid_params_give_a_one_line_error_and_no_output(
     tmp_path: Path, kinds: dict[str, str | int], message: str
 ) -> None:
     code, output = run(tmp_path, params(tmp_path, **kinds))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Cached tokens against the vision transformer asked frame by frame."""
+"""Stage tokens: the cache equals the output of the vision transformer on single frames."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.pipeline.tiny_caches import CROP, random_store, values_of
 from tests.stages.tiny_project import Project
 
 
-def test_every_frame_has_the_tokens_that_the_transformer_gives_it_alone(tmp_path: Path) -> None:
+def test_cached_tokens_equal_those_of_single_frames(tmp_path: Path) -> None:
     project = Project(tmp_path / "repo")
     random_store(project.data / "crops/vit/val", "crops", 2, {"alley": 3})
     torch.manual_seed(0)
@@ -31,5 +31,5 @@ def test_every_frame_has_the_tokens_that_the_transformer_gives_it_alone(tmp_path
         assert got.shape == (3, 5, 8, embed_dim("tiny"))
         for clip, frame in ((0, 0), (2, 4)):
             with torch.no_grad():
-                alone = built(crops[clip, frame].permute(2, 0, 1)[None].float() / 255)[0].numpy()
-            assert np.abs(got[clip, frame] - alone).max() < 5e-3 * np.abs(alone).max()
+                expected = built(crops[clip, frame].permute(2, 0, 1)[None].float() / 255)[0].numpy()
+            assert np.abs(got[clip, frame] - expected).max() < 5e-3 * np.abs(expected).max()

@@ -1,4 +1,4 @@
-"""A project folder with small crops or caches and a params file, to run one stage in."""
+"""A project folder with small caches and a params file, in which tests run one stage."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ SIZE = {"height": CROP[0], "width": CROP[1], "delta": 2}
 
 
 class Project:
-    """A folder that looks like a clone, with a params file."""
+    """A folder with the layout of a clone and a params file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_project(folder)
@@ -35,11 +35,11 @@ class Project:
         }  # fmt: skip
 
     def run(self, app: typer.Typer, *options: str, **sections: object) -> Result:
-        """Run a stage with some sections of params replaced; they stay so."""
+        """Run a stage after replacing sections of params; later runs keep the replacement."""
         self.values |= sections
         self.params.write_text(json.dumps(self.values))  # JSON is YAML
-        places = ["--data", str(self.data), "--params", str(self.params)]
-        result = CliRunner().invoke(app, [*options, *places])
+        paths = ["--data", str(self.data), "--params", str(self.params)]
+        result = CliRunner().invoke(app, [*options, *paths])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

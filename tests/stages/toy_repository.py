@@ -1,4 +1,4 @@
-"""A real DVC repository around the toy stage, made once and copied with its hard links."""
+"""A DVC repository with the toy stage, which tests copy together with its hard links."""
 
 import os
 import subprocess
@@ -15,9 +15,9 @@ LISTING = "data/units/toy/train.json"
 SHARD = "c.0.0.0"
 
 
-def dvc(project: Path, *words: str) -> str:
-    """Run DVC in a project and return what it prints; it must succeed."""
-    command = [sys.executable, "-m", "dvc", *words]
+def dvc(project: Path, *arguments: str) -> str:
+    """Run DVC in a project, which must succeed, and return its output."""
+    command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -40,14 +40,14 @@ def make_repository(folder: Path) -> Path:
 
 
 def copy_repository(source: Path, target: Path) -> Path:
-    """Copy a repository; files that are one inode stay one inode."""
+    """Copy a repository and preserve its hard links."""
     subprocess.run(["cp", "--archive", str(source), str(target)], check=True)
     (target / "calls.log").write_text("")
     return target
 
 
 def isolate_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep DVC's own state, and ours, away from the user's."""
+    """Separate DVC's caches and configuration from those of the user."""
     bin_folder = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
     for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
@@ -55,7 +55,7 @@ def isolate_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def damage(path: Path) -> None:
-    """Change a bit in place, as a process of root can even in a protected file."""
+    """Flip one bit of a file in place, despite its read-only mode."""
     path.chmod(0o644)
     with path.open("r+b") as file:
         content = bytearray(file.read())

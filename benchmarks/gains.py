@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, write_figures
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
+from pipeline.base.dvc_files import files_of, object_path, read_lock
 from pipeline.posetrack.annotations import Annotations
 from pipeline.posetrack.reader import read_annotations
-from pipeline.publishing.dvc_cache import files_of, object_path, read_lock
 from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
 from pipeline.report.past_run import lay_out
 from pipeline.report.run_results import SYSTEMS, read_results

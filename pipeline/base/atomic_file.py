@@ -1,18 +1,22 @@
-"""Files that appear under their name only when they were written and flushed whole."""
+"""Atomic writes of files: a reader sees the old content or the new content, never a part."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+MODE = 0o644
+"""Mode of new files, before the umask."""
 
-class WholeFile:
-    """A file under construction: ``<name>.partial`` until the ``with`` block ends normally.
 
-    An exception removes the ``.partial`` file; a killed process leaves it behind.
+class AtomicFile:
+    """Write to a temporary file, fsync, rename.
+
+    The temporary file is ``<name>.partial``, so two writers of one path need a lock. It is renamed
+    at the end of the ``with`` block. An exception removes it; a killed process leaves it behind.
 
     Args:
-        path: Where the finished file goes, replacing what is there.
+        path: Path of the finished file, which replaces an existing one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -20,13 +24,13 @@ class WholeFile:
         self._partial = path.with_name(path.name + ".partial")
         self._descriptor = -1
 
-    def __enter__(self) -> "WholeFile":
+    def __enter__(self) -> "AtomicFile":
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._descriptor = os.open(self._partial, flags, 0o644)
+        self._descriptor = os.open(self._partial, flags, MODE)
         return self
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Append all pieces: one vectored write, more only where the kernel takes fewer."""
+        """Append pieces in as few vectored writes as the kernel allows."""
         limit = os.sysconf("SC_IOV_MAX")
         for start in range(0, len(pieces), limit):
             self._write_vector([memoryview(piece) for piece in pieces[start : start + limit]])
@@ -34,7 +38,7 @@ class WholeFile:
     def _write_vector(self, views: list[memoryview]) -> None:
         while views:
             written = os.writev(self._descriptor, views)
-            # A write may stop anywhere: drop what is done and go on inside the piece it cut.
+            # A write may be short: drop the finished pieces and continue inside the next one.
             done = 0
             while done < len(views) and written >= views[done].nbytes:
                 written -= views[done].nbytes
@@ -58,17 +62,22 @@ class WholeFile:
                 self._partial.unlink(missing_ok=True)
         if kind is None:
             self._partial.replace(self._path)
-            _flush_folder(self._path.parent)
+            _sync_folder(self._path.parent)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    with WholeFile(path) as file:
+    """Write a file atomically.
+
+    Args:
+        path: File to make or replace; its folder must exist.
+        content: All of its bytes.
+    """
+    with AtomicFile(path) as file:
         file.write([content])
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

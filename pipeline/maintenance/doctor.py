@@ -1,11 +1,11 @@
 """Checks of an installation, each with its finding and, where it fails, the cure."""
 
-import configparser
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.dvc_files import read_config
 from pipeline.base.params import read_params
 from pipeline.data_set import read_data_set
 from pipeline.manifest import read_manifest
@@ -79,16 +79,13 @@ def examine_space(scratch: Scratch) -> list[Finding]:
 
 def examine_remotes(project: Path) -> list[Finding]:
     """Check that DVC compares what it fetches with its hash (``verify = true``, off by default)."""
-    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=("#",))
-    # Local settings come on top of the shared ones.
-    parser.read([project / ".dvc/config", project / ".dvc/config.local"], encoding="utf-8")
     findings = []
-    for section in parser.sections():
-        kind, _, name = section.strip("'").partition(" ")
+    for section, values in read_config(project).items():
+        kind, _, name = section.partition(" ")
         if kind == "remote":
             name = name.strip('"')
-            well = parser.get(section, "verify", fallback="false").strip("\"'").lower() == "true"
-            found = parser.get(section, "url", fallback="no url") + ("" if well else ", unverified")
+            well = values.get("verify", "false").lower() == "true"
+            found = values.get("url", "no url") + ("" if well else ", unverified")
             cure = "" if well else f"dvc remote modify {name} verify true"
             findings.append(Finding(f"remote {name}", well, found, cure))
     return findings or [Finding("remote", True, "none")]

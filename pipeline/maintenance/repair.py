@@ -14,6 +14,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.base.atomic_file import write_file
+from pipeline.base.dvc_files import (
+    FOLDER,
+    LockedStage,
+    encode_files,
+    files_of,
+    md5,
+    object_path,
+)
 from pipeline.maintenance.verify import (
     Hashes,
     OutReport,
@@ -23,14 +31,6 @@ from pipeline.maintenance.verify import (
     listing_of,
     paths_of,
     read_units,
-)
-from pipeline.publishing.dvc_cache import (
-    FOLDER,
-    LockedStage,
-    encode_files,
-    files_of,
-    md5,
-    object_path,
 )
 from pipeline.units.scratch import Scratch
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.base.dvc_files import read_lock
 from pipeline.maintenance.dag import DagStage
 from pipeline.maintenance.verify import listing_of, read_units
-from pipeline.publishing.dvc_cache import read_lock
 from pipeline.publishing.last_build import Begun, read_begun
 from pipeline.training.run_folder import FINISHED, TIMINGS
 from pipeline.units.attempts import Attempts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.publishing.dvc_cache import FOLDER, LockedStage, files_of, object_path
+from pipeline.base.dvc_files import FOLDER, LockedStage, files_of, object_path
 from pipeline.store.reader import DIGESTS, Store
 from pipeline.units.receipts import FILES, FileRecord, Receipt, read_receipt
 from pipeline.units.scratch import Scratch

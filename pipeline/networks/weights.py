@@ -1,13 +1,14 @@
 """Weights files: safetensors, written atomically; equal values give equal bytes."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
+
+from pipeline.base.atomic_file import write_file
 
 REINITIALIZED_ROWS = "reinitialised_rows"
 """Metadata key: names of the joints whose head rows an import initialized randomly, by spaces.
@@ -15,9 +16,6 @@ REINITIALIZED_ROWS = "reinitialised_rows"
 The names are part of the weights file, since a stage may only read files that DVC tracks. The
 spelling of the key is part of the file format.
 """
-
-_READABLE = 0o644
-"""Mode of a weights file. Files written by safetensors are readable by their owner only."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -51,14 +49,8 @@ def write_weights(
         metadata: Texts by name for the header of the file; see ``read_metadata``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name per target: two writers of one file are kept apart by the caller's lock.
-    partial = path.with_name(f".{path.name}.partial")
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    save_file(whole, partial, metadata=None if metadata is None else dict(sorted(metadata.items())))
-    partial.chmod(_READABLE)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    write_file(path, save(stored, None if metadata is None else dict(sorted(metadata.items()))))
 
 
 def read_metadata(path: Path) -> dict[str, str]:

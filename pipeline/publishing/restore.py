@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.publishing.dvc_cache import (
+from pipeline.base.dvc_files import (
     FOLDER,
     files_of,
     md5,

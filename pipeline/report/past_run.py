@@ -7,7 +7,7 @@ keeps an experiment as a commit too, under ``refs/exps/<2 digits>/<38 digits>/<n
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.publishing.dvc_cache import files_of, object_path, read_lock
+from pipeline.base.dvc_files import files_of, object_path, read_lock
 from pipeline.report.git import ask_git, unpack
 
 IN_GIT = ("params.yaml", "dvc.lock", "data/metrics")

@@ -18,7 +18,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from pipeline.base.atomic_file import WholeFile, write_file
+from pipeline.base.atomic_file import AtomicFile, write_file
 
 SHARD_ROWS = 256
 SHARD_BYTES = 128 * 2**20
@@ -128,7 +128,7 @@ def write_array(
     for shard in range(-(-rows // length)):
         count = min(length, rows - shard * length)
         path = folder / shard_name(shard, 1 + len(row_shape))
-        with WholeFile(path) as file:
+        with AtomicFile(path) as file:
             for part in stream.take(count):
                 file.write(_with_checksums(part))
             file.write([_index(count, length, row_bytes)])

@@ -1,11 +1,9 @@
 """The scratch store beside DVC's cache: where units and checkpoints live before they are published.
 
 It lies in ``<DVC cache dir>/scratch``, so that ``dvc exp run --temp``, whose workspace is a
-temporary copy of the repository, finds the same units. Nothing here imports dvc: its settings are
-read from its config files.
+temporary copy of the repository, finds the same units.
 """
 
-import configparser
 import fcntl
 import hashlib
 import os
@@ -16,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+
+from pipeline.base.dvc_files import read_config
 
 _PROBE = ".hardlink-probe"
 _LOCKS, _ASSEMBLY, _BEGUN = "locks", "publish", "begun"
@@ -148,37 +148,10 @@ def find_scratch(start: Path) -> Scratch:
     place = start.absolute()
     for folder in (place, *place.parents):
         if (folder / ".dvc").is_dir():
-            settings = _read_settings(folder / ".dvc")
+            settings = read_config(folder).get("cache", {})
             cache = settings.get("dir", str(folder / ".dvc" / "cache"))
             return Scratch(folder, Path(cache), settings.get("type", ""))
     raise ValueError(f"{start}: not inside a DVC repository; run in a clone, or dvc init first")
-
-
-def _read_settings(folder: Path) -> dict[str, str]:
-    """Return DVC's cache section, its later files over its earlier ones (dvc/config.py)."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dvc"
-    everywhere = Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc")
-    mine = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or home)
-    settings: dict[str, str] = {}
-    for file in (
-        everywhere / "config",
-        mine / "config",
-        folder / "config",
-        folder / "config.local",
-    ):
-        parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=("#",))
-        try:
-            parser.read(file, encoding="utf-8")
-        except configparser.Error as error:
-            raise ValueError(f"{file}: no config file of DVC: {error}") from error
-        if parser.has_section("cache"):
-            found = {name: value.strip("\"'") for name, value in parser.items("cache")}
-            if "dir" in found:
-                # A relative path counts from the config file that gives it.
-                place = file.parent / Path(found["dir"]).expanduser()
-                found["dir"] = str(Path(os.path.normpath(place)))
-            settings |= found
-    return settings
 
 
 def _acquire(path: Path) -> int:

@@ -5,6 +5,7 @@ RAFT. OUT.npy gets, in float32, heatmaps ``(N, 15, H / 4, W / 4)``, tokens ``(N,
 D)``, or the flow from the first to the second of each pair, (dx, dy) in pixels, ``(N, 2, H, W)``.
 """
 
+import io
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,12 +24,12 @@ def main(
     """Write the outputs of the network NAME for the crops in IN.npy to OUT.npy."""
     import numpy as np
 
+    from pipeline.base.atomic_file import write_file
     from posereel.imported_network import run_network
 
     values = run_network(name, source, weights, batch=batch, updates=updates, device=device)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    with partial.open("wb") as file:
-        np.save(file, values)
-    partial.replace(out)
+    content = io.BytesIO()
+    np.save(content, values)
+    write_file(out, content.getvalue())
     typer.echo(f"run-network: wrote {values.shape} of {name} to {out}")

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.dvc_files import LockedStage, read_added, read_lock
 from pipeline.maintenance.repair import heal, in_order
 from pipeline.maintenance.verify import Hashes, OutReport, check_stage
-from pipeline.publishing.dvc_cache import LockedStage, read_added, read_lock
 from pipeline.units.progress import progress
 from pipeline.units.scratch import find_scratch
 

@@ -83,7 +83,7 @@ def test_a_checkpoint_cut_off_while_it_is_written_leaves_the_one_before(tmp_path
         def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
             for step, batch in enumerate(super().batches(start, stop, place), start):
                 if step == 12:
-                    partial = tmp_path / "cut" / ".checkpoint.safetensors.partial"
+                    partial = tmp_path / "cut" / "checkpoint.safetensors.partial"
                     partial.write_bytes(b"half a checkpoint")
                     raise KeyboardInterrupt
                 yield batch

@@ -54,7 +54,7 @@ def test_a_temporary_copy_of_the_repository_finds_the_main_cache(tmp_path: Path)
 
 def test_a_config_that_is_none_is_named(tmp_path: Path) -> None:
     configure(tmp_path / "repo/.dvc", config="dir = x\n")
-    with pytest.raises(ValueError, match=r"\.dvc/config: no config file of DVC"):
+    with pytest.raises(ValueError, match=r"\.dvc/config: not a config file of DVC"):
         find_scratch(tmp_path / "repo")
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.maintenance.repair import in_order
-from pipeline.publishing.dvc_cache import (
+from pipeline.base.dvc_files import (
     LockedStage,
     encode_files,
     files_of,
@@ -17,6 +16,7 @@ from pipeline.publishing.dvc_cache import (
     object_path,
     read_lock,
 )
+from pipeline.maintenance.repair import in_order
 from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, tree

@@ -1,11 +1,13 @@
-"""What DVC has recorded and keeps: the outs of ``dvc.lock``, and the objects of its cache.
+"""The files in which DVC keeps its state: config, ``dvc.lock``, ``.dvc`` files, cached objects.
 
-Nothing here imports dvc: both are plain files. An object's name is the md5 of its bytes; the object
-of a folder, whose name ends in ``.dir``, lists the folder's files (dvc_data/hashfile/tree.py).
+Nothing here imports dvc. An object's name is the md5 of its bytes; the object of a folder, whose
+name ends in ``.dir``, lists the folder's files (dvc_data/hashfile/tree.py).
 """
 
+import configparser
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +17,47 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 FOLDER = ".dir"
-"""How the hash of a folder ends."""
+"""Suffix of the hash of a folder."""
+
+
+def read_config(project: Path) -> dict[str, dict[str, str]]:
+    """Return DVC's settings by section; later files override earlier ones (dvc/config.py).
+
+    Args:
+        project: Folder that holds ``.dvc``.
+
+    Returns:
+        Values without quotes by name, by section: ``cache``, ``remote "name"``. ``dir`` of the
+        section ``cache`` is absolute.
+
+    Raises:
+        ValueError: If a file cannot be parsed.
+    """
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dvc"
+    system = Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc")
+    user = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or config)
+    local = project / ".dvc"
+    settings: dict[str, dict[str, str]] = {}
+    for file in (system / "config", user / "config", local / "config", local / "config.local"):
+        for section, values in _read_config_file(file).items():
+            if section == "cache" and "dir" in values:
+                # A relative path is relative to the config file that has it.
+                path = file.parent / Path(values["dir"]).expanduser()
+                values["dir"] = os.path.normpath(path)
+            settings.setdefault(section, {}).update(values)
+    return settings
+
+
+def _read_config_file(file: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=("#",))
+    try:
+        parser.read(file, encoding="utf-8")
+    except configparser.Error as error:
+        raise ValueError(f"{file}: not a config file of DVC: {error}") from error
+    return {
+        section.strip("'"): {name: value.strip("\"'") for name, value in parser.items(section)}
+        for section in parser.sections()
+    }
 
 
 @dataclass(frozen=True, slots=True)

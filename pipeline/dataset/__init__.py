@@ -1,1 +1,1 @@
-"""The index of a data set and the layout of its files."""
+"""File layout and index tables of a data set."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.dataset.index import Index, folders_of, index_video
+from pipeline.dataset.index import Index, group_by_folder, index_video
 from pipeline.dataset.layout import SPLITS, find_frames
 from pipeline.detection.detections import ground_truth_boxes
 from pipeline.evaluation.provenance import label_version
@@ -122,7 +122,7 @@ def _line(fault: str, annotations: Path) -> str:
 
 def _read_pictures(root: Path, names: list[str]) -> _Pictures:
     """Hash and decode every picture."""
-    pictures = _Pictures({}, {}, {}, folders_of(names))
+    pictures = _Pictures({}, {}, {}, group_by_folder(names))
 
     def read(name: str) -> tuple[FrameFile, Size | str]:
         try:

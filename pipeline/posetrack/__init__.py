@@ -1,1 +1,1 @@
-"""Annotations and predictions in PoseTrack's forms, as columns."""
+"""Parsers of PoseTrack annotations and predictions."""

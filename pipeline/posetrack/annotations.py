@@ -1,4 +1,4 @@
-"""People, frames and ignore regions of one video, in columns, whatever form their file had."""
+"""Annotations of one video in columns: frames, people and ignore regions, for all file formats."""
 
 from array import array
 from collections.abc import Sequence
@@ -14,49 +14,49 @@ from pipeline.skeleton import JOINT_SLOTS, SLOTS
 Format = Literal["posetrack17", "posetrack18", "posetrack21"]
 
 MISSING_SCORE = -9999.0
-"""Score of a joint whose file gives none (poseval, eval_helpers.py, MISSING_SCORE)."""
+"""Score of a joint without score (poseval, eval_helpers.py, MISSING_SCORE)."""
 
 MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError)
-"""What a value of another type or shape than expected raises when it is taken apart."""
+"""Exceptions raised by parsing a value of unexpected type or shape."""
 
 BOX_MARGIN = 1.2
-"""A person without a box gets the extent of their joints, scaled by this about its center."""
+"""Factor on the extent of the joints for people without a box."""
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Every person of a video, P rows sorted by frame and within a frame in the file's order."""
+    """The P people of a video, sorted by frame; within a frame in the order of the file."""
 
     frame: NDArray[np.int32]
-    """Entry of the file's image list, ``(P,)``."""
+    """Index into the image list of the file, ``(P,)``."""
     annotation_id: NDArray[np.int64]
-    """``(P,)``; -1 where the file gives none."""
+    """``(P,)``; -1 if missing."""
     track_id: NDArray[np.int64]
-    """``(P,)``; -1 where the file gives none."""
+    """``(P,)``; -1 if missing."""
     boxes_xywh: NDArray[np.float64]
-    """Person boxes in pixels, ``(P, 4)``; NaN where the file gives none."""
+    """Person boxes, pixels, ``(P, 4)``; NaN if missing."""
     heads_xywh: NDArray[np.float64]
-    """Head boxes in pixels, ``(P, 4)``; NaN where the file gives none."""
+    """Head boxes, pixels, ``(P, 4)``; NaN if missing."""
     keypoints: NDArray[np.float64]
-    """``(P, 17, 3)`` in the order of ``SLOTS``: x, y in pixels and the file's visibility flag."""
+    """x, y in pixels and the visibility flag, ``(P, 17, 3)`` in the order of ``SLOTS``."""
     present: NDArray[np.bool_]
-    """Slots that the file labels at all, occluded ones included, ``(P, 17)``."""
+    """Whether a slot is labeled, including occluded ones, ``(P, 17)``."""
     scores: NDArray[np.float64]
-    """``(P, 17)``; ``MISSING_SCORE`` where the file gives none."""
+    """Joint scores, ``(P, 17)``; ``MISSING_SCORE`` if missing."""
     person_scores: NDArray[np.float64]
-    """``(P,)``; NaN where the file gives none."""
+    """``(P,)``; NaN if missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Polygons of a video inside which nothing is scored, M of them, sorted by frame."""
+    """The M ignore polygons of a video, sorted by frame. People inside are not scored."""
 
     frame: NDArray[np.int32]
-    """Entry of the file's image list, ``(M,)``."""
+    """Index into the image list of the file, ``(M,)``."""
     start: NDArray[np.int64]
-    """Polygon m owns the rows ``start[m]:start[m + 1]`` of ``points``, ``(M + 1,)``."""
+    """Offsets ``(M + 1,)``: polygon m is ``points[start[m]:start[m + 1]]``."""
     points: NDArray[np.float64]
-    """Corners xy in pixels of all polygons, one after the other, ``(N, 2)``."""
+    """Corners xy of all polygons, concatenated, pixels, ``(N, 2)``."""
 
     def of_frame(self, frame: int) -> list[NDArray[np.float64]]:
         """Return the polygons of one frame, each ``(V, 2)``."""
@@ -66,42 +66,42 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """One annotation or prediction file: F frames and their people."""
+    """Content of an annotation or prediction file: F frames and their people."""
 
     path: Path
     format: Format
     file_names: tuple[str, ...]
-    """Path of every frame relative to the data set's folder, F of them, as the file gives it."""
+    """Paths of the F frames as in the file, relative to the data set's folder."""
     image_ids: NDArray[np.int64]
-    """``id`` of every image, ``(F,)``; in PoseTrack 2017 ``imgnum``, -1 where there is none."""
+    """``id`` of every image, ``(F,)``; ``imgnum`` in PoseTrack 2017, or -1 if missing."""
     image_sizes: NDArray[np.int32]
-    """(height, width) of every image in pixels, ``(F, 2)``; 0 where the file does not say."""
+    """(height, width) of every image, pixels, ``(F, 2)``; 0 if missing."""
     labeled: NDArray[np.bool_]
-    """``is_labeled`` of every frame, ``(F,)``; where no frame has it, whether it has people."""
+    """``is_labeled`` of every frame, ``(F,)``; if missing, whether the frame has people."""
     has_labeled_flags: bool
     """Whether every frame has ``is_labeled``."""
     tags: tuple[str, ...]
-    """Degradation of every synthetic frame, F of them; empty elsewhere."""
+    """Degradation of every synthetic frame, F strings; otherwise empty strings."""
     regions: Regions
     people: People
 
     @property
     def has_people(self) -> NDArray[np.bool_]:
-        """Frames that hold an annotation, with or without joints, ``(F,)``."""
+        """Whether a frame has annotated people, with or without joints, ``(F,)``."""
         return np.bincount(self.people.frame, minlength=len(self.file_names)) > 0
 
 
 def person_boxes(people: People) -> NDArray[np.float64]:
-    """Return a box for every person: the file's, or the extent of the joints times 1.2.
+    """Return the annotated box of every person, or the extent of the joints times 1.2.
 
-    PoseTrack 2017 has head boxes only; its person boxes are made from the joints by everyone who
-    works on it (DCPose and JM-Pose enlarge the extent by 20 %).
+    PoseTrack 2017 has no person boxes. By convention they are derived from the joints; DCPose and
+    JM-Pose enlarge the extent by 20 %.
 
     Args:
         people: P people.
 
     Returns:
-        Boxes xywh in pixels, ``(P, 4)``; NaN for a person with neither box nor joints.
+        Boxes xywh, pixels, ``(P, 4)``; NaN for a person with neither box nor joints.
     """
     joints = people.keypoints[:, JOINT_SLOTS, :2]
     present = people.present[:, JOINT_SLOTS, None]
@@ -114,11 +114,11 @@ def person_boxes(people: People) -> NDArray[np.float64]:
 
 
 class NumberTable:
-    """Rows of numbers gathered one by one, then checked and turned into an array at once.
+    """Collects rows of numbers, then checks and converts all of them to an array.
 
     Args:
-        path: The file they come from, for messages.
-        field: Where a row lies in that file, with ``{}`` in place of its position.
+        path: Path of the file, for error messages.
+        field: Location of a row in the file, with ``{}`` for its position.
         width: Numbers per row.
     """
 
@@ -128,26 +128,26 @@ class NumberTable:
         self._width = width
         self._values = array("d")
         self._missing: list[int] = []
-        self._nothing = [float("nan")] * width
+        self._nan_row = [float("nan")] * width
 
     def add(self, values: object, position: int) -> None:
-        """Append one row; ``position`` is its place in the file.
+        """Append a row; ``position`` is its position in the file.
 
         Raises:
             ValueError: If ``values`` is not a list of ``width`` numbers.
         """
         if type(values) is not list or len(values) != self._width:
-            came = f"{len(values)} values" if type(values) is list else repr(values)[:60]
-            raise ValueError(self._message(position, came))
+            got = f"{len(values)} values" if type(values) is list else repr(values)[:60]
+            raise ValueError(self._message(position, got))
         try:
             self._values.fromlist(values)
         except (TypeError, OverflowError) as error:
             raise ValueError(self._message(position, repr(values)[:60])) from error
 
     def add_missing(self) -> None:
-        """Append a row of NaN for something that the file does not give."""
+        """Append a row of NaN for a missing value."""
         self._missing.append(len(self._values) // self._width)
-        self._values.fromlist(self._nothing)
+        self._values.fromlist(self._nan_row)
 
     def table(self) -> NDArray[np.float64]:
         """Return all rows, ``(rows, width)``.
@@ -156,26 +156,26 @@ class NumberTable:
             ValueError: If a number is not finite.
         """
         rows = np.array(self._values, dtype=np.float64).reshape(-1, self._width)
-        faulty: NDArray[np.bool_] = np.logical_not(np.isfinite(rows).all(axis=1))
-        faulty[self._missing] = False
-        if faulty.any():
-            position = int(faulty.argmax())
+        invalid: NDArray[np.bool_] = np.logical_not(np.isfinite(rows).all(axis=1))
+        invalid[self._missing] = False
+        if invalid.any():
+            position = int(invalid.argmax())
             raise ValueError(self._message(position, f"{rows[position].tolist()}"[:80]))
         return rows
 
-    def _message(self, position: int, came: str) -> str:
+    def _message(self, position: int, got: str) -> str:
         where = self._field.format(position)
         return (
-            f"{self._path}: {where}: expected a list of {self._width} finite numbers, got {came}; "
-            "mend or remove that entry"
+            f"{self._path}: {where}: expected a list of {self._width} finite numbers, got {got}; "
+            "correct or remove that entry"
         )
 
 
 class RegionTable:
-    """Ignore polygons gathered frame by frame.
+    """Collects ignore polygons frame by frame.
 
     Args:
-        path: The file they come from, for messages.
+        path: Path of the file, for error messages.
     """
 
     def __init__(self, path: Path) -> None:
@@ -186,10 +186,10 @@ class RegionTable:
         self._y = array("d")
 
     def add(self, frame: int, x: object, y: object) -> None:
-        """Append the polygon of one frame, given by the coordinates of its corners.
+        """Append a polygon of a frame, given by the coordinates of its corners.
 
         Raises:
-            ValueError: If ``x`` and ``y`` are not lists of numbers of one length.
+            ValueError: If ``x`` and ``y`` are not lists of numbers of equal length.
         """
         if type(x) is not list or type(y) is not list or len(x) != len(y):
             raise ValueError(self._message(frame, f"x {x!r:.60} and y {y!r:.60}"))
@@ -215,58 +215,58 @@ class RegionTable:
             raise ValueError(self._message(self._frames[polygon], f"{points[corner].tolist()}"))
         return Regions(np.array(self._frames, dtype=np.int32), start, points)
 
-    def _message(self, frame: int, came: str) -> str:
+    def _message(self, frame: int, got: str) -> str:
         return (
             f"{self._path}: ignore region of frame {frame}: expected two lists of finite numbers "
-            f"of one length, got {came}; mend or remove that region"
+            f"of equal length, got {got}; correct or remove that region"
         )
 
 
 def check_boxes(path: Path, people: People) -> None:
     """Check the boxes of ground truth.
 
-    A head box may be empty (its person then never matches, as in poseval), not inverted. A person
-    box must have an area wherever several joints are labeled: OKS and the crops are scaled by
-    it. PoseTrack18 makes its boxes from the extent of the joints, so that of a single joint has
-    none: such a person is scored, and gets no crop.
+    A head box may be empty, but its sides must not be negative; as in poseval, a person with an
+    empty head box is never matched. A person box must have an area if several joints are labeled,
+    because OKS and the crops are scaled by it. PoseTrack18 computes boxes from the extent of the
+    joints, so the box of a single joint has no area: such a person is scored but not cropped.
 
     Raises:
-        ValueError: If a head box has a negative side, or the box of a labeled person has one, or
-            has no area in spite of several joints.
+        ValueError: If a head box or the box of a labeled person has a negative side, or the box of
+            a person with several joints has no area.
     """
     joints = people.present[:, JOINT_SLOTS].sum(axis=1)
     sides = people.boxes_xywh[:, 2:].min(axis=1)
-    bad_box = ((sides < 0) & (joints == 1)) | ((sides <= 0) & (joints > 1))
-    for name, boxes, faulty in (
+    invalid_box = ((sides < 0) & (joints == 1)) | ((sides <= 0) & (joints > 1))
+    for name, boxes, invalid in (
         ("head box", people.heads_xywh, (people.heads_xywh[:, 2:] < 0).any(axis=1)),
-        ("box", people.boxes_xywh, bad_box),
+        ("box", people.boxes_xywh, invalid_box),
     ):
-        if faulty.any():
-            row = int(faulty.argmax())
+        if invalid.any():
+            row = int(invalid.argmax())
             raise ValueError(
                 f"{path}: frame {people.frame[row]}, track {people.track_id[row]}: expected a "
                 f"{name} with positive width and height, got x, y, width, height "
-                f"{boxes[row].tolist()}; mend or remove that person"
+                f"{boxes[row].tolist()}; correct or remove that person"
             )
 
 
 def check_file_names(path: Path, file_names: Sequence[str]) -> None:
-    """Check that every frame's path stays inside the data set's folder.
+    """Check that every frame path stays inside the data set's folder.
 
     Raises:
-        ValueError: If a path is empty, absolute, climbs with ``..``, has a drive, a backslash or
-            a NUL.
+        ValueError: If a path is empty, absolute, or contains ``..``, a drive, a backslash or a NUL
+            character.
     """
     for position, name in enumerate(file_names):
-        # Not pathlib's parser: a set has 10,000s of names, and this one is ten times faster.
+        # Ten times faster than pathlib, which matters for tens of thousands of names.
         drive = name[1:2] == ":"
-        climbs = ".." in name and ".." in name.split("/")
-        if not name or name[0] == "/" or drive or climbs or "\\" in name or "\0" in name:
+        parent = ".." in name and ".." in name.split("/")
+        if not name or name[0] == "/" or drive or parent or "\\" in name or "\0" in name:
             raise ValueError(
                 f"{path}: image {position}: expected a path relative to the data set's folder, "
-                f"got {name!r}; frames are never read from outside that folder"
+                f"got {name!r}; correct the path"
             )
 
 
 SLOT_OF = {name: slot for slot, name in enumerate(SLOTS)} | {"neck": SLOTS.index("head_bottom")}
-"""Slot of every joint name; poseval and some converters say neck for head_bottom."""
+"""Slot of every joint name; poseval and some converters use neck for head_bottom."""

@@ -1,4 +1,4 @@
-"""PoseTrack 2017 files (``annolist``, everything in one-element lists) as columns."""
+"""Parser of PoseTrack 2017 files: ``annolist``, with values in one-element lists."""
 
 from array import array
 from pathlib import Path
@@ -18,19 +18,20 @@ from pipeline.posetrack.annotations import (
 from pipeline.skeleton import POSEVAL_JOINTS, SLOTS
 
 POINT_SLOTS = [SLOT_OF[name] for name in POSEVAL_JOINTS]
-"""Slot of every point id 0..14; the ids are poseval's joint ids."""
+"""Slot of every point id 0..14; the ids are the joint ids of poseval."""
 
 
 def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
-    """Turn the content of a file into columns.
+    """Parse the content of a file.
 
     Args:
-        values: The file's content.
-        path: The file, for messages.
-        truth: Whether it is ground truth. Of predictions, boxes and ignore regions are not read.
+        values: Content of the file.
+        path: Path of the file, for error messages.
+        truth: Whether the file is ground truth. Boxes and ignore regions of predictions are not
+            read.
 
     Raises:
-        ValueError: If a part is missing or has another type, or a number is not finite.
+        ValueError: If a value is missing, has another type or is not finite.
     """
     entries = values.get("annolist")
     if type(entries) is not list or not entries:
@@ -45,11 +46,13 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
             columns.add_frame(entry, frame, truth=truth)
             for region in _list(entry, "ignore_regions") if truth else []:
                 points = region["point"]
-                regions.add(frame, [one(p["x"]) for p in points], [one(p["y"]) for p in points])
+                regions.add(
+                    frame, [unwrap(p["x"]) for p in points], [unwrap(p["y"]) for p in points]
+                )
         except MALFORMED as error:
             raise ValueError(
                 f"{path}: annolist[{frame}]: expected `image` with `name`, and `annorect` with "
-                f"`annopoints` of points with id, x and y, got {error!r}; mend that frame"
+                f"`annopoints` of points with id, x and y, got {error!r}; correct that frame"
             ) from error
     people = columns.people()
     has_people = np.bincount(people.frame, minlength=len(entries)) > 0
@@ -67,28 +70,28 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
     )
 
 
-def one(value: Any) -> Any:  # noqa: ANN401
-    """Return the content of a one-element list, or the value itself if it is no list.
+def unwrap(value: Any) -> Any:  # noqa: ANN401
+    """Return the element of a one-element list, or the value itself if it is not a list.
 
     Raises:
-        IndexError: If the list has no or several elements.
+        IndexError: If the list does not have exactly one element.
     """
     if type(value) is not list:
         return value
     if len(value) != 1:
-        raise IndexError(f"a list of {len(value)} values in place of 1")
+        raise IndexError(f"a list of {len(value)} values instead of 1")
     return value[0]
 
 
 def _list(entry: dict[str, Any], key: str) -> list[Any]:
     found = entry.get(key, [])
     if type(found) is not list:
-        raise TypeError(f"{key} {found!r:.60} in place of a list")
+        raise TypeError(f"{key} {found!r:.60} instead of a list")
     return found
 
 
 class _Columns:
-    """The columns of all frames and people, filled one frame at a time."""
+    """Columns of all frames and people, filled frame by frame."""
 
     def __init__(self, path: Path) -> None:
         self.names: list[str] = []
@@ -103,13 +106,13 @@ class _Columns:
         self._person_score = NumberTable(path, "annolist, person {}, score", 1)
 
     def add_frame(self, entry: dict[str, Any], frame: int, *, truth: bool) -> None:
-        """Append one frame with its people."""
-        self.names.append(one(entry["image"])["name"] + "")
+        """Append a frame and its people."""
+        self.names.append(unwrap(entry["image"])["name"] + "")
         number = entry.get("imgnum")
-        self.numbers.append(-1 if number in (None, []) else one(number))
+        self.numbers.append(-1 if number in (None, []) else unwrap(number))
         flag = entry.get("is_labeled")
         self.has_labeled_flags &= flag not in (None, [])
-        self.labeled.append(0 if flag in (None, []) else one(flag))
+        self.labeled.append(0 if flag in (None, []) else unwrap(flag))
         for person in _list(entry, "annorect"):
             self._add_person(person, frame, truth=truth)
 
@@ -117,26 +120,26 @@ class _Columns:
         position = len(self._frame)
         self._frame.append(frame)
         track = person.get("track_id")
-        self._track_id.append(-1 if track in (None, []) else one(track))
+        self._track_id.append(-1 if track in (None, []) else unwrap(track))
         self._add_points(person, position)
         corners = [person.get(key) for key in ("x1", "y1", "x2", "y2")]
         if not truth or None in corners or [] in corners:
             self._heads.add_missing()
         else:
-            self._heads.add([one(corner) for corner in corners], position)
+            self._heads.add([unwrap(corner) for corner in corners], position)
         score = person.get("score")
         if score in (None, []):
             self._person_score.add_missing()
         else:
-            self._person_score.add([one(score)], position)
+            self._person_score.add([unwrap(score)], position)
 
     def _add_points(self, person: dict[str, Any], position: int) -> None:
         row = [0.0, 0.0, 0.0, MISSING_SCORE] * len(SLOTS)
         present = [False] * len(SLOTS)
         holders = _list(person, "annopoints")
         for point in _list(holders[0], "point") if holders else []:
-            joint = one(point["id"])
-            # poseval looks for ids 0..14 and takes the first point of an id (eval_helpers.py).
+            joint = unwrap(point["id"])
+            # poseval reads ids 0..14 and uses the first point of each id (eval_helpers.py).
             if type(joint) is not int or not 0 <= joint < len(POINT_SLOTS):
                 continue
             slot = POINT_SLOTS[joint]
@@ -145,10 +148,10 @@ class _Columns:
             present[slot] = True
             flag, score = point.get("is_visible"), point.get("score")
             row[4 * slot : 4 * slot + 4] = (
-                one(point["x"]),
-                one(point["y"]),
-                1 if flag in (None, []) else one(flag),
-                MISSING_SCORE if score in (None, []) else one(score),
+                unwrap(point["x"]),
+                unwrap(point["y"]),
+                1 if flag in (None, []) else unwrap(flag),
+                MISSING_SCORE if score in (None, []) else unwrap(score),
             )
         self._points.add(row, position)
         self._present.append(present)

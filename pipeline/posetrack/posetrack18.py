@@ -1,8 +1,8 @@
-"""PoseTrack 2018 and 2021 files, and COCO-video-style files of one video, as columns.
+"""Parser of PoseTrack 2018, PoseTrack 2021 and single-video COCO-video files.
 
-All three hold ``images``, ``annotations`` and ``categories``. PoseTrack 2021 differs by one key
-of its images, ``has_labeled_person`` (anDoer/PoseTrack21, doc/dataset_structure.md); COCO-video
-files add ``videos``, ``video_id`` and ``instance_id``.
+All three have ``images``, ``annotations`` and ``categories``. PoseTrack 2021 adds the key
+``has_labeled_person`` to images (anDoer/PoseTrack21, doc/dataset_structure.md). COCO-video files
+add ``videos``, ``video_id`` and ``instance_id``.
 """
 
 from array import array
@@ -26,18 +26,18 @@ from pipeline.skeleton import JOINTS, SLOTS
 
 
 def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
-    """Turn the content of a file into columns.
+    """Parse the content of a file.
 
     Args:
-        values: The file's content.
-        path: The file, for messages.
-        truth: Whether it is ground truth. Of predictions, boxes and ignore regions are not read,
-            and keypoints are required.
+        values: Content of the file.
+        path: Path of the file, for error messages.
+        truth: Whether the file is ground truth. For predictions, boxes and ignore regions are not
+            read, and keypoints are required.
 
     Raises:
-        ValueError: If a part is missing or has another type, an image id comes twice, an
-            annotation names an unknown image, keypoints do not fit the categories, or ground
-            truth holds several videos or an annotation id twice.
+        ValueError: If a value is missing or has another type, an image id is not unique, an
+            annotation refers to an unknown image, keypoints do not match the categories, or ground
+            truth contains several videos or a duplicate annotation id.
     """
     images = _list_of(values, "images", path)
     try:
@@ -51,11 +51,11 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
         videos = {image.get("video_id", image.get("vid_id")) for image in images}
     except MALFORMED as error:
         raise ValueError(
-            f"{path}: images: expected objects with an integer `id`, a text `file_name` and, if "
-            "any, integer `height` and `width` and a boolean `is_labeled`, got "
-            f"{error!r}; write those keys for every image"
+            f"{path}: images: expected objects with an integer `id`, a string `file_name` and, "
+            "optionally, integer `height` and `width` and a boolean `is_labeled`, got "
+            f"{error!r}; write these keys for every image"
         ) from error
-    _refuse_images(path, len(images), len(entries), len(videos) if truth else 1)
+    _check_images(path, len(images), len(entries), len(videos) if truth else 1)
     people = _people(values, entries, path, truth=truth)
     has_people = np.bincount(people.frame, minlength=len(images)) > 0
     return Annotations(
@@ -73,11 +73,11 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
 
 
 def slot_order(values: dict[str, Any], path: Path) -> NDArray[np.int64]:
-    """Return the slot of every keypoint that the file's first category names, ``(names,)``.
+    """Return the slot of every keypoint name of the first category, ``(names,)``.
 
     Raises:
-        ValueError: If the category is missing, names a keypoint that PoseTrack does not have or
-            one twice, or lacks one of the 15 joints.
+        ValueError: If the category is missing, has an unknown or duplicate keypoint name, or lacks
+            one of the 15 joints.
     """
     try:
         names = values["categories"][0]["keypoints"]
@@ -85,13 +85,13 @@ def slot_order(values: dict[str, Any], path: Path) -> NDArray[np.int64]:
     except MALFORMED as error:
         raise ValueError(
             f"{path}: categories[0].keypoints: expected PoseTrack's keypoint names, got {error!r}; "
-            f"joints are read by name, so list them there, for example {', '.join(SLOTS[:3])}, ..."
+            f"list the names in the order of the keypoints, for example {', '.join(SLOTS[:3])}, ..."
         ) from error
     missing = [name for name in JOINTS if SLOT_OF[name] not in slots]
     if missing or len(set(slots)) != len(slots):
         raise ValueError(
-            f"{path}: categories[0].keypoints: expected the 15 PoseTrack joints (and the ears, if "
-            f"you like) once each, got {names!r:.200}, without {missing}; list all of them"
+            f"{path}: categories[0].keypoints: expected the 15 PoseTrack joints (optionally the "
+            f"ears) once each, got {names!r:.200}, without {missing}; list all of them"
         )
     return np.array(slots, dtype=np.int64)
 
@@ -101,17 +101,17 @@ def _list_of(values: dict[str, Any], key: str, path: Path) -> list[Any]:
     if type(found) is not list:
         raise ValueError(
             f"{path}: {key}: expected a list, got {found!r:.60}; a PoseTrack 2018 or 2021 file "
-            "holds `images`, `annotations` and `categories`"
+            "has `images`, `annotations` and `categories`"
         )
     return found
 
 
-def _refuse_images(path: Path, images: int, ids: int, videos: int) -> None:
+def _check_images(path: Path, images: int, ids: int, videos: int) -> None:
     if images == 0:
         raise ValueError(f"{path}: images: expected at least one, got none; remove the file")
     if ids != images:
         raise ValueError(
-            f"{path}: images: expected {images} different ids, got {ids}; give every frame its own"
+            f"{path}: images: expected {images} different ids, got {ids}; make them unique"
         )
     if videos > 1:
         raise ValueError(
@@ -121,7 +121,7 @@ def _refuse_images(path: Path, images: int, ids: int, videos: int) -> None:
 
 
 class _Columns:
-    """The columns of all annotations, filled one annotation at a time."""
+    """Columns of all annotations, filled one annotation at a time."""
 
     def __init__(self, path: Path, names: int) -> None:
         self.frame = array("i")
@@ -134,11 +134,11 @@ class _Columns:
         self.head = NumberTable(path, "annotations[{}].bbox_head", 4)
 
     def add(self, person: dict[str, Any], frame: int, position: int, *, truth: bool) -> None:
-        """Append one annotation of the file."""
+        """Append an annotation of the file."""
         self.frame.append(frame)
         self.annotation_id.append(person.get("id", -1))
         self.track_id.append(person.get("track_id", person.get("instance_id", -1)))
-        # Some people of PoseTrack have a head box only: ground truth may lack keypoints.
+        # Ground truth may lack keypoints: some people in PoseTrack have only a head box.
         if truth and not person.get("keypoints"):
             self.keypoints.add_missing()
         else:
@@ -166,26 +166,26 @@ def _people(values: dict[str, Any], entries: dict[int, int], path: Path, *, trut
             if frame is None:
                 raise ValueError(
                     f"{path}: annotations[{position}].image_id: expected the id of one of the "
-                    f"file's images, got {person['image_id']!r}; add that image or drop the person"
+                    f"file's images, got {person['image_id']!r}; add the image or remove the person"
                 )
             columns.add(person, frame, position, truth=truth)
         except MALFORMED as error:
             raise ValueError(
                 f"{path}: annotations[{position}]: expected an object with `image_id`, "
-                f"`keypoints` and integer ids, got {error!r}; mend or remove that entry"
+                f"`keypoints` and integer ids, got {error!r}; correct or remove that entry"
             ) from error
     if truth:
-        _refuse_double_ids(columns.annotation_id, path)
+        _check_unique_ids(columns.annotation_id, path)
     return _sorted(columns, slots)
 
 
-def _refuse_double_ids(annotation_id: Sequence[int], path: Path) -> None:
+def _check_unique_ids(annotation_id: Sequence[int], path: Path) -> None:
     ids, counts = np.unique(np.array(annotation_id, dtype=np.int64), return_counts=True)
-    twice = ids[(counts > 1) & (ids != -1)]
-    if len(twice):
+    duplicates = ids[(counts > 1) & (ids != -1)]
+    if len(duplicates):
         raise ValueError(
-            f"{path}: annotations: expected every id once, got {int(twice[0])} more than once; "
-            "number the annotations anew"
+            f"{path}: annotations: expected unique ids, got {int(duplicates[0])} more than once; "
+            "renumber the annotations"
         )
 
 
@@ -205,7 +205,7 @@ def _sorted(columns: _Columns, slots: NDArray[np.int64]) -> People:
         boxes_xywh=columns.box.table()[order],
         heads_xywh=columns.head.table()[order],
         keypoints=keypoints[order],
-        # poseval, convert.py: only a slot of three zeros is empty; (x, y, 0) and (0, 0, 1) count.
+        # poseval, convert.py: only a slot of three zeros is unlabeled, not (x, y, 0) or (0, 0, 1).
         present=(keypoints != 0).any(axis=2)[order],
         scores=scores[order],
         person_scores=columns.person_score.table()[order, 0],
@@ -219,7 +219,7 @@ def _regions(images: list[dict[str, Any]], path: Path) -> RegionTable:
         if type(columns) is not list or type(rows) is not list or len(columns) != len(rows):
             raise ValueError(
                 f"{path}: images[{frame}]: expected as many polygons in `ignore_regions_x` as in "
-                f"`ignore_regions_y`, got {columns!r:.60} and {rows!r:.60}; mend that frame"
+                f"`ignore_regions_y`, got {columns!r:.60} and {rows!r:.60}; correct that frame"
             )
         for x, y in zip(columns, rows, strict=True):
             table.add(frame, x, y)

@@ -1,4 +1,4 @@
-"""Read annotations and predictions of PoseTrack 2017, 2018 and 2021, one file per video."""
+"""Read PoseTrack 2017, 2018 and 2021 files with annotations or predictions of one video."""
 
 from pathlib import Path
 
@@ -11,11 +11,10 @@ def read_annotations(path: Path) -> Annotations:
     """Read the ground truth of one video.
 
     Args:
-        path: A file of PoseTrack 2017's (``annolist``), 2018's, 2021's or COCO-video's form.
+        path: A file in the format of PoseTrack 2017 (``annolist``), 2018, 2021 or COCO-video.
 
     Raises:
-        ValueError: If the file is malformed; the message says where, what was expected, what came
-            and the cure.
+        ValueError: If the file is malformed.
     """
     annotations = _read(path, truth=True)
     check_file_names(path, annotations.file_names)
@@ -24,10 +23,10 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def read_predictions(path: Path) -> Annotations:
-    """Read the predictions for one video, in any of the forms, whatever the ground truth's is.
+    """Read the predictions for one video. The format may differ from that of the ground truth.
 
     Args:
-        path: A file with one entry per frame of the ground truth, in its order.
+        path: A file with one entry per frame of the ground truth, in the same order.
 
     Raises:
         ValueError: If the file is malformed, as in ``read_annotations``.
@@ -45,7 +44,7 @@ def _read(path: Path, *, truth: bool) -> Annotations:
     if "annolist" in values and "images" in values:
         raise ValueError(
             f"{path}: expected either `annolist` (2017) or `images` (2018, 2021), got both; "
-            "keep one form per file"
+            "keep one format per file"
         )
     parse = posetrack17.parse if "annolist" in values else posetrack18.parse
     return parse(values, path, truth=truth)

@@ -1,1 +1,1 @@
-"""Tables that stages hand to each other: their columns, and Parquet files of them."""
+"""Schemas and Parquet files of the tables that stages exchange."""

@@ -1,4 +1,4 @@
-"""Parquet tables with checked columns: written whole or not at all, the same bytes every time."""
+"""Parquet tables with checked columns, written atomically and deterministically."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from pipeline.base.atomic_file import write_file
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write a table.
 
-    Equal values give equal bytes under one version of pyarrow: no index, no pandas metadata,
-    fixed encodings.
+    Equal values give equal bytes for a given version of pyarrow: the file has no index, no pandas
+    metadata and fixed encodings.
 
     Args:
-        path: The Parquet file; its folder is made.
+        path: The Parquet file. Its folder is created.
         frame: The rows, with exactly the columns of the schema, in any order.
-        schema: Name and type of every column, in the file's order.
+        schema: Name and type of every column, in the order of the file.
 
     Raises:
-        ValueError: If columns are missing or unknown, or a value is null or does not fit its
-            type; NaN is a value where the type is a float.
+        ValueError: If columns are missing or unknown, or a value is null or does not match its
+            type. NaN is a valid float.
     """
     table = _to_arrow(str(path), frame, schema)
     sink = pa.BufferOutputStream()
@@ -42,39 +42,39 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
         schema: Name and type of every column, in order.
 
     Returns:
-        The rows; a column of lists holds one array per row.
+        The rows. A list column has one array per row.
 
     Raises:
-        ValueError: If the file is missing, no Parquet, or has other columns.
+        ValueError: If the file is missing, not a Parquet file, or has other columns.
     """
     try:
         table = parquet.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path}: cannot be read as Parquet ({error}); write it again") from error
     if list(table.schema) != list(schema):
-        # Compared one by one: equal types of lists may differ in how they name their items.
+        # Fields are compared one by one, because equal list types may name their items differently.
         unexpected = [field for field in table.schema if field not in list(schema)]
         missing = [field for field in schema if field not in list(table.schema)]
         raise ValueError(
             f"{path}: expected the columns {_names(missing)}, got {_names(unexpected)} instead; "
-            "re-run the stage that wrote it"
+            "run the stage that wrote it again"
         )
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
 def digest_rows(frame: pd.DataFrame, schema: pa.Schema) -> str:
-    """Return a digest of a table's values, for unit keys; no library version changes it.
+    """Return a digest of the values of a table, independent of library versions.
 
     Args:
         frame: The rows.
         schema: Name and type of every column.
 
     Returns:
-        sha256 over the rows as canonical JSON, columns in the schema's order.
+        SHA-256 of the rows as canonical JSON, with columns in the order of the schema.
 
     Raises:
-        ValueError: As ``write_table`` does.
+        ValueError: As in ``write_table``.
     """
     columns = _to_arrow("rows of a unit key", frame, schema).to_pydict()
     text = json.dumps(columns, separators=(",", ":"))
@@ -93,16 +93,18 @@ def _to_arrow(where: str, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _column(where: str, values: pd.Series, field: pa.Field) -> pa.Array:
-    # pandas' own way through pyarrow would turn NaN into null, and lists of it too.
+    # pa.Array.from_pandas would convert NaN to null, also inside lists.
     plain: np.ndarray | list[object] = values.to_numpy() if len(values) else []
     if isinstance(plain, np.ndarray) and plain.dtype == object:
         plain = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in plain]
     try:
         array = pa.array(plain, type=field.type, from_pandas=False)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: column {field.name!r} is no {field.type}: {error}") from error
+        raise ValueError(
+            f"{where}: column {field.name!r} is not of type {field.type}: {error}"
+        ) from error
     if pa.types.is_list(field.type) and array.flatten().null_count:
-        raise ValueError(f"{where}: column {field.name!r} has lists with empty places")
+        raise ValueError(f"{where}: column {field.name!r} has lists with null values")
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise ValueError(f"{where}: column {field.name!r} has no value in row {row}")

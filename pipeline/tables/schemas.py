@@ -1,7 +1,7 @@
-"""Columns of the tables that stages hand to each other, one schema per Parquet file.
+"""Schemas of the tables that stages exchange, one per Parquet file.
 
-They stand apart from the code that fills them, so that a stage which only reads a table does not
-depend on how it is made.
+The schemas are separate from the code that writes the tables, so that a stage that reads a table
+does not depend on that code.
 """
 
 import pyarrow as pa
@@ -28,9 +28,9 @@ FRAMES = pa.schema(
         "sha256": pa.string(),
         "image_id": pa.int64(),  # -1 for a frame that the annotations do not name
         "labelled": pa.bool_(),
-        "entry": pa.int32(),  # position in the annotation file's list of images, -1 likewise
+        "entry": pa.int32(),  # position in the annotation file's list of images, or -1
         "ignore": pa.string(),  # JSON [[[x, ...], [y, ...]], ...], one pair per polygon, or ""
-        "tag": pa.string(),  # degradation of a synthetic frame, else ""
+        "tag": pa.string(),  # degradation of a synthetic frame, otherwise ""
     }
 )
 """data/index/frames.parquet, sorted by split, video and frame."""
@@ -51,7 +51,7 @@ PEOPLE = pa.schema(
         "head_y": pa.float64(),
         "head_w": pa.float64(),
         "head_h": pa.float64(),
-        "keypoints": pa.list_(pa.float64()),  # 17 x (x, y, flag), slots of pipeline.skeleton
+        "keypoints": pa.list_(pa.float64()),  # 17 x (x, y, visibility), skeleton.SLOTS
     }
 )
 """data/index/people.parquet, sorted by split, video, frame and person."""
@@ -78,15 +78,15 @@ CLIPS = pa.schema(
         "clip": pa.int32(),  # row in the video's arrays
         "variant": pa.int32(),
         "frame": pa.int32(),  # the key frame
-        "frames": pa.list_(pa.int32()),  # its T frames, clipped to the video's ends
+        "frames": pa.list_(pa.int32()),  # the T frames, clamped to the video
         "person": pa.int32(),  # row of the person within the key frame, -1 for detections
         "track_id": pa.int32(),  # -1 for detections
-        "score": pa.float64(),  # of the box
+        "score": pa.float64(),  # score of the box
         "box_x": pa.float64(),
         "box_y": pa.float64(),
         "box_w": pa.float64(),
         "box_h": pa.float64(),
-        "to_crop": pa.list_(pa.float64()),  # 2 x 3, image to crop pixels, mirroring included
+        "to_crop": pa.list_(pa.float64()),  # 2 x 3, image to crop pixels, including the flip
         "flipped": pa.bool_(),
         "keypoints": pa.list_(pa.float64()),  # 15 xy in crop pixels, sides swapped if flipped
         "visible": pa.list_(pa.int8()),  # 15: 0 no label or outside, 1 occluded, 2 visible

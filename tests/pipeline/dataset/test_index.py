@@ -1,4 +1,4 @@
-"""The index of a data set: what it says about each form, and what it refuses."""
+"""Index tables: content for every file format, and invalid data sets."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_table_says_what_the_files_say(root: Path) -> None:
+def test_the_tables_contain_what_the_files_contain(root: Path) -> None:
     found = index(root)
     assert list(found.videos["video"]) == ["v1", "v2", "v3"]
     assert list(found.videos["split"]) == ["train", "train", "val"]
@@ -58,7 +58,7 @@ def test_every_table_says_what_the_files_say(root: Path) -> None:
     np.testing.assert_array_equal(person[BOX], [x - 8, y - 10, 16, 20])
 
 
-def test_the_tables_fit_their_schemas_and_do_not_depend_on_the_order_of_files(
+def test_the_tables_match_their_schemas_and_do_not_depend_on_the_order_of_files(
     root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = tmp_path_factory.mktemp("other")
@@ -70,7 +70,7 @@ def test_the_tables_fit_their_schemas_and_do_not_depend_on_the_order_of_files(
         assert len({digest_rows(table, schema) for table in tables}) == 1
 
 
-def test_frames_on_disk_that_no_annotation_names_are_frames_too(root: Path) -> None:
+def test_frames_on_disk_without_annotation_are_indexed(root: Path) -> None:
     content = document("val", 3)
     content["images"] = [image for image in content["images"] if image["is_labeled"]]
     write_json(root / "annotations/val/v3.json", content)
@@ -81,7 +81,7 @@ def test_frames_on_disk_that_no_annotation_names_are_frames_too(root: Path) -> N
     assert list(frames["labelled"]) == [True, False, True, False, True]
 
 
-def test_positions_follow_time_whatever_order_the_file_has(root: Path) -> None:
+def test_frames_are_in_temporal_order_for_any_order_in_the_file(root: Path) -> None:
     content = document("val", 3)
     content["images"].reverse()
     write_json(root / "annotations/val/v3.json", content)
@@ -93,7 +93,7 @@ def test_positions_follow_time_whatever_order_the_file_has(root: Path) -> None:
     np.testing.assert_array_equal(people["keypoints"].iloc[0], joints(3, 0, 0).ravel())
 
 
-def test_numbers_without_leading_zeros_are_ordered_as_numbers(tmp_path: Path) -> None:
+def test_frame_numbers_without_leading_zeros_are_sorted_numerically(tmp_path: Path) -> None:
     content = document("val", 3, frames=12, labeled=(0,))
     for frame, image in enumerate(content["images"]):
         image["file_name"] = f"images/val/v3/frame_{frame}.png"
@@ -105,7 +105,7 @@ def test_numbers_without_leading_zeros_are_ordered_as_numbers(tmp_path: Path) ->
     assert list(files) == [f"images/val/v3/frame_{frame}.png" for frame in range(12)]
 
 
-def test_frames_with_people_count_as_labeled_whatever_the_flag_says(root: Path) -> None:
+def test_frames_with_people_are_labeled_regardless_of_the_flag(root: Path) -> None:
     content = document("val", 3)
     for image in content["images"]:
         image["is_labeled"] = False
@@ -129,7 +129,7 @@ def test_ignore_regions_and_tags_are_kept(root: Path) -> None:
     assert set(frames[frames["frame"] != 2]["ignore"]) == {""}
 
 
-def test_the_size_comes_from_the_first_frame_where_the_file_does_not_say(root: Path) -> None:
+def test_a_missing_image_size_is_read_from_the_first_frame(root: Path) -> None:
     content = document("val", 3)
     for image in content["images"]:
         del image["height"], image["width"]
@@ -150,14 +150,14 @@ def test_posetrack17_boxes_are_the_extent_of_the_joints_times_1_2(tmp_path: Path
     write_frames_manifest(tmp_path)
     found = index(tmp_path)
     row = found.people.iloc[0]
-    # Extent 10..30 x 20..40, its sides of 20 times 1.2 about (20, 30).
+    # The extent is 10..30 x 20..40: sides of 20, times 1.2, around (20, 30).
     np.testing.assert_allclose(row[BOX].astype(float), [8, 18, 24, 24])
     assert list(row[["head_x", "head_y", "head_w", "head_h"]]) == [1, 2, 4, 7]
     assert found.videos.iloc[0]["form"] == "posetrack17"
     assert row["track_id"] == 7
 
 
-def test_a_video_without_people_has_frames_alone(tmp_path: Path) -> None:
+def test_a_video_without_people_has_frames_but_no_people(tmp_path: Path) -> None:
     write_video(tmp_path, "val", 3, people=0)
     write_frames_manifest(tmp_path)
     found = index(tmp_path)
@@ -168,7 +168,7 @@ def test_a_video_without_people_has_frames_alone(tmp_path: Path) -> None:
     )
 
 
-def test_a_data_set_without_videos_is_three_empty_tables(tmp_path: Path) -> None:
+def test_a_data_set_without_videos_gives_three_empty_tables(tmp_path: Path) -> None:
     write_manifest(tmp_path / "frames.manifest", tmp_path, [])
     found = index(tmp_path)
     for table, schema in ((found.videos, VIDEOS), (found.frames, FRAMES), (found.people, PEOPLE)):
@@ -176,13 +176,13 @@ def test_a_data_set_without_videos_is_three_empty_tables(tmp_path: Path) -> None
         assert digest_rows(table, schema) == digest_rows(pd.DataFrame(columns=schema.names), schema)
 
 
-def test_frames_without_annotations_are_a_mistake(root: Path) -> None:
+def test_frames_without_annotations_raise_an_error(root: Path) -> None:
     with pytest.raises(ValueError, match="the manifest lists 15 frames"):
         index_data_set(root / "nowhere", read_manifest(root / "frames.manifest"), root)
 
 
 @pytest.mark.parametrize(
-    ("position", "name", "said"),
+    ("position", "name", "message"),
     [
         (1, "images/val/v3/000009.png", r"'images/val/v3/000009\.png' is not in the manifest"),
         (1, "images/val/v3/000002.png", r"'images/val/v3/000002\.png' twice"),
@@ -194,17 +194,17 @@ def test_frames_without_annotations_are_a_mistake(root: Path) -> None:
         (1, "a\0.png", "relative to the data set's folder"),
     ],
 )
-def test_a_frame_name_that_leads_elsewhere_is_refused(
-    position: int, name: str, said: str, root: Path
+def test_an_invalid_frame_name_raises_an_error(
+    position: int, name: str, message: str, root: Path
 ) -> None:
     content = document("val", 3)
     content["images"][position]["file_name"] = name
     write_json(root / "annotations/val/v3.json", content)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         index(root)
 
 
-def test_a_hole_in_the_frames_is_named(root: Path) -> None:
+def test_a_gap_in_the_frame_numbers_is_named(root: Path) -> None:
     content = document("val", 3)
     del content["images"][1]
     write_json(root / "annotations/val/v3.json", content)
@@ -214,14 +214,14 @@ def test_a_hole_in_the_frames_is_named(root: Path) -> None:
         index(root)
 
 
-def test_a_moment_that_is_there_twice_is_named(root: Path) -> None:
+def test_a_duplicate_frame_number_is_named(root: Path) -> None:
     cv2.imwrite(str(root / "images/val/v3/000002.jpg"), picture(3, 2))
     write_frames_manifest(root)
     with pytest.raises(ValueError, match=r"got '.*000002\.png' after '.*000002\.jpg'"):
         index(root)
 
 
-def test_every_second_frame_is_an_even_sequence(tmp_path: Path) -> None:
+def test_every_second_frame_is_an_evenly_numbered_sequence(tmp_path: Path) -> None:
     write_video(tmp_path, "val", 3)
     content = document("val", 3)
     content["images"] = content["images"][::2]
@@ -232,7 +232,7 @@ def test_every_second_frame_is_an_even_sequence(tmp_path: Path) -> None:
     assert len(index(tmp_path).frames) == 3
 
 
-def test_frames_of_several_sizes_are_refused(root: Path) -> None:
+def test_frames_of_several_sizes_raise_an_error(root: Path) -> None:
     content = document("val", 3)
     content["images"][4]["width"] = 7
     write_json(root / "annotations/val/v3.json", content)
@@ -241,14 +241,14 @@ def test_frames_of_several_sizes_are_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".hidden", "__v3", "a\nb", "digests.json", "clips.parquet"])
-def test_a_video_cannot_have_the_name_of_a_stores_own_file(name: str, root: Path) -> None:
+def test_a_video_name_reserved_by_stores_raises_an_error(name: str, root: Path) -> None:
     (root / "annotations/val/v3.json").rename(root / f"annotations/val/{name}.json")
     with pytest.raises(ValueError, match="rename the file"):
         index(root)
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "$(touch x)", "semi;colon", 'quo"te', "čeština"])
-def test_strange_names_of_videos_are_fine(name: str, root: Path) -> None:
+def test_unusual_video_names_are_accepted(name: str, root: Path) -> None:
     (root / "annotations/val/v3.json").rename(root / f"annotations/val/{name}.json")
     assert list(index(root).videos["video"])[2] == name
 

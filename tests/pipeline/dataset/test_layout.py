@@ -1,4 +1,4 @@
-"""Data sets are found in the layouts that their archives unpack to."""
+"""Data sets are found in the layouts of the official archives."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def picture(file: Path) -> None:
     file.write_bytes(b"x")
 
 
-def test_posetracks_own_layout_keeps_its_splits(tmp_path: Path) -> None:
+def test_the_layout_of_posetrack18_is_found(tmp_path: Path) -> None:
     train = annotated(tmp_path / "annotations/train/b.json", "images/train/b/000000.jpg")
     val = annotated(tmp_path / "annotations/val/a.json", "images/val/a/000000.jpg")
     annotated(tmp_path / "annotations/test/c.json", "images/test/c/000000.jpg")
@@ -35,35 +35,37 @@ def test_posetracks_own_layout_keeps_its_splits(tmp_path: Path) -> None:
         "posetrack_data",
     ],
 )
-def test_labels_lie_where_their_archive_unpacks_them_to(place: str, tmp_path: Path) -> None:
+def test_labels_are_found_where_their_archive_unpacks_to(place: str, tmp_path: Path) -> None:
     val = annotated(tmp_path / place / "val/a.json", "images/val/a/000000.jpg")
     picture(tmp_path / "images/val/a/000000.jpg")
-    # PoseTrack21 has more annotations, of another kind, beside its own.
+    # PoseTrack21 contains further annotations of another kind.
     (tmp_path / "posetrack_person_search").mkdir()
     (tmp_path / "posetrack_person_search/val.json").write_text("{}")
     assert find_data_set_files(tmp_path) == (tmp_path, {"train": [], "val": [val]})
 
 
-def test_frames_may_lie_beside_the_labels(tmp_path: Path) -> None:
+def test_frames_beside_the_labels_are_found(tmp_path: Path) -> None:
     annotated(tmp_path / "posetrack_data/annotations/val/a.json", "images/bonn/a/00000001.jpg")
     picture(tmp_path / "posetrack_data/images/bonn/a/00000001.jpg")
     assert find_data_set_files(tmp_path).root == tmp_path / "posetrack_data"
 
 
 @pytest.mark.parametrize("below", ["images", "images_renamed"])
-def test_frames_may_be_named_from_the_folder_of_the_images(below: str, tmp_path: Path) -> None:
+def test_frame_names_may_be_relative_to_the_folder_of_the_images(
+    below: str, tmp_path: Path
+) -> None:
     annotated(tmp_path / "annotations/val/a.json", "bonn/a/00000001.jpg")
     picture(tmp_path / below / "bonn/a/00000001.jpg")
     assert find_data_set_files(tmp_path).root == tmp_path / below
 
 
-def test_a_split_may_be_one_file_beside_the_folder_of_the_other(tmp_path: Path) -> None:
+def test_one_split_may_be_a_file_and_the_other_a_folder(tmp_path: Path) -> None:
     train = annotated(tmp_path / "annotations/posetrack_train.json", "images/b/00000001.jpg")
     val = annotated(tmp_path / "annotations/val/a.json", "images/a/00000001.jpg")
     assert find_data_set_files(tmp_path).annotations == {"train": [train], "val": [val]}
 
 
-def test_two_releases_of_labels_and_two_files_of_a_split_are_refused(tmp_path: Path) -> None:
+def test_two_releases_of_labels_and_two_files_of_a_split_raise_an_error(tmp_path: Path) -> None:
     annotated(tmp_path / "annotations/val/a.json", "images/val/a/000000.jpg")
     annotated(tmp_path / "old/posetrack_data/annotations/val/a.json", "images/val/a/000000.jpg")
     with pytest.raises(ValueError, match=r"in \['annotations', 'old/posetrack_data/annotations'\]"):
@@ -75,17 +77,17 @@ def test_two_releases_of_labels_and_two_files_of_a_split_are_refused(tmp_path: P
         find_data_set_files(other)
 
 
-def test_loose_annotation_files_are_validation_videos(tmp_path: Path) -> None:
+def test_annotation_files_in_the_given_folder_are_validation_videos(tmp_path: Path) -> None:
     file = annotated(tmp_path / "060470979.json", "images/060470979/00001.jpg")
     assert find_data_set_files(tmp_path) == (tmp_path, {"train": [], "val": [file]})
 
 
-def test_a_folder_without_annotations_is_refused_with_the_layouts_named(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_annotations_lists_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"annotations/<train\|val>/\*\.json, posetrack_data/<tr"):
         find_data_set_files(tmp_path)
 
 
-def test_every_picture_beside_a_named_frame_is_a_frame(tmp_path: Path) -> None:
+def test_every_image_beside_an_annotated_frame_is_a_frame(tmp_path: Path) -> None:
     file = annotated(tmp_path / "a.json", "images/a/000000.jpg")
     for name in ("000001.jpg", "000000.jpg", "000002.PNG", "notes.txt"):
         picture(tmp_path / "images/a" / name)
@@ -105,11 +107,11 @@ def test_frames_of_a_2017_file_are_found_by_their_image_names(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ("../outside/000000.jpg", "outside the data set"),
-        ("images/missing/000000.jpg", "names this folder, but it is not there"),
+        ("../outside/000000.jpg", "expected a folder inside the data set"),
+        ("images/missing/000000.jpg", "expected this folder of an annotation, found nothing"),
     ],
 )
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, frame: str, message: str) -> None:
+def test_an_invalid_frame_folder_is_named(tmp_path: Path, frame: str, message: str) -> None:
     (tmp_path / "outside").mkdir()
     root = tmp_path / "root"
     file = annotated(root / "a.json", frame)
@@ -118,7 +120,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, frame: str, messa
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "{", '{"images": [{}]}', '{"images": [5]}'])
-def test_a_file_that_is_no_annotation_file_is_named(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_annotation_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.json"
     file.write_text(text)
     with pytest.raises(ValueError, match=r"a\.json: expected a PoseTrack annotation file"):

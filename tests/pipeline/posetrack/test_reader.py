@@ -1,4 +1,4 @@
-"""Reading PoseTrack files of every form, and refusing what is no such file."""
+"""Reading PoseTrack files of every format, and malformed files."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ from tests.posetrack_documents import (
     random_pair,
 )
 
-Change = Callable[[Document], object]
+Edit = Callable[[Document], object]
 
 
 def sample() -> Document:
@@ -42,7 +42,7 @@ def save(folder: Path, file: object, name: str = "000001_mpii_test.json") -> Pat
     return path
 
 
-def test_people_are_columns_in_the_order_of_the_slots(tmp_path: Path) -> None:
+def test_keypoints_are_in_the_order_of_the_slots(tmp_path: Path) -> None:
     read = read_annotations(save(tmp_path, sample()))
     assert read.format == "posetrack18"
     assert read.file_names[1] == "images/val/000001_mpii_test/000001.jpg"
@@ -63,7 +63,7 @@ def test_people_are_columns_in_the_order_of_the_slots(tmp_path: Path) -> None:
     assert read.regions.of_frame(1) == []
 
 
-def test_people_of_a_frame_keep_the_order_of_the_file(tmp_path: Path) -> None:
+def test_people_of_a_frame_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     file = document(2)
     for frame, number in ((1, 1), (0, 2), (1, 3), (0, 4)):
         add_person(file, frame, {"nose": (number, number)})
@@ -73,7 +73,7 @@ def test_people_of_a_frame_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_2017_form_has_the_same_content(seed: int, tmp_path: Path) -> None:
+def test_the_2017_format_has_the_same_content(seed: int, tmp_path: Path) -> None:
     truth, predicted = random_pair(seed)
     for file, read in ((truth, read_annotations), (predicted, read_predictions)):
         is_truth = file is truth
@@ -82,11 +82,11 @@ def test_the_2017_form_has_the_same_content(seed: int, tmp_path: Path) -> None:
         assert old.format == "posetrack17"
         assert old.file_names == new.file_names
         assert np.array_equal(old.people.frame, new.people.frame)
-        shown = new.people.present[:, JOINT_SLOTS]  # the 2017 form has no ears
-        assert np.array_equal(old.people.present[:, JOINT_SLOTS], shown)
+        labeled = new.people.present[:, JOINT_SLOTS]  # the 2017 format has no ears
+        assert np.array_equal(old.people.present[:, JOINT_SLOTS], labeled)
         for name in ("keypoints", "scores"):
             values = [getattr(people, name)[:, JOINT_SLOTS] for people in (old.people, new.people)]
-            assert np.array_equal(values[0][shown], values[1][shown])
+            assert np.array_equal(values[0][labeled], values[1][labeled])
         assert np.array_equal(old.people.heads_xywh, new.people.heads_xywh, equal_nan=True)
         assert np.array_equal(old.regions.points, new.regions.points)
         assert np.array_equal(old.regions.frame, new.regions.frame)
@@ -94,7 +94,7 @@ def test_the_2017_form_has_the_same_content(seed: int, tmp_path: Path) -> None:
             assert np.array_equal(old.labeled, new.labeled)
 
 
-def test_fifteen_keypoints_in_any_order_and_neck_for_head_bottom_are_read_by_name(
+def test_keypoints_are_read_by_name_in_any_order_and_neck_is_head_bottom(
     tmp_path: Path,
 ) -> None:
     file = sample()
@@ -109,7 +109,7 @@ def test_fifteen_keypoints_in_any_order_and_neck_for_head_bottom_are_read_by_nam
     assert np.array_equal(got.keypoints, expected.keypoints)
 
 
-def test_posetrack21_and_coco_video_files_are_told_apart(tmp_path: Path) -> None:
+def test_posetrack21_and_coco_video_files_are_recognized(tmp_path: Path) -> None:
     file = sample()
     for image in file["images"]:
         image |= {"has_labeled_person": True, "height": 720, "width": 1280, "tag": "clean"}
@@ -125,7 +125,7 @@ def test_posetrack21_and_coco_video_files_are_told_apart(tmp_path: Path) -> None
     assert read_annotations(save(tmp_path, coco)).people.track_id.tolist() == [5, 6]
 
 
-def test_without_is_labeled_frames_with_people_are_the_labeled_ones(tmp_path: Path) -> None:
+def test_without_is_labeled_frames_with_people_are_labeled(tmp_path: Path) -> None:
     file = add_person(document(3), 1, {"nose": (5, 5)})
     for image in file["images"]:
         del image["is_labeled"]
@@ -134,7 +134,7 @@ def test_without_is_labeled_frames_with_people_are_the_labeled_ones(tmp_path: Pa
     assert not read.has_labeled_flags
 
 
-def test_a_person_without_joints_or_boxes_is_kept(tmp_path: Path) -> None:
+def test_a_person_without_joints_and_boxes_is_read(tmp_path: Path) -> None:
     file = add_person(document(1), 0, {"nose": (5, 5)})
     person = file["annotations"][0]
     person |= {"bbox": [], "bbox_head": []}
@@ -155,8 +155,8 @@ def test_a_missing_box_is_the_extent_of_the_joints_times_1_2(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("box", [[5.0, 6.0, 0.0, 0.0], [5.0, 6.0, 0.0, 4.0]])
-def test_the_box_of_a_single_joint_may_be_empty(tmp_path: Path, box: list[float]) -> None:
-    # The official boxes are 1.3 times the extent of the joints: that of one joint has no area.
+def test_the_box_of_a_single_joint_may_have_no_area(tmp_path: Path, box: list[float]) -> None:
+    # Official boxes are 1.3 times the extent of the joints, which is empty for a single joint.
     file = add_person(document(1), 0, {"nose": (5.0, 6.0)})
     file["annotations"][0]["bbox"] = box
     people = read_annotations(save(tmp_path, file)).people
@@ -170,108 +170,114 @@ def test_the_box_of_a_single_joint_may_be_empty(tmp_path: Path, box: list[float]
         read_annotations(save(tmp_path, file))
 
 
-def change(path: str, value: object) -> Change:
-    """Return a change that puts a value at a dotted place, or removes it for ``...``."""
+def edit_at(path: str, value: object) -> Edit:
+    """Return a function that sets a value at a dotted path, or removes it for ``...``."""
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
 
     def apply(file: Document) -> None:
-        place: Any = file
+        parent: Any = file
         for part in parents:
-            place = place[part]
+            parent = parent[part]
         if value is ...:
-            del place[last]
+            del parent[last]
         else:
-            place[last] = value
+            parent[last] = value
 
     return apply
 
 
-FAULTS: list[tuple[Change, str]] = [
-    (change("images", ...), "images: expected a list, got None"),
-    (change("images", {}), "images: expected a list, got {}"),
-    (change("images", []), "images: expected at least one, got none"),
-    (change("images.0.id", "7"), "images: expected objects with an integer `id`"),
-    (change("images.0.id", 71), "images: expected 2 different ids, got 1"),
-    (change("images.0.file_name", 3), "images: expected objects"),
-    (change("images.0", "frame"), "images: expected objects"),
-    (change("images.0.vid_id", "other"), "expected the frames of one video, got 2"),
-    (change("images.0.file_name", "/etc/passwd"), "image 0: expected a path relative"),
-    (change("images.1.file_name", "images/../../x.jpg"), "image 1: expected a path relative"),
-    (change("images.1.file_name", "C:\\x.jpg"), "image 1: expected a path relative"),
-    (change("images.1.file_name", "\\\\host\\x.jpg"), "image 1: expected a path relative"),
-    (change("images.1.file_name", "a\0b.jpg"), "image 1: expected a path relative"),
-    (change("images.1.file_name", ""), "image 1: expected a path relative"),
-    (change("images.0.ignore_regions_x", [[1, 2, 3]]), "images[0]: expected as many polygons"),
-    (change("images.0.ignore_regions_x.1", [1, 2]), "ignore region of frame 0: expected two"),
-    (change("images.0.ignore_regions_x.1.0", "1"), "ignore region of frame 0: expected two"),
-    (change("images.0.ignore_regions_x.1.0", 1e999), "expected finite numbers, got Infinity"),
-    (change("annotations", ...), "annotations: expected a list, got None"),
-    (change("annotations.1", None), "annotations[1]: expected an object"),
-    (change("annotations.1.image_id", ...), "annotations[1]: expected an object"),
-    (change("annotations.1.image_id", 99), "annotations[1].image_id: expected the id of one"),
-    (change("annotations.1.image_id", [70]), "annotations[1]: expected an object"),
-    (change("annotations.1.id", 1000), "expected every id once, got 1000 more than once"),
-    (change("annotations.1.id", 1.5), "annotations[1]: expected an object"),
-    (change("annotations.1.id", 10**30), "annotations[1]: expected an object"),
-    (change("annotations.0.track_id", "a"), "annotations[0]: expected an object"),
-    (change("annotations.0.keypoints", [1.0] * 45), "expected a list of 51 finite numbers, got 45"),
-    (change("annotations.0.keypoints", [1.0] * 57), "expected a list of 51 finite numbers, got 57"),
-    (change("annotations.0.keypoints", "x"), "annotations[0].keypoints: expected a list"),
-    (change("annotations.0.keypoints.4", None), "annotations[0].keypoints: expected a list"),
-    (change("annotations.0.keypoints.4", "3"), "annotations[0].keypoints: expected a list"),
-    (change("annotations.0.keypoints.4", [3]), "annotations[0].keypoints: expected a list"),
-    (change("annotations.0.keypoints.4", 10**400), "annotations[0].keypoints: expected a list"),
-    (change("annotations.0.keypoints.4", float("nan")), "expected finite numbers, got NaN"),
-    (change("annotations.0.scores", [0.5] * 15), "annotations[0].scores: expected a list of 17"),
-    (change("annotations.0.bbox", [0, 0, 10]), "annotations[0].bbox: expected a list of 4"),
-    (change("annotations.0.bbox", [0, 0, 10, 0]), "expected a box with positive width"),
-    (change("annotations.0.bbox", [0, 0, -10, 5]), "expected a box with positive width"),
-    (change("annotations.0.bbox_head", [0, 0, -10, 5]), "expected a head box with positive"),
-    (change("categories", ...), "categories[0].keypoints: expected PoseTrack's keypoint names"),
-    (change("categories", []), "categories[0].keypoints: expected PoseTrack's keypoint names"),
-    (change("categories.0.keypoints.0", "nostril"), "got KeyError('nostril')"),
-    (change("categories.0.keypoints.0", "head_top"), "expected the 15 PoseTrack joints"),
-    (change("annolist", []), "got both; keep one form per file"),
+INVALID: list[tuple[Edit, str]] = [
+    (edit_at("images", ...), "images: expected a list, got None"),
+    (edit_at("images", {}), "images: expected a list, got {}"),
+    (edit_at("images", []), "images: expected at least one, got none"),
+    (edit_at("images.0.id", "7"), "images: expected objects with an integer `id`"),
+    (edit_at("images.0.id", 71), "images: expected 2 different ids, got 1"),
+    (edit_at("images.0.file_name", 3), "images: expected objects"),
+    (edit_at("images.0", "frame"), "images: expected objects"),
+    (edit_at("images.0.vid_id", "other"), "expected the frames of one video, got 2"),
+    (edit_at("images.0.file_name", "/etc/passwd"), "image 0: expected a path relative"),
+    (edit_at("images.1.file_name", "images/../../x.jpg"), "image 1: expected a path relative"),
+    (edit_at("images.1.file_name", "C:\\x.jpg"), "image 1: expected a path relative"),
+    (edit_at("images.1.file_name", "\\\\host\\x.jpg"), "image 1: expected a path relative"),
+    (edit_at("images.1.file_name", "a\0b.jpg"), "image 1: expected a path relative"),
+    (edit_at("images.1.file_name", ""), "image 1: expected a path relative"),
+    (edit_at("images.0.ignore_regions_x", [[1, 2, 3]]), "images[0]: expected as many polygons"),
+    (edit_at("images.0.ignore_regions_x.1", [1, 2]), "ignore region of frame 0: expected two"),
+    (edit_at("images.0.ignore_regions_x.1.0", "1"), "ignore region of frame 0: expected two"),
+    (edit_at("images.0.ignore_regions_x.1.0", 1e999), "expected finite numbers, got Infinity"),
+    (edit_at("annotations", ...), "annotations: expected a list, got None"),
+    (edit_at("annotations.1", None), "annotations[1]: expected an object"),
+    (edit_at("annotations.1.image_id", ...), "annotations[1]: expected an object"),
+    (edit_at("annotations.1.image_id", 99), "annotations[1].image_id: expected the id of one"),
+    (edit_at("annotations.1.image_id", [70]), "annotations[1]: expected an object"),
+    (edit_at("annotations.1.id", 1000), "expected unique ids, got 1000 more than once"),
+    (edit_at("annotations.1.id", 1.5), "annotations[1]: expected an object"),
+    (edit_at("annotations.1.id", 10**30), "annotations[1]: expected an object"),
+    (edit_at("annotations.0.track_id", "a"), "annotations[0]: expected an object"),
+    (
+        edit_at("annotations.0.keypoints", [1.0] * 45),
+        "expected a list of 51 finite numbers, got 45",
+    ),
+    (
+        edit_at("annotations.0.keypoints", [1.0] * 57),
+        "expected a list of 51 finite numbers, got 57",
+    ),
+    (edit_at("annotations.0.keypoints", "x"), "annotations[0].keypoints: expected a list"),
+    (edit_at("annotations.0.keypoints.4", None), "annotations[0].keypoints: expected a list"),
+    (edit_at("annotations.0.keypoints.4", "3"), "annotations[0].keypoints: expected a list"),
+    (edit_at("annotations.0.keypoints.4", [3]), "annotations[0].keypoints: expected a list"),
+    (edit_at("annotations.0.keypoints.4", 10**400), "annotations[0].keypoints: expected a list"),
+    (edit_at("annotations.0.keypoints.4", float("nan")), "expected finite numbers, got NaN"),
+    (edit_at("annotations.0.scores", [0.5] * 15), "annotations[0].scores: expected a list of 17"),
+    (edit_at("annotations.0.bbox", [0, 0, 10]), "annotations[0].bbox: expected a list of 4"),
+    (edit_at("annotations.0.bbox", [0, 0, 10, 0]), "expected a box with positive width"),
+    (edit_at("annotations.0.bbox", [0, 0, -10, 5]), "expected a box with positive width"),
+    (edit_at("annotations.0.bbox_head", [0, 0, -10, 5]), "expected a head box with positive"),
+    (edit_at("categories", ...), "categories[0].keypoints: expected PoseTrack's keypoint names"),
+    (edit_at("categories", []), "categories[0].keypoints: expected PoseTrack's keypoint names"),
+    (edit_at("categories.0.keypoints.0", "nostril"), "got KeyError('nostril')"),
+    (edit_at("categories.0.keypoints.0", "head_top"), "expected the 15 PoseTrack joints"),
+    (edit_at("annolist", []), "got both; keep one format per file"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"), FAULTS, ids=lambda value: value[:40] if isinstance(value, str) else ""
+    ("edit", "message"), INVALID, ids=lambda value: value[:40] if isinstance(value, str) else ""
 )
-def test_faulty_ground_truth_says_where_what_and_the_cure(
-    fault: Change, message: str, tmp_path: Path
+def test_the_error_for_malformed_ground_truth_names_the_location_and_the_value(
+    edit: Edit, message: str, tmp_path: Path
 ) -> None:
     file = sample()
-    fault(file)
+    edit(file)
     with pytest.raises(ValueError, match="000001_mpii_test") as caught:
         read_annotations(save(tmp_path, file))
     assert message in str(caught.value)
 
 
-ANYTHING = st.sampled_from(
+ANY_VALUE = st.sampled_from(
     [None, True, -1, 0, 2**70, 1.5, "", "nose", [], [1], [[1]], [None], {}, {"x": 1}, ["a", "b"]]
 )
 
 
 @pytest.mark.parametrize("old", [False, True])
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 5), choices=st.lists(st.integers(0, 10**6), max_size=9), new=ANYTHING)
-def test_whatever_stands_anywhere_in_a_file_it_is_read_or_refused_as_bad_input(
+@given(seed=st.integers(0, 5), choices=st.lists(st.integers(0, 10**6), max_size=9), new=ANY_VALUE)
+def test_any_value_anywhere_in_a_file_is_read_or_raises_value_error(
     old: bool, seed: int, choices: list[int], new: object
 ) -> None:
     truth, predicted = random_pair(seed)
     for file, is_truth in ((truth, True), (predicted, False)):
         changed: Any = as_2017(file, truth=is_truth) if old else file
-        place = changed
+        parent = changed
         for choice in choices:
-            keys = list(place) if isinstance(place, dict) else range(len(place))
+            keys = list(parent) if isinstance(parent, dict) else range(len(parent))
             if not keys:
                 break
             key = keys[choice % len(keys)]
-            if not isinstance(place[key], dict | list) or choice % 5 == 0:
-                place[key] = new
+            if not isinstance(parent[key], dict | list) or choice % 5 == 0:
+                parent[key] = new
                 break
-            place = place[key]
+            parent = parent[key]
         parse = posetrack17.parse if old else posetrack18.parse
         try:
             read = parse(changed, Path("fuzzed.json"), truth=is_truth)
@@ -281,62 +287,62 @@ def test_whatever_stands_anywhere_in_a_file_it_is_read_or_refused_as_bad_input(
         assert np.isfinite(read.people.keypoints).all()
 
 
-def test_a_number_beyond_floats_is_refused_like_infinity(tmp_path: Path) -> None:
+def test_a_number_that_overflows_a_float_raises_an_error(tmp_path: Path) -> None:
     path = save(tmp_path, sample())
     path.write_text(path.read_text(encoding="utf-8").replace("140.0", "1e999"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"annotations\[0\].keypoints: expected .* finite"):
         read_annotations(path)
 
 
-FAULTS_2017: list[tuple[Change, str]] = [
-    (change("annolist", {}), "annolist: expected a list of at least one frame, got {}"),
-    (change("annolist", []), "annolist: expected a list of at least one frame, got []"),
-    (change("annolist.1", 3), "annolist[1]: expected `image` with `name`"),
-    (change("annolist.0.image", []), "annolist[0]: expected `image` with `name`"),
-    (change("annolist.0.annorect", {}), "annolist[0]: expected"),
-    (change("annolist.0.annorect.0.x1", [1, 2]), "annolist[0]: expected"),
-    (change("annolist.0.annorect.0.x2", [-1]), "expected a head box with positive"),
-    (change("annolist.0.annorect.0.x2", ["a"]), "person 0, x1, y1, x2, y2: expected"),
-    (change("annolist.0.annorect.0.annopoints.0.point.0.x", ...), "got KeyError('x')"),
-    (change("annolist.0.annorect.0.annopoints.0.point.0.x", ["1"]), "person 0, annopoints"),
-    (change("annolist.0.annorect.0.annopoints.0.point.0.is_visible", ["1"]), "annopoints"),
-    (change("annolist.0.annorect.0.annopoints", "none"), "annolist[0]: expected"),
-    (change("annolist.0.ignore_regions.0.point", 3), "annolist[0]: expected"),
+INVALID_2017: list[tuple[Edit, str]] = [
+    (edit_at("annolist", {}), "annolist: expected a list of at least one frame, got {}"),
+    (edit_at("annolist", []), "annolist: expected a list of at least one frame, got []"),
+    (edit_at("annolist.1", 3), "annolist[1]: expected `image` with `name`"),
+    (edit_at("annolist.0.image", []), "annolist[0]: expected `image` with `name`"),
+    (edit_at("annolist.0.annorect", {}), "annolist[0]: expected"),
+    (edit_at("annolist.0.annorect.0.x1", [1, 2]), "annolist[0]: expected"),
+    (edit_at("annolist.0.annorect.0.x2", [-1]), "expected a head box with positive"),
+    (edit_at("annolist.0.annorect.0.x2", ["a"]), "person 0, x1, y1, x2, y2: expected"),
+    (edit_at("annolist.0.annorect.0.annopoints.0.point.0.x", ...), "got KeyError('x')"),
+    (edit_at("annolist.0.annorect.0.annopoints.0.point.0.x", ["1"]), "person 0, annopoints"),
+    (edit_at("annolist.0.annorect.0.annopoints.0.point.0.is_visible", ["1"]), "annopoints"),
+    (edit_at("annolist.0.annorect.0.annopoints", "none"), "annolist[0]: expected"),
+    (edit_at("annolist.0.ignore_regions.0.point", 3), "annolist[0]: expected"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
-    FAULTS_2017,
+    ("edit", "message"),
+    INVALID_2017,
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_faulty_ground_truth_of_2017_says_where_what_and_the_cure(
-    fault: Change, message: str, tmp_path: Path
+def test_the_error_for_malformed_2017_ground_truth_names_the_location_and_the_value(
+    edit: Edit, message: str, tmp_path: Path
 ) -> None:
     file = as_2017(sample(), truth=True)
-    fault(file)
+    edit(file)
     with pytest.raises(ValueError, match="000001_mpii_test") as caught:
         read_annotations(save(tmp_path, file))
     assert message in str(caught.value)
 
 
-def test_a_list_of_results_is_no_prediction_file(tmp_path: Path) -> None:
+def test_a_list_of_results_is_not_a_prediction_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got list; give one PoseTrack file per video"):
         read_predictions(save(tmp_path, [{"image_id": 1, "keypoints": []}]))
 
 
 def test_predictions_need_keypoints_and_a_finite_score(tmp_path: Path) -> None:
     file = add_prediction(document(1), 0, everywhere(10, 10))
-    faulty = copy.deepcopy(file)
-    del faulty["annotations"][0]["keypoints"]
+    malformed = copy.deepcopy(file)
+    del malformed["annotations"][0]["keypoints"]
     with pytest.raises(ValueError, match=r"annotations\[0\]: expected an object with `image_id`"):
-        read_predictions(save(tmp_path, faulty))
+        read_predictions(save(tmp_path, malformed))
     file["annotations"][0]["score"] = "high"
     with pytest.raises(ValueError, match=r"annotations\[0\].score: expected a list of 1 finite"):
         read_predictions(save(tmp_path, file))
 
 
-def test_boxes_and_names_of_predictions_are_not_judged(tmp_path: Path) -> None:
+def test_boxes_and_file_names_of_predictions_are_not_checked(tmp_path: Path) -> None:
     file = add_prediction(document(1), 0, everywhere(10, 10))
     file["annotations"][0]["bbox"] = [0, 0, -1, -1]
     file["images"][0]["file_name"] = "/home/someone/images/000000.jpg"
@@ -344,7 +350,7 @@ def test_boxes_and_names_of_predictions_are_not_judged(tmp_path: Path) -> None:
     assert read.people.person_scores.tolist() == [0.5]
 
 
-def test_the_first_point_of_an_id_wins_and_unknown_ids_are_left_out(tmp_path: Path) -> None:
+def test_the_first_point_of_an_id_is_used_and_unknown_ids_are_ignored(tmp_path: Path) -> None:
     points = [
         {"id": [13], "x": [1], "y": [2], "score": [0.5]},
         {"id": [13], "x": [7], "y": [8], "score": [0.9]},

@@ -1,4 +1,4 @@
-"""Tables: checked columns, deterministic bytes, values that come back as they were."""
+"""Tables: checked columns, deterministic bytes, round trips."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def frame() -> pd.DataFrame:
     )
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_a_table_is_read_back_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "new" / "clips.parquet"
     write_table(path, frame(), SCHEMA)
     back = read_table(path, SCHEMA)
@@ -49,19 +49,19 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert [list(row) for row in back["frames"]] == [[1, 2, 2], [7]]
 
 
-def test_nan_is_a_value_and_no_null(tmp_path: Path) -> None:
+def test_nan_is_stored_as_a_value_not_as_null(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", frame(), SCHEMA)
     table = parquet.read_table(tmp_path / "t.parquet")
     assert [column.null_count for column in table.columns] == [0] * 6
     assert np.isnan(table["keypoints"].to_pylist()[0][1])
 
 
-def test_index_column_order_and_a_round_trip_change_no_byte(tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_index_and_column_order(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, frame(), SCHEMA)
     content = path.read_bytes()
-    turned = frame()[SCHEMA.names[::-1]].set_index(pd.Index([9, 4]))
-    for same in (turned, read_table(path, SCHEMA)):
+    reordered = frame()[SCHEMA.names[::-1]].set_index(pd.Index([9, 4]))
+    for same in (reordered, read_table(path, SCHEMA)):
         write_table(path, same, SCHEMA)
         assert path.read_bytes() == content
         assert digest_rows(same, SCHEMA) == digest_rows(frame(), SCHEMA)
@@ -81,7 +81,7 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     row=st.integers(0, 1),
     other=st.integers(-5, 10**6),
 )
-def test_another_value_is_another_digest(column: str, row: int, other: int) -> None:
+def test_the_digest_changes_with_every_value(column: str, row: int, other: int) -> None:
     changed = frame()
     changed.loc[row, column] = str(other) if column == "video" else other
     same = changed.loc[row, column] == frame().loc[row, column]
@@ -91,17 +91,17 @@ def test_another_value_is_another_digest(column: str, row: int, other: int) -> N
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("frame", [1.5, 2], "'frame' is no int32"),
-        ("frame", [2**40, 1], "'frame' is no int32"),
-        ("frame", [np.nan, 1], "'frame' is no int32"),
-        ("frame", ["1", "2"], "'frame' is no int32"),
+        ("frame", [1.5, 2], "'frame' is not of type int32"),
+        ("frame", [2**40, 1], "'frame' is not of type int32"),
+        ("frame", [np.nan, 1], "'frame' is not of type int32"),
+        ("frame", ["1", "2"], "'frame' is not of type int32"),
         ("video", ["a", None], "'video'"),
-        ("video", [1, 2], "'video' is no string"),
+        ("video", [1, 2], "'video' is not of type string"),
         ("keypoints", [None, [1.0]], "'keypoints' has no value in row 0"),
-        ("keypoints", [[None], [1.0]], "'keypoints' has lists with empty places"),
+        ("keypoints", [[None], [1.0]], "'keypoints' has lists with null values"),
     ],
 )
-def test_values_that_do_not_fit_their_column_are_refused(
+def test_values_of_another_type_raise_an_error(
     tmp_path: Path, column: str, values: list[object], message: str
 ) -> None:
     path = tmp_path / "t.parquet"
@@ -121,7 +121,7 @@ def test_missing_and_unknown_columns_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1", b"\0" * 100])
-def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_parquet_raises_an_error(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "t.parquet"
     if content is not None:
         path.write_bytes(content)
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path, content: bytes | N
         read_table(path, SCHEMA)
 
 
-def test_a_table_is_replaced_and_never_written_into(tmp_path: Path) -> None:
+def test_writing_replaces_the_file_and_keeps_its_hard_links(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, frame(), SCHEMA)
     (tmp_path / "cached").hardlink_to(path)

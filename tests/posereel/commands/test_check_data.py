@@ -120,12 +120,12 @@ def _climb(root: Path) -> None:
     ("harm", "said"),
     [
         (_lose_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
-        (_lose_folder, "names this folder, but it is not there"),
+        (_lose_folder, "expected this folder of an annotation, found nothing"),
         (_cut_picture, "000001.jpg: expected a complete image, got a damaged one"),
         (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
         (_other_size, "expected pictures of 61 x 90"),
         (_hole, "expected evenly numbered frames"),
-        (_climb, "outside the data set"),
+        (_climb, "expected a folder inside the data set"),
     ],
 )
 def test_what_keeps_the_pipeline_from_running_is_a_fault(

@@ -23,7 +23,8 @@ COMMANDS = {
     "Results": {
         "results": "Print the AP of all systems and the path of the report.",
         "ablate": "Run an ablation table of the papers as DVC experiments.",
-        "show-dag": "Draw the stages of dvc.yaml and their order as an SVG picture.",
+        "show-dag": "Draw the stages of dvc.yaml and their order as SVG.",
+        "show-poses": "Draw people with their labels and the poses of two systems.",
         "show-model": "Print the parts of a network with parameters and FLOPs.",
         "show-attention": "Draw the offsets, masks and attention of a trained head.",
         "show-clips": "Draw a contact sheet of rendered videos with labels.",

@@ -14,10 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 import typer
-from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.base.atomic_file import write_file
@@ -25,7 +23,6 @@ from pipeline.base.errors import one_line
 from pipeline.base.params import Section, read_params, read_section
 from pipeline.data_set import DataSet, read_data_set
 from pipeline.evaluation.metrics.posetrack_ap import Matches
-from pipeline.frames.images import read_frame
 from pipeline.posetrack.annotations import Annotations
 from pipeline.report.ablations import ablation_section
 from pipeline.report.bootstrap import Gain, draw_ap, paired_gain
@@ -37,6 +34,7 @@ from pipeline.report.comparison import (
     refuse_other_labels,
     video_section,
 )
+from pipeline.report.labeled_frames import frame_reader
 from pipeline.report.page import PageSection, picture_of, render_page
 from pipeline.report.past_run import lay_out
 from pipeline.report.run_results import RunResults, read_facts, read_results, read_truths
@@ -52,8 +50,6 @@ from pipeline.report.sections import (
 )
 from pipeline.report.showcase import Kind, ReadImage, describe_person, most_changed, side_by_side
 from pipeline.report.timings import read_timings
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import FRAMES
 from pipeline.units.scratch import find_scratch
 
 app = typer.Typer(add_completion=False)
@@ -97,7 +93,7 @@ def main(
     data = read_data_set(params)
     truths = read_truths(DATA, Path(data.annotations))
     now = read_results(DATA, truths)
-    read_image = _frame_reader(Path(data.root))
+    read_image = frame_reader(DATA, Path(data.root))
     if against:
         sections = _compare(now, truths, against, count, read_image, params)
         _write(f"{data.name}, against {against}", AGAINST, sections, "against.html")
@@ -190,22 +186,6 @@ def _histories(systems: Sequence[str]) -> pd.DataFrame:
                 columns = {"system": system, "step": history["step"], "loss": history["heatmap"]}
                 parts.append(pd.DataFrame(columns))
     return pd.concat(parts) if parts else pd.DataFrame(columns=["system", "step", "loss"])
-
-
-def _frame_reader(root: Path) -> ReadImage:
-    frames = read_table(DATA / "index" / "frames.parquet", FRAMES)
-    val = frames[frames["split"] == "val"]
-    columns = (val[name].tolist() for name in ("video", "entry", "file", "sha256"))
-    files = {
-        (video, entry): (str(file), str(digest))
-        for video, entry, file, digest in zip(*columns, strict=True)
-    }
-
-    def read(video: str, entry: int) -> NDArray[np.uint8]:
-        file, digest = files[video, entry]
-        return read_frame(root, file, sha256=digest, image_size=None)
-
-    return read
 
 
 def _pictures(

@@ -55,6 +55,8 @@ def code_of(stage: str) -> list[str]:
 @pytest.mark.slow
 def test_every_stage_runs_and_writes_the_tables_and_the_report(toy: Clone) -> None:
     table = toy.run("posereel", "results")
+    toy.run("posereel", "show-poses", "hrnet", "jmpose", "--kind", "worst", "--out", "poses.png")
+    assert (toy.folder / "poses.png").stat().st_size > 0
     for system in SYSTEMS:
         assert len(re.findall(rf"^. {system} ", table, flags=re.MULTILINE)) == 2
     assert "report: data/report/index.html" in table

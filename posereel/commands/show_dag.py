@@ -1,4 +1,4 @@
-"""Draw the stages of dvc.yaml and their order as an SVG picture.
+"""Draw the stages of dvc.yaml and their order as SVG.
 
 Reads: dvc.yaml, through `dvc dag`. The items of a matrix are one box. An arrow that a longer path
 implies is left out.

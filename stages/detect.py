@@ -23,8 +23,8 @@ from pydantic import ConfigDict, Field
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.data_set import DataSet, read_data_set
+from pipeline.detection.coco_results import read_boxes
 from pipeline.detection.detections import Detector, DetectTask, ground_truth_boxes
-from pipeline.detection.file import read_boxes
 from pipeline.detection.units import STAGE, TABLE, plan_units
 from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
 from pipeline.networks.devices import device_type

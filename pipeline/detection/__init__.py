@@ -1,1 +1,1 @@
-"""Person boxes of every frame."""
+"""Person detection: detectors, detection files and box tables."""

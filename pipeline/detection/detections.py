@@ -1,7 +1,7 @@
-"""Person boxes as rows of ``schemas.BOXES``: from the annotations, or as a detector found them.
+"""Person boxes as rows of ``schemas.BOXES``, from annotations or from a detector.
 
-No suppression of overlapping boxes is applied beyond the detector's own: the public code of this
-line reads thresholds for one and never uses them (DCPose, PoseTrack.py, ``evaluate``).
+No non-maximum suppression is applied besides that of the detector. The public code of the papers
+reads thresholds for it but does not use them (DCPose, PoseTrack.py, ``evaluate``).
 """
 
 from collections.abc import Mapping
@@ -18,26 +18,26 @@ from pipeline.tables.parquet import write_table
 from pipeline.tables.schemas import BOXES
 
 BOXES_FILE = "boxes.parquet"
-"""File of a unit of the stage ``detect``: the boxes of one video."""
+"""File name in a unit of the stage ``detect``: the boxes of one video."""
 
 Row = tuple[str, int, int, float, float, float, float, float, int, str]
-"""The columns of ``schemas.BOXES`` in order."""
+"""Values of the columns of ``schemas.BOXES``, in order."""
 Detections = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Boxes xyxy ``(n, 4)``, pixels of the frame, and their scores ``(n,)`` within [0, 1]."""
+"""Boxes xyxy ``(n, 4)``, pixels of the frame, and scores ``(n,)`` within [0, 1]."""
 
 
 class Detector(Protocol):
-    """Finds people."""
+    """Interface of person detectors."""
 
     def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
-        """Return what is found in each of the frames ``(H, W, 3)``, RGB, of one size."""
+        """Return the detections in each of the frames ``(H, W, 3)``, uint8, RGB, of equal size."""
 
 
 def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
     """Return the annotated boxes, clipped to the image, with score 1.
 
-    As in the public code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``), people
-    without a labeled joint, or without a part of their box inside the image, are left out.
+    People without a labeled joint or with a box outside the image are omitted, as in the public
+    code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``).
 
     Args:
         people: Rows of ``schemas.PEOPLE`` of one split.
@@ -51,8 +51,8 @@ def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFra
         if np.any(person["keypoints"]) and np.isfinite(box).all():
             box = clip_boxes(box, sizes[video])
             if box[2:].min() > 0:
-                again = len(rows) > 0 and rows[-1][:2] == (video, frame)
-                row = rows[-1][2] + 1 if again else 0
+                same_frame = len(rows) > 0 and rows[-1][:2] == (video, frame)
+                row = rows[-1][2] + 1 if same_frame else 0
                 x, y, w, h = (float(value) for value in box)
                 rows.append((video, frame, row, x, y, w, h, 1.0, person["person"], "ground_truth"))
     return box_table(rows)
@@ -67,14 +67,14 @@ def detected_rows(
     score_min: float,
     source: str,
 ) -> list[Row]:
-    """Return the detections of one frame that count, highest score first.
+    """Return the valid detections of one frame, sorted by decreasing score.
 
     Args:
-        video: The video.
+        video: Name of the video.
         frame: Position of the frame.
-        found: What the detector found.
-        image_size: Height and width of the frame; boxes that miss it altogether are left out.
-        score_min: Boxes with a lower score are left out.
+        found: Output of the detector.
+        image_size: Height and width of the frame. Boxes outside the frame are omitted.
+        score_min: Minimum score. Boxes with a lower score are omitted.
         source: Name of the detector.
 
     Raises:
@@ -86,8 +86,8 @@ def detected_rows(
             f"video {video!r}, frame {frame}: expected finite boxes with scores within [0, 1] from "
             f"the detector {source!r}, got scores {scores.tolist()!r:.80}; check its weights"
         )
-    seen = (clip_boxes(boxes, image_size)[:, 2:] > 0).all(axis=1) & (scores >= score_min)
-    order = np.flatnonzero(seen)[np.argsort(-scores[seen], kind="stable")]
+    valid = (clip_boxes(boxes, image_size)[:, 2:] > 0).all(axis=1) & (scores >= score_min)
+    order = np.flatnonzero(valid)[np.argsort(-scores[valid], kind="stable")]
     rows: list[Row] = []
     for row, i in enumerate(order):
         x, y, w, h = (float(value) for value in boxes[i])
@@ -96,20 +96,20 @@ def detected_rows(
 
 
 def box_table(rows: list[Row]) -> pd.DataFrame:
-    """Return rows as a table, sorted by video, frame and row."""
+    """Return the rows as a table, sorted by video, frame and row."""
     table = pd.DataFrame(rows, columns=BOXES.names)
     return table.sort_values(["video", "frame", "row"], kind="stable", ignore_index=True)
 
 
 class DetectTask:
-    """Finds the people of one video.
+    """Detects the people of one video.
 
     Args:
-        detector: Finds people in frames.
+        detector: The person detector.
         frames: Frames of every video.
-        positions: Frames of every video that are looked at.
-        batch: Frames that the detector gets at once.
-        score_min: Boxes with a lower score are left out.
+        positions: Positions of the frames to process in every video.
+        batch: Frames per call of the detector.
+        score_min: Minimum score. Boxes with a lower score are omitted.
         source: Name of the detector.
     """
 
@@ -131,7 +131,7 @@ class DetectTask:
         self._source = source
 
     def __call__(self, name: str, folder: Path) -> None:
-        """Write the boxes of the video ``name`` into ``folder``."""
+        """Write the boxes of the video ``name`` to ``folder``."""
         frames, positions = self._frames[name], self._positions[name]
         rows: list[Row] = []
         for start in range(0, len(positions), self._batch):

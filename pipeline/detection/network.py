@@ -1,4 +1,4 @@
-"""A neural person detector as a function of frames."""
+"""Neural person detectors with the interface ``Detector``."""
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from pipeline.detection.detections import Detections
 class NetworkDetector:
     """Runs a network that maps frames uint8 ``(B, H, W, 3)`` to boxes and scores of people.
 
-    Computes in float32 without TF32, so that a GPU of another generation finds the same boxes as
-    far as it can.
+    Computes in float32 without TF32, so that results differ as little as possible between GPUs.
 
     Args:
         network: The network, with its weights.
@@ -24,7 +23,7 @@ class NetworkDetector:
         self._device = device
 
     def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
-        """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` of every frame."""
+        """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` for every frame."""
         exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
         with torch.inference_mode(), exact:
             found = self._network(torch.from_numpy(np.stack(frames)).to(self._device))

@@ -1,4 +1,4 @@
-"""Detection as units of work: one per video, merged into one table."""
+"""Units of the stage detect: one per video, merged to one table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_
 from pipeline.units.plan import SingleFile, UnitFolders
 
 STAGE = "detect"
-_LOOKED_AT = pa.schema([FRAMES.field("frame"), FRAMES.field("sha256")])
+_KEY_COLUMNS = pa.schema([FRAMES.field("frame"), FRAMES.field("sha256")])
 
 
 def plan_units(
@@ -26,14 +26,14 @@ def plan_units(
     device: str,
     batch: int,
 ) -> list[Unit]:
-    """Return a unit per video that has frames to look at.
+    """Return one unit per video that has frames to process.
 
     Args:
         frames: Frames of every video.
-        positions: Frames of every video that are looked at.
+        positions: Positions of the frames to process in every video.
         params: ``Section.key_params`` of the stage.
-        weights: sha256 of the detector's files, by name.
-        device: Kind of device.
+        weights: SHA-256 of the detector's files, by name.
+        device: Device type, ``cpu`` or ``cuda``.
         batch: Frames per forward pass.
     """
     modules, pins = modules_digest(f"stages.{STAGE}"), stage_pins(f"stages.{STAGE}")
@@ -45,7 +45,7 @@ def plan_units(
         rows = pd.DataFrame({"frame": list(chosen), "sha256": digests})
         parts = KeyParts(
             stage=STAGE,
-            # The rows of a unit name their video.
+            # The rows of a unit contain the name of the video.
             params={**params, "video": video},
             modules=modules,
             pins=pins,
@@ -53,7 +53,7 @@ def plan_units(
             device=device,
             dtype="float32",
             batch=batch,
-            clips=digest_rows(rows, _LOOKED_AT),
+            clips=digest_rows(rows, _KEY_COLUMNS),
             frames=digests,
             inputs={},
         )
@@ -74,4 +74,4 @@ def _cut(out: Path, video: str, folder: Path) -> None:
 
 
 TABLE = SingleFile(_merge, _cut)
-"""The out: one table of all boxes; the unit of a video is its rows."""
+"""The out is one table of all boxes; the unit of a video is its rows."""

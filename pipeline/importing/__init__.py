@@ -1,1 +1,1 @@
-"""Weights, data sets and presets of other projects and users."""
+"""Import of weights, data sets and presets from other projects."""

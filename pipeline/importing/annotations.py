@@ -1,4 +1,4 @@
-"""Annotations of a real data set, whatever layout they lie in, in the form that the DAG reads."""
+"""Import annotations of any supported layout as one file per video."""
 
 from pathlib import Path
 
@@ -13,26 +13,26 @@ def import_annotations(source: DataSetFiles, folder: Path) -> list[Path]:
     """Write ``<split>/<video>.json`` for every video of a data set.
 
     Args:
-        source: Where its files lie.
-        folder: Folder to write to; it is empty.
+        source: Files of the data set.
+        folder: Empty folder to write to.
 
     Returns:
-        The files written.
+        Paths of the written files.
 
     Raises:
-        ValueError: If a file is no JSON or does not tell its videos apart, or two videos of a
-            split have one name.
+        ValueError: If a file is not JSON, its videos cannot be told apart, or two videos of a split
+            have the same name.
     """
     written = []
     for split, files in source.annotations.items():
-        place = folder / split
-        place.mkdir(parents=True)
+        target = folder / split
+        target.mkdir(parents=True)
         for file in files:
             for name, content in split_videos(file, source.root):
-                out = place / f"{name}.json"
+                out = target / f"{name}.json"
                 if out.exists():
                     raise ValueError(
-                        f"{file}: expected videos of different names in the split {split}, got "
+                        f"{file}: expected unique video names in the split {split}, got "
                         f"{name!r} twice; rename one"
                     )
                 out.write_bytes(content)
@@ -41,20 +41,20 @@ def import_annotations(source: DataSetFiles, folder: Path) -> list[Path]:
 
 
 def check_release_format(data_set: str, folder: Path) -> None:
-    """Check that the validation files are the official ones of the release, if it is one.
+    """Check that the validation files of an official release have its format.
 
     Args:
         data_set: Name of the data set.
-        folder: Folder with ``val/*.json``, from ``import_annotations``.
+        folder: Folder with ``val/*.json``, written by ``import_annotations``.
 
     Raises:
-        ValueError: As ``refuse_other_release`` does.
+        ValueError: As in ``refuse_other_release``.
     """
     for file in sorted((folder / "val").glob("*.json")):
-        refuse_other_release(data_set, Path(file.name), _form(file))
+        refuse_other_release(data_set, Path(file.name), _format(file))
 
 
-def _form(file: Path) -> Format:
+def _format(file: Path) -> Format:
     values = read_json(file)
     if "annolist" in values:
         return "posetrack17"

@@ -1,4 +1,4 @@
-"""COCO-style files with many videos, as conversions of PoseTrack come, in one file per video."""
+"""Split COCO-style annotation files with many videos into one file per video."""
 
 import json
 from collections.abc import Iterator
@@ -13,29 +13,29 @@ Document = dict[str, Any]
 
 
 def split_videos(file: Path, root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the videos of an annotation file: name and content of a file that holds it alone.
+    """Yield the name and the file content of every video in an annotation file.
 
-    A file of one video comes back as it is. Of several, each keeps its images, their annotations
-    and the categories; frames get the path that they have below ``root``.
+    The content of a file with one video is returned unchanged. Otherwise the content of each video
+    has its images, their annotations and the categories, and image paths are relative to ``root``.
 
     Args:
-        file: A file of any form that ``posetrack.read_annotations`` knows, but with any number of
-            videos: images say theirs by ``video_id`` or ``vid_id``, or by their folder.
+        file: A file in any format of ``posetrack.reader.read_annotations``, with any number of
+            videos. The video of an image is its ``video_id``, ``vid_id`` or folder.
         root: Folder of the frames.
 
     Raises:
-        ValueError: If the file is no JSON, or an image or annotation lacks what tells its video.
+        ValueError: If the file is not JSON, or an image or annotation lacks a required key.
     """
     values = read_json(file)
     images = values.get("images") if isinstance(values, dict) else None
     try:
-        video_of = {image["id"]: _video(image) for image in images or []}
+        video_of = {image["id"]: _video_of(image) for image in images or []}
         names = _names(values, video_of, images or [])
         if len(names) < 2:
             yield file.stem, file.read_bytes()
             return
-        below = _below(root, images[0]["file_name"]) if images else ""
-        for video, document in _split(values, video_of, below).items():
+        prefix = _path_prefix(root, images[0]["file_name"]) if images else ""
+        for video, document in _split(values, video_of, prefix).items():
             yield names[video], json.dumps(document, separators=(",", ":")).encode() + b"\n"
     except MALFORMED as error:
         raise ValueError(
@@ -44,8 +44,8 @@ def split_videos(file: Path, root: Path) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _video(image: Document) -> object:
-    """Return what tells the video of an image: its id, else its folder."""
+def _video_of(image: Document) -> object:
+    """Return the video id of an image, or its folder if it has none."""
     folder = PurePosixPath(image["file_name"]).parent.as_posix()
     return image.get("video_id", image.get("vid_id", folder))
 
@@ -53,7 +53,7 @@ def _video(image: Document) -> object:
 def _names(
     values: Document, video_of: dict[int, object], images: list[Document]
 ) -> dict[object, str]:
-    """Return a name for every video: its folder's, with that above where it is not enough."""
+    """Return a unique name for every video: the folder name, with its parent if ambiguous."""
     listed = {video["id"]: video for video in values.get("videos", [])} if images else {}
     paths: dict[object, PurePosixPath] = {}
     for image in images:
@@ -67,8 +67,8 @@ def _names(
     }
 
 
-def _below(root: Path, name: str) -> str:
-    """Return what to put before the names of frames so that they are relative to ``root``."""
+def _path_prefix(root: Path, name: str) -> str:
+    """Return the prefix that makes frame names relative to ``root``."""
     for folder in FRAME_FOLDERS:
         if (root / folder / name).is_file():
             return f"{folder}/" if folder else ""
@@ -76,15 +76,16 @@ def _below(root: Path, name: str) -> str:
 
 
 def _split(
-    values: Document, video_of: dict[int, object], below: str
+    values: Document, video_of: dict[int, object], prefix: str
 ) -> dict[object, dict[str, list[Document]]]:
+    """Return the content of every video."""
     documents: dict[object, dict[str, list[Document]]] = {}
     for image in values["images"]:
         own = documents.setdefault(
             video_of[image["id"]],
             {"images": [], "annotations": [], "categories": values["categories"]},
         )
-        own["images"].append(image | {"file_name": below + image["file_name"]})
+        own["images"].append(image | {"file_name": prefix + image["file_name"]})
     for annotation in values["annotations"]:
         documents[video_of[annotation["image_id"]]]["annotations"].append(annotation)
     return documents

@@ -1,4 +1,4 @@
-"""Inputs of the DAG under DVC's eyes."""
+"""Track files with DVC."""
 
 import subprocess
 import sys
@@ -9,10 +9,10 @@ def dvc_add(path: Path) -> None:
     """Track a file or folder with ``dvc add``.
 
     Args:
-        path: Below the current folder, which is that of the DVC repository.
+        path: Path inside the current folder, which is the root of the DVC repository.
 
     Raises:
-        ValueError: If DVC refuses.
+        ValueError: If ``dvc add`` fails.
     """
     command = [sys.executable, "-m", "dvc", "add", "--quiet", path.as_posix()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -1,7 +1,7 @@
-"""Orders of keypoints in the heads of published pose networks.
+"""Keypoint orders of published pose networks.
 
-COCO and PoseTrack both have 17 and agree on all but two: where PoseTrack has the lower and the
-upper end of the head, COCO has the eyes, which are no substitute.
+COCO and PoseTrack both have 17 keypoints and differ in two: COCO has the eyes at the positions of
+PoseTrack's head_bottom and head_top.
 """
 
 from typing import Literal
@@ -11,16 +11,16 @@ from pipeline.skeleton import JOINTS, SLOTS
 JointOrder = Literal["coco", "posetrack"]
 
 _EYES = {"head_bottom": "left_eye", "head_top": "right_eye"}
-"""What stands in COCO's order in the places of PoseTrack's ends of the head."""
+"""COCO keypoints at the positions of PoseTrack's head_bottom and head_top."""
 COCO_KEYPOINTS = tuple(_EYES.get(name, name) for name in SLOTS)
-"""COCO's person keypoints in the order of its annotation files."""
+"""COCO's keypoints in the order of its annotation files."""
 
 
 def joint_rows(order: JointOrder) -> dict[str, int | None]:
-    """Return for each of ``JOINTS`` its row in a head of 17 keypoints; None if there is none.
+    """Return the output row of each of ``JOINTS`` in a network with 17 keypoints, None if missing.
 
     Args:
-        order: Whose keypoints the head was trained on; PoseTrack's are ``SLOTS``.
+        order: Keypoint order that the network was trained with; that of PoseTrack is ``SLOTS``.
     """
     names = COCO_KEYPOINTS if order == "coco" else SLOTS
     return {joint: names.index(joint) if joint in names else None for joint in JOINTS}

@@ -1,4 +1,4 @@
-"""The complete params files that ship, by name."""
+"""Find the presets: complete params files shipped with the project."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ def find_preset(name: str, project: Path = Path()) -> Path:
     """Return the params file of a preset.
 
     Args:
-        name: A file of ``presets/``, without ``.yaml``.
-        project: The project's folder; the current one if absent.
+        name: Name of a file in ``presets/``, without ``.yaml``.
+        project: Folder of the project.
 
     Raises:
-        ValueError: If there is none of this name.
+        ValueError: If there is no preset of this name.
     """
     folder = project / "presets"
     preset = folder / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""What a data set holds, what of it the pipeline will use, and what keeps the pipeline from it."""
+"""Survey of a data set before import: its content, what will be skipped, and its faults."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,37 +21,37 @@ from pipeline.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 from pipeline.units.progress import progress
 
 _READERS = 4
-"""Pictures read and decoded at once."""
+"""Number of images decoded in parallel."""
 _RELEASES = {74: "0.2", 170: "0.45"}
-"""Validation files of PoseTrack18's two releases of labels."""
+"""Label releases of PoseTrack18 by the number of validation files."""
 
 Size = tuple[int, int]
 
 
 @dataclass(slots=True)
 class SplitFacts:
-    """What a split holds."""
+    """Content of a split."""
 
     videos: int = 0
     frames: int = 0
-    """On disk, labeled or not."""
+    """Frames on disk, labeled or not."""
     missing: int = 0
-    """Named by the annotations and not on disk."""
+    """Annotated frames that are not on disk."""
     labeled: int = 0
     people: int = 0
     boxes_beyond: int = 0
-    """Person boxes that reach out of the image; they are clipped."""
+    """Person boxes that extend beyond the image; they are clipped."""
     unreadable: int = 0
     joints: dict[str, int] = field(default_factory=lambda: dict.fromkeys(JOINTS, 0))
-    """Labeled joints by name, occluded ones included."""
+    """Number of labeled joints by name, including occluded ones."""
     no_crop: int = 0
-    """People without a labeled joint, or without a part of their box in the image."""
+    """People without a labeled joint or with a box outside the image."""
     no_head: int = 0
     """People without a head box."""
 
 
 class Survey(NamedTuple):
-    """The findings, and the manifest of every picture that was read."""
+    """Result of a survey: facts, and the manifest of all images."""
 
     facts: dict[str, Any]
     """``data_set``, ``labels``, ``sha256`` of the labels, ``splits``, ``skipped``, ``faults``."""
@@ -59,30 +59,31 @@ class Survey(NamedTuple):
 
     @property
     def faults(self) -> list[str]:
-        """What keeps the pipeline from running on the data set, one line each."""
+        """Errors that prevent the pipeline from running, one line each."""
         found: list[str] = self.facts["faults"]
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Every picture of the data set."""
+class _Images:
+    """All images of the data set."""
 
     manifest: dict[str, FrameFile]
-    """All of them; those that cannot be read have an empty digest."""
+    """Entries of all images; unreadable images have an empty digest."""
     sizes: dict[str, Size]
-    """Height and width of those that can be read."""
+    """Height and width of the readable images."""
     faults: dict[str, str]
-    """What is wrong with those that cannot."""
+    """Error messages of the unreadable images."""
     folders: dict[str, list[str]]
+    """Images by folder."""
 
 
 def survey(annotations: Path, root: Path) -> Survey:
-    """Read all labels and all pictures of a data set.
+    """Read all labels and all images of a data set.
 
     Args:
-        annotations: Folder with ``<train|val>/<video>.json``, one video each.
-        root: Folder that the frames' paths are relative to.
+        annotations: Folder with ``<train|val>/<video>.json``, one video per file.
+        root: Folder that frame paths are relative to.
     """
     files = {split: sorted((annotations / split).glob("*.json")) for split in SPLITS}
     faults: list[str] = []
@@ -92,16 +93,16 @@ def survey(annotations: Path, root: Path) -> Survey:
             frames |= set(find_frames(root, [file]))
         except ValueError as error:
             faults.append(str(error))
-    pictures = _read_pictures(root, sorted(frames))
+    images = _read_images(root, sorted(frames))
     splits = {split: SplitFacts() for split in SPLITS}
     forms: set[str] = set()
-    for split, own in files.items():
-        for file in own:
+    for split, files_of_split in files.items():
+        for file in files_of_split:
             try:
-                forms.add(_add_video(splits[split], file, split, pictures, root))
+                forms.add(_add_video(splits[split], file, split, images, root))
             except ValueError as error:
                 faults.append(str(error))
-    faults += pictures.faults.values()
+    faults += images.faults.values()
     version = label_version(annotations)
     data_set = " and ".join(sorted(forms)) or "unknown"
     facts = {
@@ -112,17 +113,17 @@ def survey(annotations: Path, root: Path) -> Survey:
         "skipped": _skipped(splits),
         "faults": list(dict.fromkeys(_line(fault, annotations) for fault in faults)),
     }
-    return Survey(facts, pictures.manifest)
+    return Survey(facts, images.manifest)
 
 
 def _line(fault: str, annotations: Path) -> str:
-    """Return a fault on one line, without the folder of single videos, which may be a copy."""
+    """Return a fault on one line, without the annotation folder, which may be temporary."""
     return " ".join(fault.replace(f"{annotations}/", "").split())
 
 
-def _read_pictures(root: Path, names: list[str]) -> _Pictures:
-    """Hash and decode every picture."""
-    pictures = _Pictures({}, {}, {}, group_by_folder(names))
+def _read_images(root: Path, names: list[str]) -> _Images:
+    """Hash and decode all images."""
+    images = _Images({}, {}, {}, group_by_folder(names))
 
     def read(name: str) -> tuple[FrameFile, Size | str]:
         try:
@@ -131,44 +132,44 @@ def _read_pictures(root: Path, names: list[str]) -> _Pictures:
             height, width = decode_image(file, data, None).shape[:2]
             return FrameFile(sha256(data).hexdigest(), len(data)), (height, width)
         except (ValueError, OSError) as error:
-            # It stands in for the picture: the rest of its video is still looked at.
+            # An empty entry, so that the rest of the video is still checked.
             return FrameFile("", 0), str(error)
 
     with (
-        progress("check_data", len(names), "pictures") as advance,
+        progress("check_data", len(names), "images") as advance,
         ThreadPoolExecutor(_READERS) as readers,
     ):
         for name, (entry, found) in zip(names, readers.map(read, names), strict=True):
-            pictures.manifest[name] = entry
+            images.manifest[name] = entry
             if isinstance(found, str):
-                pictures.faults[name] = found
+                images.faults[name] = found
             else:
-                pictures.sizes[name] = found
+                images.sizes[name] = found
             advance()
-    return pictures
+    return images
 
 
-def _add_video(facts: SplitFacts, file: Path, split: str, pictures: _Pictures, root: Path) -> str:
-    """Add a video to what its split holds and return the form of its file.
+def _add_video(facts: SplitFacts, file: Path, split: str, images: _Images, root: Path) -> str:
+    """Add a video to the facts of its split and return its file format.
 
     Raises:
-        ValueError: If the stage index would refuse it, or its pictures are of several sizes.
+        ValueError: If the stage index would reject it, or its images have several sizes.
     """
     facts.videos += 1
     read = read_annotations(file)
     folders = {PurePosixPath(name).parent.as_posix() for name in read.file_names}
-    known = {name for folder in folders for name in pictures.folders.get(folder, [])}
+    known = {name for folder in folders for name in images.folders.get(folder, [])}
     facts.frames += len(known)
     facts.missing += len(set(read.file_names) - known)
-    facts.unreadable += len(known & set(pictures.faults))
-    found = index_video(file, split, pictures.folders, pictures.manifest, root)
+    facts.unreadable += len(known & set(images.faults))
+    found = index_video(file, split, images.folders, images.manifest, root)
     _add_people(facts, found)
-    sizes = {pictures.sizes[name] for name in found.frames["file"] if name in pictures.sizes}
+    sizes = {images.sizes[name] for name in found.frames["file"] if name in images.sizes}
     video = found.videos.iloc[0]
     if sizes - {(video["height"], video["width"])}:
         raise ValueError(
-            f"{file.name}: expected pictures of {video['height']} x {video['width']} (height x "
-            f"width), as the labels or the first frame say, got {sorted(sizes)}; restore the frames"
+            f"{file.name}: expected images of {video['height']} x {video['width']} (height x "
+            f"width), as in the labels or the first frame, got {sorted(sizes)}; restore the frames"
         )
     return read.format
 
@@ -191,7 +192,7 @@ def _add_people(facts: SplitFacts, found: Index) -> None:
 
 
 def _release(data_set: str, val_files: int) -> str:
-    """Return what release of labels the number of validation files tells of."""
+    """Return the label release, derived from the number of validation files."""
     if data_set == "posetrack18":
         known = _RELEASES.get(val_files, "unknown")
         return f"{known} ({val_files} validation files; 74 are release 0.2, 170 are 0.45)"
@@ -199,17 +200,21 @@ def _release(data_set: str, val_files: int) -> str:
 
 
 def _skipped(splits: Mapping[str, SplitFacts]) -> list[dict[str, Any]]:
-    """Return what the pipeline will leave out, how often, and why."""
+    """Return what the pipeline will skip: kind, count and reason."""
     rows = []
     for split, facts in splits.items():
         unlabeled = facts.frames - facts.labeled
         for what, count, why in (
-            ("frames without labels", unlabeled, "no key frames; neighbors of labeled ones"),
-            ("people", facts.no_crop, "no labeled joint, or no part of their box in the image"),
+            (
+                "frames without labels",
+                unlabeled,
+                "not key frames, only neighbors of labeled frames",
+            ),
+            ("people", facts.no_crop, "no labeled joint, or box outside the image"),
             (
                 "people in poseval's AP",
                 facts.no_head if split == "val" else 0,
-                "no head box, which scales the distance of a match: every joint is a miss",
+                "no head box, which scales the matching distance: every joint is a miss",
             ),
         ):
             if count:

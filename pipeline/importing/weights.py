@@ -1,4 +1,4 @@
-"""Weights as others publish them: pickles, safetensors, folders of transformers."""
+"""Read weights of other projects: safetensors, pickles and transformers folders."""
 
 import subprocess
 import sys
@@ -16,28 +16,27 @@ def read_published_weights(path: Path, scratch: Path) -> dict[str, Tensor]:
     """Return the tensors of a published file or folder by name.
 
     Args:
-        path: A safetensors file, a pickle of PyTorch, or a folder with ``*.safetensors`` or
+        path: A safetensors file, a PyTorch pickle, or a folder with ``*.safetensors`` or
             ``pytorch_model*.bin``.
-        scratch: Folder with room for a copy of the weights; it is left as it was.
+        scratch: Folder for a temporary copy of the weights.
 
     Raises:
-        ValueError: If there is nothing to read, or it cannot be read without running code that is
-            in it.
+        ValueError: If there are no weights, or they cannot be read without running code in them.
     """
     tensors: dict[str, Tensor] = {}
     for file in weight_files(path):
         part = read_weights(file) if file.suffix == ".safetensors" else _unpickle(file, scratch)
-        if twice := set(part) & set(tensors):
+        if duplicates := set(part) & set(tensors):
             raise ValueError(
-                f"{path}: expected every tensor in one file, got {min(twice)!r} in {file.name} and "
-                "in another; keep the files of one model there"
+                f"{path}: expected every tensor in one file, got {min(duplicates)!r} in "
+                f"{file.name} and in another; keep only the files of one model there"
             )
         tensors |= part
     return tensors
 
 
 def weight_files(path: Path) -> list[Path]:
-    """Return the files that hold the weights of a published file or folder.
+    """Return the weight files of a published file or folder.
 
     Raises:
         ValueError: If there are none.
@@ -54,29 +53,29 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def check_sha256(path: Path, sha256: str) -> None:
-    """Check that a file is the one that the user means.
+    """Check the SHA-256 of a file.
 
     Args:
         path: The file.
-        sha256: Its digest, or the first digits of it: PyTorch puts 8 into file names.
+        sha256: Expected digest or at least its first 8 digits, as in PyTorch's file names.
 
     Raises:
-        ValueError: If the file is a folder or has another digest.
+        ValueError: If the path is not a file, or the digest differs.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: expected a file where --sha256 is given, found none; leave it")
+        raise ValueError(f"{path}: expected a file for --sha256, found none; omit the option")
     found = hash_file(path)
     if len(sha256) < 8 or not found.startswith(sha256.lower()):
         raise ValueError(
-            f"{path}: expected sha256 {sha256} (8 digits or more), got {found}; fetch the file "
-            "again, from its authors"
+            f"{path}: expected sha256 {sha256} (8 digits or more), got {found}; download the "
+            "file again from its authors"
         )
 
 
 def _unpickle(path: Path, scratch: Path) -> dict[str, Tensor]:
-    """Read a pickle in a process of its own, which may die of what is in it."""
+    """Read a pickle in a subprocess, which may crash."""
     with TemporaryDirectory(prefix=".import-", dir=scratch) as folder:
-        # The process runs in the project's folder, whatever the current one is.
+        # The subprocess runs in the project's folder, so paths must be absolute.
         out = Path(folder).resolve() / "tensors.safetensors"
         command = [
             sys.executable,
@@ -91,7 +90,7 @@ def _unpickle(path: Path, scratch: Path) -> dict[str, Tensor]:
             raise ValueError(
                 lines[-1]
                 if done.returncode == 1 and lines
-                else f"{path}: the process that read it ended with {done.returncode}; is there "
-                "enough memory? if so, do not trust this file"
+                else f"{path}: the reading process ended with exit code {done.returncode}; check "
+                "the free memory; otherwise do not trust this file"
             )
         return read_weights(out)

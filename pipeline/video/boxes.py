@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.detection.coco_results import read_boxes
 from pipeline.detection.detections import Detector, Row, detected_rows
-from pipeline.detection.file import read_boxes
 from pipeline.strict_json import read_json
 from pipeline.tables.schemas import FRAMES, VIDEOS
 from pipeline.video.windows import FrameWindow
@@ -67,7 +67,7 @@ class FileBoxes:
         score_min: Boxes with lower scores are dropped.
 
     Raises:
-        ValueError: See ``pipeline.detection.file.read_boxes``.
+        ValueError: See ``pipeline.detection.coco_results.read_boxes``.
     """
 
     def __init__(self, path: Path, image_size: tuple[int, int], score_min: float) -> None:

@@ -1,4 +1,4 @@
-"""Boxes from annotations and detectors as rows, and the task that fills them."""
+"""Boxes from annotations and detectors, and the detection task."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_annotated_boxes_are_clipped_to_the_image() -> None:
     assert list(table.iloc[0]) == ["v", 0, 0, 0, 0, 15, 25, 1.0, 0, "ground_truth"]
 
 
-def test_people_that_cannot_be_cropped_or_scored_are_left_out() -> None:
+def test_people_without_joints_or_area_are_omitted() -> None:
     table = ground_truth_boxes(
         people(
             (0, 0, [10, 10, 20, 20], False),  # no joint
@@ -66,7 +66,7 @@ def rows(*boxes: tuple[float, float, float, float, float]) -> list[tuple[object,
     )
 
 
-def test_detections_come_highest_score_first() -> None:
+def test_detections_are_sorted_by_decreasing_score() -> None:
     found_rows = rows((0, 0, 5, 5, 0.3), (1, 1, 9, 9, 0.9), (2, 2, 4, 4, 0.3), (0, 0, 5, 5, 0.1))
     assert [(row[2], row[3], row[7]) for row in found_rows] == [
         (0, 1, 0.9),
@@ -76,7 +76,7 @@ def test_detections_come_highest_score_first() -> None:
     assert {row[8] for row in found_rows} == {-1}
 
 
-def test_detections_keep_what_reaches_beyond_the_image_and_lose_what_misses_it() -> None:
+def test_detections_partly_outside_the_image_are_kept_and_others_omitted() -> None:
     found_rows = rows((-20, -20, 30, 30, 0.9), (200, 0, 250, 50, 0.8), (5, 5, 5, 20, 0.7))
     assert [row[3:7] for row in found_rows] == [(-20, -20, 50, 50)]
 
@@ -86,21 +86,23 @@ def test_a_frame_without_detections_has_no_rows() -> None:
     assert list(box_table([]).columns) == BOXES.names
 
 
-@pytest.mark.parametrize("bad", [(0, 0, 5, np.nan, 0.5), (0, 0, 5, 5, np.nan), (0, 0, 5, 5, 7.0)])
-def test_numbers_that_no_detector_should_give_are_refused(
-    bad: tuple[float, float, float, float, float],
+@pytest.mark.parametrize(
+    "invalid", [(0, 0, 5, np.nan, 0.5), (0, 0, 5, 5, np.nan), (0, 0, 5, 5, 7.0)]
+)
+def test_invalid_boxes_and_scores_raise_an_error(
+    invalid: tuple[float, float, float, float, float],
 ) -> None:
     with pytest.raises(ValueError, match="video 'v', frame 3: expected finite boxes"):
-        rows(bad)
+        rows(invalid)
 
 
-def test_the_table_is_sorted_whatever_order_rows_came_in() -> None:
+def test_the_table_is_sorted_for_any_order_of_rows() -> None:
     parts = [("b", 0), ("a", 5), ("a", 2)]
     table = box_table([(v, f, 0, 0.0, 0.0, 1.0, 1.0, 0.5, -1, "test") for v, f in parts])
     assert list(zip(table["video"], table["frame"], strict=True)) == [("a", 2), ("a", 5), ("b", 0)]
 
 
-def test_a_task_looks_at_its_positions_in_batches(
+def test_the_task_processes_its_frames_in_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(VideoFrames, "read", lambda _, frame: np.full((60, 90, 3), frame, np.uint8))
@@ -110,9 +112,9 @@ def test_a_task_looks_at_its_positions_in_batches(
         sizes.append(len(frames))
         return [found((float(frame[0, 0, 0]), 0, 80, 50, 0.5)) for frame in frames]
 
-    place = VideoFrames(tmp_path, (60, 90), ("",) * 9, ("",) * 9)
+    frames = VideoFrames(tmp_path, (60, 90), ("",) * 9, ("",) * 9)
     task = DetectTask(
-        detector, {"v": place}, {"v": [0, 2, 4, 6, 8]}, batch=2, score_min=0.2, source="test"
+        detector, {"v": frames}, {"v": [0, 2, 4, 6, 8]}, batch=2, score_min=0.2, source="test"
     )
     task("v", tmp_path)
     table = read_table(tmp_path / BOXES_FILE, BOXES)

@@ -1,4 +1,4 @@
-"""Every official layout becomes the same folder of videos, which the index reads."""
+"""Every official layout is imported as a folder of videos that the index reads."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.official_trees import FRAMES, LAYOUTS, VIDEOS, labels, write_tree
 from tests.small_data_set import joints, write_json
 
 
-def taken_in(root: Path, folder: Path) -> Index:
+def imported_index(root: Path, folder: Path) -> Index:
     source = find_data_set_files(root)
     files = import_annotations(source, folder / "annotations")
     write_manifest(folder / "frames.manifest", source.root, find_frames(source.root, files))
@@ -24,7 +24,7 @@ def taken_in(root: Path, folder: Path) -> Index:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_people_in_the_same_frames(layout: str, tmp_path: Path) -> None:
     write_tree(tmp_path / "given", layout)
-    found = taken_in(tmp_path / "given", tmp_path / "taken")
+    found = imported_index(tmp_path / "given", tmp_path / "imported")
 
     for split, video in VIDEOS.items():
         rows = found.frames[(found.frames["video"] == f"v{video}")]
@@ -43,7 +43,7 @@ def test_every_layout_gives_the_same_people_in_the_same_frames(layout: str, tmp_
     assert set(found.videos["form"]) == {form}
 
 
-def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: Path) -> None:
+def test_train_labels_may_be_a_conversion(tmp_path: Path) -> None:
     write_tree(tmp_path / "given", "posetrack17")
     train = tmp_path / "given/annotations/train/v1.json"
     train.unlink()
@@ -52,9 +52,9 @@ def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: P
         image["file_name"] = f"images/bonn_5sec/v1/{number + 1:08d}.jpg"
     write_json(tmp_path / "given/annotations/posetrack_train.json", content)
 
-    found = taken_in(tmp_path / "given", tmp_path / "taken")
+    found = imported_index(tmp_path / "given", tmp_path / "imported")
 
-    check_release_format("posetrack17", tmp_path / "taken/annotations")
+    check_release_format("posetrack17", tmp_path / "imported/annotations")
     assert dict(zip(found.videos["split"], found.videos["form"], strict=True)) == {
         "train": "posetrack18",
         "val": "posetrack17",
@@ -71,20 +71,20 @@ def test_conversions_may_feed_train_beside_official_validation_files(tmp_path: P
         ("posetrack21", "posetrack18"),
     ],
 )
-def test_validation_labels_of_another_form_are_refused(
+def test_validation_labels_of_another_format_raise_an_error(
     release: str, layout: str, tmp_path: Path
 ) -> None:
     write_tree(tmp_path / "given", layout)
-    import_annotations(find_data_set_files(tmp_path / "given"), tmp_path / "taken")
+    import_annotations(find_data_set_files(tmp_path / "given"), tmp_path / "imported")
     form = "posetrack18" if layout == "coco_video" else layout
     with pytest.raises(ValueError, match=f"labels of {release}, .* got those of {form}"):
-        check_release_format(release, tmp_path / "taken")
-    check_release_format("my_videos", tmp_path / "taken")
+        check_release_format(release, tmp_path / "imported")
+    check_release_format("my_videos", tmp_path / "imported")
 
 
-def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_videos_of_the_same_name_raise_an_error(tmp_path: Path) -> None:
     write_tree(tmp_path / "given", "coco_video")
     source = find_data_set_files(tmp_path / "given")
     twice = source._replace(annotations={"val": source.annotations["val"] * 2})
     with pytest.raises(ValueError, match="got 'v3' twice"):
-        import_annotations(twice, tmp_path / "taken")
+        import_annotations(twice, tmp_path / "imported")

@@ -1,4 +1,4 @@
-"""COCO's and PoseTrack's keypoints meet everywhere but at the head."""
+"""COCO's and PoseTrack's keypoint orders differ only at the head."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from pipeline.importing.joint_orders import joint_rows
 from pipeline.skeleton import JOINT_SLOTS, JOINTS
 
 
-def test_coco_has_no_row_for_the_ends_of_the_head() -> None:
+def test_coco_has_no_row_for_head_bottom_and_head_top() -> None:
     rows = joint_rows("coco")
     assert [joint for joint, row in rows.items() if row is None] == ["head_bottom", "head_top"]
 

@@ -123,7 +123,7 @@ def _climb(root: Path) -> None:
         (_lose_folder, "expected this folder of an annotation, found nothing"),
         (_cut_picture, "000001.jpg: expected a complete image, got a damaged one"),
         (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
-        (_other_size, "expected pictures of 61 x 90"),
+        (_other_size, "expected images of 61 x 90"),
         (_hole, "expected evenly numbered frames"),
         (_climb, "expected a folder inside the data set"),
     ],

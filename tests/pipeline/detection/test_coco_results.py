@@ -1,4 +1,4 @@
-"""Files of detections: both ways to name a frame, and every record that is none."""
+"""Detection files: references to frames by id and by name, and malformed records."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.dataset.index import index_data_set
-from pipeline.detection.file import read_boxes
+from pipeline.detection.coco_results import read_boxes
 from pipeline.manifest import read_manifest, write_manifest
 from pipeline.tables.schemas import FRAMES, VIDEOS
 from tests.small_data_set import write_json
@@ -23,7 +23,7 @@ FRAMES_TABLE = pd.DataFrame(
     ],
     columns=FRAMES.names,
 )
-GOOD = {"image_id": 101, "category_id": 1, "bbox": [1.5, 2, 30, 40], "score": 0.5}
+VALID = {"image_id": 101, "category_id": 1, "bbox": [1.5, 2, 30, 40], "score": 0.5}
 
 
 def read(tmp_path: Path, content: object, score_min: float = 0.2) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def read(tmp_path: Path, content: object, score_min: float = 0.2) -> pd.DataFram
 
 
 def test_coco_results_are_matched_by_image_id(tmp_path: Path) -> None:
-    table = read(tmp_path, [GOOD, GOOD | {"image_id": 100, "score": 0.9}, GOOD | {"score": 0.8}])
+    table = read(tmp_path, [VALID, VALID | {"image_id": 100, "score": 0.9}, VALID | {"score": 0.8}])
     assert list(table["frame"]) == [0, 1, 1]
     assert list(table["row"]) == [0, 0, 1]
     assert list(table["score"]) == [0.9, 0.8, 0.5]
@@ -43,7 +43,7 @@ def test_coco_results_are_matched_by_image_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["images/val/v/000002.jpg", "v/000002.jpg", "images_renamed/v/000002.jpg"]
 )
-def test_the_dcpose_form_is_matched_by_folder_and_file(name: str, tmp_path: Path) -> None:
+def test_records_of_dcpose_are_matched_by_folder_and_file_name(name: str, tmp_path: Path) -> None:
     record = {
         "image_name": name,
         "bbox": [1, 2, 30, 40],
@@ -55,13 +55,13 @@ def test_the_dcpose_form_is_matched_by_folder_and_file(name: str, tmp_path: Path
     assert list(read(tmp_path, [record])["frame"]) == [2]
 
 
-def test_other_categories_low_scores_and_foreign_frames_do_not_count(tmp_path: Path) -> None:
-    others = [GOOD | {"category_id": 2}, GOOD | {"score": 0.19}, GOOD | {"image_id": 7}]
-    assert len(read(tmp_path, [GOOD, *others])) == 1
+def test_other_categories_low_scores_and_unknown_frames_are_ignored(tmp_path: Path) -> None:
+    others = [VALID | {"category_id": 2}, VALID | {"score": 0.19}, VALID | {"image_id": 7}]
+    assert len(read(tmp_path, [VALID, *others])) == 1
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         ({"bbox": [1, 2, 3]}, "record 1: expected {image_id"),
         ({"bbox": [1, 2, "x", 4]}, "record 1: expected {image_id"),
@@ -74,35 +74,35 @@ def test_other_categories_low_scores_and_foreign_frames_do_not_count(tmp_path: P
         ({"image_name": 5}, "record 1: expected {image_id"),
     ],
 )
-def test_a_record_of_another_form_is_named(
-    record: dict[str, object], said: str, tmp_path: Path
+def test_a_malformed_record_is_named(
+    record: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=said):
-        read(tmp_path, [GOOD, GOOD | record])
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, [VALID, VALID | record])
 
 
 @pytest.mark.parametrize("missing", ["image_id", "category_id", "bbox", "score"])
 def test_a_missing_key_is_named(missing: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"'{missing}'"):
-        read(tmp_path, [{key: value for key, value in GOOD.items() if key != missing}])
+        read(tmp_path, [{key: value for key, value in VALID.items() if key != missing}])
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    text = json.dumps([GOOD]).replace("0.5", "NaN")
+def test_a_number_that_is_not_finite_raises_an_error(tmp_path: Path) -> None:
+    text = json.dumps([VALID]).replace("0.5", "NaN")
     (tmp_path / "boxes.json").write_text(text)
     with pytest.raises(ValueError, match="expected finite numbers, got NaN"):
         read_boxes(tmp_path / "boxes.json", FRAMES_TABLE, VIDEOS_TABLE, 0.2)
 
 
-def test_a_file_that_is_no_list_or_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_file_without_list_raise_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a list of COCO results, got dict"):
         read(tmp_path, {"annotations": []})
     with pytest.raises(ValueError, match="expected a JSON file, found nothing"):
         read_boxes(tmp_path / "none.json", FRAMES_TABLE, VIDEOS_TABLE, 0.2)
 
 
-@pytest.mark.parametrize("content", [[], [GOOD | {"image_id": 7}]])
-def test_a_file_of_another_data_set_is_refused(content: list[object], tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [[], [VALID | {"image_id": 7}]])
+def test_a_file_of_another_data_set_raises_an_error(content: list[object], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected boxes of people in the 3 frames"):
         read(tmp_path, content)
 
@@ -113,9 +113,9 @@ def test_an_empty_split_needs_no_boxes(tmp_path: Path) -> None:
     assert len(table) == 0
 
 
-def test_an_image_id_of_two_videos_names_no_frame(tmp_path: Path) -> None:
+def test_an_ambiguous_image_id_raises_an_error(tmp_path: Path) -> None:
     twice = pd.concat([FRAMES_TABLE, FRAMES_TABLE.assign(video="w", file="w/1.jpg")])
-    write_json(tmp_path / "boxes.json", [GOOD])
+    write_json(tmp_path / "boxes.json", [VALID])
     with pytest.raises(ValueError, match="use image_name"):
         read_boxes(tmp_path / "boxes.json", twice, VIDEOS_TABLE, 0.2)
 
@@ -130,6 +130,6 @@ def test_the_real_detections_of_posetrack18_are_read(shared: Path, tmp_path: Pat
     index = index_data_set(tmp_path / "annotations", manifest, samples)
     source = samples / "annotations/test_posetrack18_human_detections.json"
     table = read_boxes(source, index.frames, index.videos, 0.5)
-    said = [record for record in json.loads(source.read_text()) if record["score"] >= 0.5]
-    assert len(table) == len(said) == 62
-    np.testing.assert_allclose(sorted(table["score"]), sorted(r["score"] for r in said))
+    expected = [record for record in json.loads(source.read_text()) if record["score"] >= 0.5]
+    assert len(table) == len(expected) == 62
+    np.testing.assert_allclose(sorted(table["score"]), sorted(r["score"] for r in expected))

@@ -1,4 +1,4 @@
-"""The program `posereel`: help in groups, lazy imports, names in errors, shell completion."""
+"""Program `posereel`: help in groups, lazy imports, command names in errors, completion."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ STILL_HEAVY = {
 MODULES = {name: name.replace("-", "_") for name in LINES}
 
 
-def test_every_module_of_the_commands_is_in_the_table_and_the_other_way_round() -> None:
+def test_the_table_lists_exactly_the_modules_of_the_commands() -> None:
     files = {file.stem for file in (ROOT / "posereel/commands").glob("[a-z]*.py")}
     assert set(MODULES.values()) == files
 
@@ -39,7 +39,7 @@ def test_the_line_of_a_command_is_the_first_line_of_its_docstring(name: str) -> 
     assert (module.__doc__ or "").splitlines()[0] == LINES[name]
 
 
-def test_help_lists_every_command_in_its_group_with_one_line_each() -> None:
+def test_help_lists_every_command_in_its_group_on_one_line() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output.splitlines()
     rows = [line.strip("│╭╮─ ") for line in shown]
     for group, lines in COMMANDS.items():
@@ -50,7 +50,7 @@ def test_help_lists_every_command_in_its_group_with_one_line_each() -> None:
         ]
 
 
-def test_help_of_all_commands_imports_no_command() -> None:
+def test_the_list_of_commands_imports_no_command() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from posereel.cli import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
@@ -63,7 +63,7 @@ def test_help_of_all_commands_imports_no_command() -> None:
 
 
 @pytest.mark.parametrize("name", set(LINES) - STILL_HEAVY)
-def test_help_of_a_command_loads_no_large_library(name: str) -> None:
+def test_help_of_a_command_imports_no_large_library(name: str) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from posereel.cli import app;"
         f"assert CliRunner().invoke(app, ['{name}', '--help']).exit_code == 0;"
@@ -76,7 +76,7 @@ def test_help_of_a_command_loads_no_large_library(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_usage_names_the_command_as_typed(name: str) -> None:
+def test_usage_shows_the_command_as_typed(name: str) -> None:
     done = CliRunner().invoke(app, [name, "--help"], prog_name="posereel")
     assert done.exit_code == 0
     assert f"Usage: posereel {name}" in done.output
@@ -89,14 +89,14 @@ def test_an_error_names_the_command_as_typed(tmp_path: Path) -> None:
     assert done.stderr.startswith("posereel check-data: ")
 
 
-def test_an_unknown_command_is_refused_with_a_suggestion() -> None:
+def test_an_unknown_command_is_rejected_with_a_suggestion() -> None:
     done = CliRunner().invoke(app, ["check-date"])
     assert done.exit_code == 2
     assert "check-data" in done.output
 
 
 def complete(*words: str) -> list[str]:
-    """Return what bash is told when Tab is pressed behind the last word."""
+    """Return the completions that bash gets for the last word."""
     environment = os.environ | {
         "_POSEREEL_COMPLETE": "complete_bash",
         "COMP_WORDS": " ".join(words),
@@ -118,6 +118,6 @@ def test_the_shell_completes_commands_and_their_options() -> None:
     assert complete("posereel", "verify", "--r") == ["--repair"]
 
 
-def test_a_loaded_command_runs_alone(tmp_path: Path) -> None:
+def test_a_command_runs_without_the_program(tmp_path: Path) -> None:
     done = CliRunner().invoke(load("check-data"), [str(tmp_path / "absent")])
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""After the installation `posereel` is a command and a package in every folder."""
+"""The installation makes `posereel` a command and a package in every folder."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SHOW = "import posereel, models, stages; print(posereel.__path__[0])"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment without libraries, in which a copy of the package is installed."""
+    """Return a virtual environment without libraries and with a copy of the package installed."""
     folder = tmp_path / "an environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     packages = next(folder.glob("lib/python*/site-packages"))
@@ -52,7 +52,7 @@ def test_the_command_runs_and_the_package_imports_in_any_folder(
     environment: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    # A project of the user with a package of a common name must not be imported instead.
+    # A user's project may have a package of the same name, which must not be imported.
     (elsewhere / "models").mkdir(parents=True)
     (elsewhere / "models/__init__.py").write_text("raise RuntimeError('not ours')\n")
     installed = tmp_path / "installed/posereel"

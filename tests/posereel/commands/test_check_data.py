@@ -1,4 +1,4 @@
-"""check_data counts what there is, and finds what keeps the pipeline from running."""
+"""Command check-data: it counts videos, frames and people, and reports faults."""
 
 import json
 import shutil
@@ -17,8 +17,8 @@ from tests.small_data_set import write_json
 app = load("check-data")
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
 
 
 def facts(root: Path, code: int = 0) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def test_every_layout_is_recognized_and_counted(layout: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("files", "release"), [(74, "0.2"), (170, "0.45"), (73, "unknown")])
-def test_the_number_of_validation_files_tells_the_release_of_the_labels(
+def test_the_number_of_validation_files_determines_the_release_of_the_labels(
     files: int, release: str, tmp_path: Path
 ) -> None:
     write_tree(tmp_path, "posetrack18")
@@ -56,7 +56,7 @@ def test_the_number_of_validation_files_tells_the_release_of_the_labels(
     assert facts(tmp_path)["labels"].startswith(f"{release} ({files} validation files")
 
 
-def test_the_table_says_what_will_be_skipped_and_why(tmp_path: Path) -> None:
+def test_the_table_lists_what_is_skipped_and_why(tmp_path: Path) -> None:
     write_tree(tmp_path, "posetrack18")
     file = tmp_path / "annotations/val/v3.json"
     content = read_json(file)
@@ -82,85 +82,85 @@ def test_the_table_says_what_will_be_skipped_and_why(tmp_path: Path) -> None:
     assert "next: posereel use-preset NAME" in done.stdout
 
 
-def _lose_frame(root: Path) -> None:
+def _remove_frame(root: Path) -> None:
     (root / "images/val/v3/000004.jpg").unlink()
 
 
-def _lose_folder(root: Path) -> None:
+def _move_folder(root: Path) -> None:
     (root / "images/val/v3").rename(root / "elsewhere")
 
 
-def _cut_picture(root: Path) -> None:
+def _truncate_image(root: Path) -> None:
     file = root / "images/val/v3/000001.jpg"
     file.write_bytes(file.read_bytes()[:-40])
 
 
-def _empty_picture(root: Path) -> None:
+def _empty_image(root: Path) -> None:
     (root / "images/val/v3/000001.jpg").write_bytes(b"")
 
 
-def _other_size(root: Path) -> None:
+def _change_height(root: Path) -> None:
     replace_text(root / "annotations/val/v3.json", '"height": 60', '"height": 61')
 
 
-def _bad_number(root: Path) -> None:
+def _insert_nan(root: Path) -> None:
     replace_text(root / "annotations/val/v3.json", '"bbox_head": [', '"bbox_head": [NaN, ')
 
 
-def _hole(root: Path) -> None:
+def _renumber_frame(root: Path) -> None:
     (root / "images/val/v3/000004.jpg").rename(root / "images/val/v3/000009.jpg")
     replace_text(root / "annotations/val/v3.json", "000004.jpg", "000009.jpg")
 
 
-def _climb(root: Path) -> None:
+def _leave_data_set(root: Path) -> None:
     replace_text(root / "annotations/val/v3.json", "images/val/v3/000001", "../v3/000001")
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("damage", "message"),
     [
-        (_lose_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
-        (_lose_folder, "expected this folder of an annotation, found nothing"),
-        (_cut_picture, "000001.jpg: expected a complete image, got a damaged one"),
-        (_empty_picture, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
-        (_other_size, "expected images of 61 x 90"),
-        (_hole, "expected evenly numbered frames"),
-        (_climb, "expected a folder inside the data set"),
+        (_remove_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
+        (_move_folder, "expected this folder of an annotation, found nothing"),
+        (_truncate_image, "000001.jpg: expected a complete image, got a damaged one"),
+        (_empty_image, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
+        (_change_height, "expected images of 61 x 90"),
+        (_renumber_frame, "expected evenly numbered frames"),
+        (_leave_data_set, "expected a folder inside the data set"),
     ],
 )
-def test_what_keeps_the_pipeline_from_running_is_a_fault(
-    harm: Callable[[Path], None], said: str, tmp_path: Path
+def test_damage_that_stops_the_pipeline_is_reported_as_a_fault(
+    damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     write_tree(tmp_path, "posetrack18")
-    harm(tmp_path)
+    damage(tmp_path)
     found = facts(tmp_path, code=1)
-    assert any(said in fault for fault in found["faults"]), found["faults"]
+    assert any(message in fault for fault in found["faults"]), found["faults"]
     assert not (tmp_path / "frames.manifest").exists()
-    # The other split is counted all the same.
+    # The other split is counted nevertheless.
     assert found["splits"]["train"]["people"] == 6
     done = run(str(tmp_path))
     assert done.exit_code == 1
-    assert said in " ".join(done.stdout.split())
+    assert message in " ".join(done.stdout.split())
     assert len(done.stderr.splitlines()) >= 1
 
 
 def test_a_missing_frame_is_counted(tmp_path: Path) -> None:
     write_tree(tmp_path, "posetrack18")
-    _lose_frame(tmp_path)
+    _remove_frame(tmp_path)
     counts = facts(tmp_path, code=1)["splits"]["val"]
     assert (counts["frames"], counts["missing"]) == (FRAMES - 1, 1)
 
 
-def test_labels_that_are_no_json_end_in_one_line(tmp_path: Path) -> None:
+def test_annotations_that_are_not_valid_json_give_a_one_line_error(tmp_path: Path) -> None:
     write_tree(tmp_path, "posetrack18")
-    _bad_number(tmp_path)
+    _insert_nan(tmp_path)
     done = run(str(tmp_path))
     assert done.exit_code == 1
     assert "expected finite numbers, got NaN" in done.output
     assert len(done.output.splitlines()) == 1
 
 
-def test_the_manifest_goes_where_it_is_wanted(tmp_path: Path) -> None:
+def test_the_manifest_is_written_to_the_given_path(tmp_path: Path) -> None:
     write_tree(tmp_path / "data", "posetrack18")
     out = tmp_path / "frames.txt"
     done = run(str(tmp_path / "data"), "--manifest", str(out), "--json")
@@ -169,7 +169,7 @@ def test_the_manifest_goes_where_it_is_wanted(tmp_path: Path) -> None:
     assert not (tmp_path / "data/frames.manifest").exists()
 
 
-def test_real_posetrack18_samples_are_surveyed(shared: Path, tmp_path: Path) -> None:
+def test_real_posetrack18_samples_are_counted(shared: Path, tmp_path: Path) -> None:
     samples = shared / "real/mmpose_tests_data/posetrack18"
     root = tmp_path / "data"
     shutil.copytree(samples / "images", root / "images")
@@ -177,6 +177,6 @@ def test_real_posetrack18_samples_are_surveyed(shared: Path, tmp_path: Path) -> 
         write_json(root / "annotations/val" / file.name, read_json(file))
     done = run(str(root), "--json", "--manifest", str(tmp_path / "m"))
     counts = json.loads(done.stdout)["splits"]["val"]
-    # reference figures of these samples: 3 sequences, one frame of each, 14 people, 182 joints.
+    # Reference numbers of these samples: 3 videos, one frame each, 14 people, 182 joints.
     assert (counts["videos"], counts["frames"], counts["people"]) == (3, 3, 14)
     assert sum(counts["joints"].values()) == 182

@@ -1,4 +1,4 @@
-"""What gc removes, and above all what it leaves."""
+"""Command gc: what it removes and what it keeps."""
 
 import json
 import os
@@ -20,7 +20,7 @@ NOW = 1_700_000_000.0
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one published unit and one that was published once."""
+    """Return a project with one published unit and one unit that is no longer published."""
     project = make_project(tmp_path / "repo")
     run_stage(project, [PUBLISHED, REPLACED])
     run_stage(project, [PUBLISHED])
@@ -42,11 +42,11 @@ def removable(project: Path) -> list[tuple[str, str]]:
     return [(one.kind, one.name) for one in found]
 
 
-def gc(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+def gc(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
 
 
-def test_an_old_unit_that_nothing_links_to_may_go(project: Path) -> None:
+def test_an_old_unit_without_links_is_removable(project: Path) -> None:
     for days, expected in ((13.9, []), (14.1, [("unit", key_of(REPLACED))])):
         last_used(project, PUBLISHED, days=days)
         last_used(project, REPLACED, days=days)
@@ -60,7 +60,7 @@ def test_publishing_counts_as_use(project: Path) -> None:
     assert (unit(project, REPLACED) / "receipt.json").stat().st_mtime > before + 300 * DAY
 
 
-def test_an_interrupted_attempt_goes_when_it_is_old(project: Path) -> None:
+def test_an_old_interrupted_attempt_is_removable(project: Path) -> None:
     folder = unit(project, "half/v0")
     (folder / "files").mkdir(parents=True)
     (folder / "files/c.0.0.partial").write_text("half")
@@ -79,15 +79,17 @@ def run_of(scratch: Scratch, key: str, *, finished: bool) -> Path:
     return folder
 
 
-def test_checkpoints_go_once_their_run_is_finished_and_never_before(project: Path) -> None:
+def test_only_checkpoints_of_finished_runs_are_removable(project: Path) -> None:
     scratch = find_scratch(project)
-    under_way = run_of(scratch, "a" * 64, finished=False)
-    os.utime(under_way, (1, 1))
+    unfinished = run_of(scratch, "a" * 64, finished=False)
+    os.utime(unfinished, (1, 1))
     run_of(scratch, "b" * 64, finished=True)
     assert removable(project) == [("checkpoint", "b" * 64)]
 
 
-def test_nothing_goes_without_yes_and_with_it_what_was_listed(project: Path) -> None:
+def test_nothing_is_removed_without_yes_and_exactly_the_listed_folders_with_it(
+    project: Path,
+) -> None:
     last_used(project, REPLACED, days=400)
     leftover = find_scratch(project).assembly / "out-1234"
     leftover.mkdir(parents=True)
@@ -97,10 +99,10 @@ def test_nothing_goes_without_yes_and_with_it_what_was_listed(project: Path) -> 
     assert "toy: 1 units" in listed.stdout
     assert "would remove (--yes does) 2 folders" in listed.stdout
     assert unit(project, REPLACED).exists()
-    gone = json.loads(gc("--yes", "--json").stdout)
-    assert gone["removed"] is True
-    assert {row["name"] for row in gone["folders"]} == {key_of(REPLACED), "out-1234"}
-    assert gone["bytes"] == sum(row["bytes"] for row in gone["folders"]) > 0
+    removed = json.loads(gc("--yes", "--json").stdout)
+    assert removed["removed"] is True
+    assert {row["name"] for row in removed["folders"]} == {key_of(REPLACED), "out-1234"}
+    assert removed["bytes"] == sum(row["bytes"] for row in removed["folders"]) > 0
     assert not unit(project, REPLACED).exists()
     assert not leftover.exists()
     assert unit(project, PUBLISHED).exists()
@@ -111,7 +113,7 @@ def test_nothing_goes_without_yes_and_with_it_what_was_listed(project: Path) -> 
     assert calls(project / "calls.log") == []
 
 
-def test_a_unit_that_was_taken_up_again_meanwhile_stays(project: Path) -> None:
+def test_a_unit_that_is_used_again_before_its_removal_is_kept(project: Path) -> None:
     last_used(project, REPLACED, days=400)
     scratch = find_scratch(project)
     (found,) = find_removable(scratch, 14 * DAY, NOW)
@@ -120,7 +122,7 @@ def test_a_unit_that_was_taken_up_again_meanwhile_stays(project: Path) -> None:
     assert unit(project, REPLACED).exists()
 
 
-def test_gc_refuses_while_a_stage_runs_and_outside_a_repository(
+def test_gc_fails_while_a_stage_runs_and_outside_a_repository(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last_used(project, REPLACED, days=400)

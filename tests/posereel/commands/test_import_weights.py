@@ -1,4 +1,4 @@
-"""Published files become weights that the stages load, with a card, under DVC's eyes."""
+"""Command import-weights: published files become weights with a card, tracked by DVC."""
 
 import hashlib
 import json
@@ -46,8 +46,8 @@ def _inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
 
 
-def run(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, list(words))
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(arguments))
     return done.exit_code, done.output
 
 
@@ -65,14 +65,14 @@ def test_an_official_raft_is_imported_and_gives_the_official_flow(tmp_path: Path
     assert code == 0, output
     assert "naming official" in output
     assert Path("data/weights/raft_small.safetensors.dvc").is_file()
-    story = card("raft_small")
-    assert story["source_sha256"] == {"raft-small.pth": digest}
+    facts = card("raft_small")
+    assert facts["source_sha256"] == {"raft-small.pth": digest}
     assert (
-        story["sha256"]
+        facts["sha256"]
         == hashlib.sha256(Path("data/weights/raft_small.safetensors").read_bytes()).hexdigest()
     )
-    assert sum(line["tensors"] for line in story["rules"]) == story["tensors"] == 106
-    assert str(tmp_path) not in json.dumps(story)
+    assert sum(line["tensors"] for line in facts["rules"]) == facts["tensors"] == 106
+    assert str(tmp_path) not in json.dumps(facts)
 
     pairs = np.random.default_rng(1).integers(0, 256, (2, 2, 128, 128, 3), dtype=np.uint8)
     np.save(tmp_path / "in.npy", pairs)
@@ -87,7 +87,7 @@ def test_an_official_raft_is_imported_and_gives_the_official_flow(tmp_path: Path
     np.testing.assert_allclose(flow, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_a_detector_of_transformers_becomes_a_folder(tmp_path: Path) -> None:
+def test_a_detector_of_transformers_is_imported_as_a_folder(tmp_path: Path) -> None:
     save_transformers(tmp_path / "given", "d_fine")
     (tmp_path / "given/modeling.py").write_text("raise SystemExit\n")
 
@@ -102,16 +102,16 @@ def test_a_detector_of_transformers_becomes_a_folder(tmp_path: Path) -> None:
     assert card("my_dfine")["network"] == "detector of transformers"
     frames = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3), np.uint8))
     found = []
-    for place in (tmp_path / "given", folder):
-        model = AutoModelForObjectDetection.from_pretrained(place).eval()
-        people = TransformersPersonDetector(model, AutoImageProcessor.from_pretrained(place))
+    for source in (tmp_path / "given", folder):
+        model = AutoModelForObjectDetection.from_pretrained(source).eval()
+        people = TransformersPersonDetector(model, AutoImageProcessor.from_pretrained(source))
         with torch.no_grad():
             found.append(people(frames)[0])
     assert len(found[0][0]) > 0
     assert torch.equal(found[0][0], found[1][0])
 
 
-def test_a_folder_that_lacks_a_tensor_changes_nothing(tmp_path: Path) -> None:
+def test_a_folder_with_a_missing_tensor_is_rejected_and_nothing_is_written(tmp_path: Path) -> None:
     save_transformers(tmp_path / "given", "rt_detr")
     weights = read_weights(tmp_path / "given/model.safetensors")
     weights.pop(next(name for name in weights if name.endswith("fc1.weight")))
@@ -126,20 +126,20 @@ def test_a_folder_that_lacks_a_tensor_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
+def test_coco_weights_of_hrnet_record_their_reinitialized_rows(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    theirs = build_hrnet("w32", joints=17)
-    file = {k.removeprefix("backbone."): v for k, v in theirs.state_dict().items()}
+    reference = build_hrnet("w32", joints=17)
+    file = {k.removeprefix("backbone."): v for k, v in reference.state_dict().items()}
     torch.save(file, tmp_path / "pose_hrnet_w32_384x288.pth")
 
     code, output = run(str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32")
 
     assert code == 0, output
     assert "head_bottom, head_top were initialized randomly" in " ".join(output.split())
-    story = card("hrnet_w32")
-    assert story["reinitialised_rows"] == ["head_bottom", "head_top"]
-    assert story["keypoints"] == "coco"
-    # What the stage finetune_backbone reads before it publishes weights untouched.
+    facts = card("hrnet_w32")
+    assert facts["reinitialised_rows"] == ["head_bottom", "head_top"]
+    assert facts["keypoints"] == "coco"
+    # The stage finetune_backbone reads this before it publishes unchanged weights.
     notes = read_metadata(Path("data/weights/hrnet_w32.safetensors"))
     assert notes == {REINITIALIZED_ROWS: "head_bottom head_top"}
     crops = np.random.default_rng(4).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
@@ -148,11 +148,11 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     assert CliRunner().invoke(run_app, words).exit_code == 0
     with torch.no_grad():
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
-        expected = theirs(images).heatmaps.numpy()
-    # JOINTS without the ends of the head are COCO's nose and 5 to 16.
-    ours = [0, *range(3, 15)]
+        expected = reference(images).heatmaps.numpy()
+    # JOINTS without head_bottom and head_top are COCO's joints 0 (nose) and 5 to 16.
+    shared = [0, *range(3, 15)]
     heatmaps = np.load(tmp_path / "out.npy")
-    np.testing.assert_allclose(heatmaps[:, ours], expected[:, [0, *range(5, 17)]], atol=1e-6)
+    np.testing.assert_allclose(heatmaps[:, shared], expected[:, [0, *range(5, 17)]], atol=1e-6)
 
     code, output = run(
         str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32", "--joints", "posetrack"
@@ -162,7 +162,7 @@ def test_coco_weights_of_hrnet_say_which_rows_they_lack(tmp_path: Path) -> None:
     assert read_metadata(Path("data/weights/hrnet_w32.safetensors")) == {}
     network = build_hrnet("w32", joints=15)
     load_weights(network, read_weights(Path("data/weights/hrnet_w32.safetensors")), "f")
-    assert torch.equal(network.final_layer.weight[:3], theirs.final_layer.weight[:3])
+    assert torch.equal(network.final_layer.weight[:3], reference.final_layer.weight[:3])
 
 
 @pytest.mark.slow
@@ -170,9 +170,9 @@ def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) 
     config = VitPoseBackboneConfig(
         image_size=(256, 192), hidden_size=384, num_hidden_layers=12, out_indices=[12]
     )
-    theirs = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=config, num_labels=17))
-    fill_randomly(theirs.eval(), seed=5, dtype=torch.float32)
-    theirs.save_pretrained(tmp_path / "vitpose")
+    reference = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=config, num_labels=17))
+    fill_randomly(reference.eval(), seed=5, dtype=torch.float32)
+    reference.save_pretrained(tmp_path / "vitpose")
 
     code, output = run(str(tmp_path / "vitpose"), "--as", "vitpose_s")
 
@@ -184,12 +184,12 @@ def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) 
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     images = torch.from_numpy((crops / 255 - mean) / std).permute(0, 3, 1, 2).float()
     with torch.no_grad():
-        expected = theirs.backbone(images).feature_maps[-1].numpy()
+        expected = reference.backbone(images).feature_maps[-1].numpy()
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["none.pth", "--as", "raft_small"], "none.pth: expected a checkpoint, found nothing"),
         (["f.pth", "--as", "raft/small"], "--as raft/small: expected lowercase letters"),
@@ -199,17 +199,17 @@ def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) 
         (["f.pth", "--as", "raft_small", "--joints", "coco"], "expected with an HRNet only"),
     ],
 )
-def test_what_cannot_be_imported_ends_in_one_line(words: list[str], said: str) -> None:
+def test_invalid_arguments_give_a_one_line_error(arguments: list[str], message: str) -> None:
     Path("f.pth").write_bytes(b"no checkpoint")
     before = sorted(Path("data").rglob("*"))
-    code, output = run(*words)
+    code, output = run(*arguments)
     assert code == 1
-    assert said in output
+    assert message in output
     assert len(output.splitlines()) == 1
     assert sorted(Path("data").rglob("*")) == before
 
 
-def test_weights_are_imported_into_the_projects_folder_alone(
+def test_import_is_only_possible_in_the_root_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The command plan on the embedded default, calibrated for real."""
+"""Command plan on the default preset, with measured speeds."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
-def test_every_stage_of_the_default_that_takes_time_is_estimated(
+def test_every_stage_of_the_default_is_estimated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -28,7 +28,7 @@ def test_every_stage_of_the_default_that_takes_time_is_estimated(
     assert set(stages) == expected
     train = content["splits"]["train"]
     assert train["videos"] == 26
-    # 7 of the 12 frames are labeled: 0, 3, the four from 4 on, and 9.
+    # 7 of the 12 frames are labeled: 0, 3, 4 to 7, and 9.
     assert train["labeled"] == 26 * 7
     assert stages["heatmaps@train"]["clips"] == round(train["people"])
     row = 3 * 15 * 32 * 24 * 2 + 4
@@ -36,7 +36,7 @@ def test_every_stage_of_the_default_that_takes_time_is_estimated(
     assert all(stages[name]["seconds"] > 0 for name in ("flow@val", "train_vremd", "render"))
 
 
-def test_a_preset_that_there_is_not_is_answered_with_the_known_ones(
+def test_an_unknown_preset_is_rejected_with_the_list_of_presets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -45,7 +45,7 @@ def test_a_preset_that_there_is_not_is_answered_with_the_known_ones(
     assert "posetrack99: expected a preset, one of ['ablation'" in result.stderr
 
 
-def test_params_that_lack_a_section_end_in_one_line(
+def test_a_missing_section_of_params_gives_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (ROOT / "params.yaml").read_text()
@@ -56,7 +56,7 @@ def test_params_that_lack_a_section_end_in_one_line(
     assert "expected the sections of a preset, 'finetune_backbone' is missing" in result.stderr
 
 
-def test_a_data_set_of_which_nothing_is_known_ends_in_one_line(
+def test_an_unknown_data_set_gives_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (ROOT / "params.yaml").read_text()

@@ -1,4 +1,4 @@
-"""predict_video gives what the DAG gives, keeps what it computed, and writes all or nothing."""
+"""Command predict: same poses as the DAG, resumable, complete output or none."""
 
 import json
 import re
@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone with the default's params and shipped weights, on one short rendered video."""
+    """Return a project with the default params, the shipped weights and one short video."""
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     values["render"] |= {"videos": {"train": 0, "val": 1}, "frames": 5}
     values["extract"] |= {"workers": 1, "threads": 1, "device": "cpu"}
@@ -59,8 +59,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(command: typer.Typer, *words: str) -> Result:
-    done = CliRunner().invoke(command, list(words))
+def run(command: typer.Typer, *arguments: str) -> Result:
+    done = CliRunner().invoke(command, list(arguments))
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done
@@ -98,12 +98,12 @@ CACHES: dict[str, list[tuple[typer.Typer, list[str]]]] = {
         (tokens.app, ["--split", "val"]),
     ],
 }
-"""The stages that make what each head reads."""
+"""Stages that write the inputs of each head."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", CACHES)
-def test_a_video_of_the_data_set_gets_the_dags_predictions(head: str, project: Path) -> None:
+def test_predictions_of_a_video_equal_those_of_the_dag(head: str, project: Path) -> None:
     weights = project / f"data/runs/{head}/weights.safetensors"
     if head == "jmpose":
         random_head(project / "params.yaml", weights)
@@ -117,8 +117,8 @@ def test_a_video_of_the_data_set_gets_the_dags_predictions(head: str, project: P
         *CACHES[head],
         (predict.app, ["--system", head, "--split", "val"]),
     ]
-    for command, words in stages:
-        done = run(command, *words)
+    for command, options in stages:
+        done = run(command, *options)
         assert done.exit_code == 0, done.output
     dag = pd.read_parquet(f"data/predictions/{head}/val/predictions.parquet")
     (frames,) = Path("data/raw/synthetic/images/val").iterdir()
@@ -127,24 +127,24 @@ def test_a_video_of_the_data_set_gets_the_dags_predictions(head: str, project: P
     done = run(app, str(frames), *words, "--track", "none")
 
     assert done.exit_code == 0, done.output
-    ours = read_table(Path("out/predictions.parquet"), POSES)
-    # The DAG predicts for the frames that the annotations name.
-    ours = ours[ours["frame"].isin(dag["frame"])].reset_index(drop=True)
-    assert len(ours) == len(dag) > 5
-    assert list(ours["frame"]) == list(dag["frame"])
+    found = read_table(Path("out/predictions.parquet"), POSES)
+    # The DAG predicts only the frames that the annotation file lists.
+    found = found[found["frame"].isin(dag["frame"])].reset_index(drop=True)
+    assert len(found) == len(dag) > 5
+    assert list(found["frame"]) == list(dag["frame"])
     for name in ("box_x", "box_y", "box_w", "box_h", "box_score"):
-        np.testing.assert_allclose(ours[name], dag[name], rtol=1e-5, atol=1e-4)
-    joints = [np.stack(table["keypoints"].tolist()) for table in (ours, dag)]
+        np.testing.assert_allclose(found[name], dag[name], rtol=1e-5, atol=1e-4)
+    joints = [np.stack(table["keypoints"].tolist()) for table in (found, dag)]
     np.testing.assert_allclose(*joints, atol=0.02)
-    scores = [np.stack(table["scores"].tolist()) for table in (ours, dag)]
+    scores = [np.stack(table["scores"].tolist()) for table in (found, dag)]
     np.testing.assert_allclose(*scores, atol=1e-3)
-    assert np.stack(ours["scores"].tolist()).std() > 0.01
+    assert np.stack(found["scores"].tolist()).std() > 0.01
 
 
 @pytest.fixture
-def film(project: Path) -> Path:
-    """A film of 20 frames with two people's boxes, for the head that is the backbone itself."""
-    write_video(project / "film.mp4", numbered(20, (120, 160)), [n / 25 for n in range(20)])
+def video(project: Path) -> Path:
+    """Return a video of 20 frames and write the boxes of two people."""
+    write_video(project / "video.mp4", numbered(20, (120, 160)), [n / 25 for n in range(20)])
     boxes = [
         {
             "image_id": n,
@@ -156,18 +156,18 @@ def film(project: Path) -> Path:
         for x in (5.0, 80.0)
     ]
     write_json(project / "boxes.json", boxes)
-    return project / "film.mp4"
+    return project / "video.mp4"
 
 
-WORDS = ["--head", "hrnet", "--boxes", "boxes.json", "--out", "out"]
+OPTIONS = ["--head", "hrnet", "--boxes", "boxes.json", "--out", "out"]
 
 
 def files(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-def test_it_writes_one_folder_with_everything(film: Path) -> None:
-    done = run(app, str(film), *WORDS, "--json")
+def test_one_folder_contains_all_outputs(video: Path) -> None:
+    done = run(app, str(video), *OPTIONS, "--json")
     assert done.exit_code == 0, done.output
     assert files(Path("out")) == [
         "coco.json", "meta.json", "overlay.mp4", "posetrack.json", "predictions.parquet",
@@ -180,21 +180,21 @@ def test_it_writes_one_folder_with_everything(film: Path) -> None:
     facts = json.loads(Path("out/meta.json").read_text())
     assert json.loads(done.stdout) == facts
     assert (facts["frames"], facts["people"], facts["tracks"]) == (20, 40, 2)
-    assert facts["source"] == "film.mp4"
+    assert facts["source"] == "video.mp4"
     assert facts["joints"] == list(JOINTS)
     assert set(facts["weights_sha256"]) == {"heatmaps"}
     assert "rendered people only" in done.stderr
 
 
-def test_a_part_of_the_video_gets_the_same_poses(film: Path) -> None:
-    run(app, str(film), *WORDS, "--no-overlay")
-    whole = read_table(Path("out/predictions.parquet"), POSES)
-    words = [*WORDS[:-1], "part", "--frames", "3-17", "--no-overlay", "--track", "none"]
-    assert run(app, str(film), *words).exit_code == 0
+def test_a_range_of_frames_gets_the_same_poses(video: Path) -> None:
+    run(app, str(video), *OPTIONS, "--no-overlay")
+    full = read_table(Path("out/predictions.parquet"), POSES)
+    words = [*OPTIONS[:-1], "part", "--frames", "3-17", "--no-overlay", "--track", "none"]
+    assert run(app, str(video), *words).exit_code == 0
     part = read_table(Path("part/predictions.parquet"), POSES)
     assert not Path("part/overlay.mp4").exists()
     assert set(part["track_id"]) == {-1}
-    expected = whole[whole["frame"].between(3, 17)]
+    expected = full[full["frame"].between(3, 17)]
     assert list(part["frame"]) == list(expected["frame"])
     joints = [np.stack(table["keypoints"].tolist()) for table in (part, expected)]
     np.testing.assert_allclose(*joints, atol=0.02)
@@ -202,66 +202,64 @@ def test_a_part_of_the_video_gets_the_same_poses(film: Path) -> None:
     assert [image["id"] for image in images] == list(range(3, 18))
 
 
-def test_an_interrupted_run_goes_on_where_it_was(
-    film: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_resumes(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
-    whole = WindowPoseEstimator.__call__
+    original = WindowPoseEstimator.__call__
 
-    def counted(self: WindowPoseEstimator, window: Any) -> pd.DataFrame:  # noqa: ANN401
+    def interrupted(self: WindowPoseEstimator, window: Any) -> pd.DataFrame:  # noqa: ANN401
         computed.append(window.start)
         if len(computed) == 2:
             raise KeyboardInterrupt
-        return whole(self, window)
+        return original(self, window)
 
-    monkeypatch.setattr(WindowPoseEstimator, "__call__", counted)
-    CliRunner().invoke(app, [str(film), *WORDS])
+    monkeypatch.setattr(WindowPoseEstimator, "__call__", interrupted)
+    CliRunner().invoke(app, [str(video), *OPTIONS])
     assert not Path("out").exists()
     assert files(Path("out.partial/parts")) == ["00000000.parquet"]
 
-    assert run(app, str(film), *WORDS).exit_code == 0
+    assert run(app, str(video), *OPTIONS).exit_code == 0
     assert computed == [0, 16, 16]
-    again = read_table(Path("out/predictions.parquet"), POSES)
-    monkeypatch.setattr(WindowPoseEstimator, "__call__", whole)
-    assert run(app, str(film), *WORDS[:-1], "fresh").exit_code == 0
-    pd.testing.assert_frame_equal(again, read_table(Path("fresh/predictions.parquet"), POSES))
+    resumed = read_table(Path("out/predictions.parquet"), POSES)
+    monkeypatch.setattr(WindowPoseEstimator, "__call__", original)
+    assert run(app, str(video), *OPTIONS[:-1], "fresh").exit_code == 0
+    pd.testing.assert_frame_equal(resumed, read_table(Path("fresh/predictions.parquet"), POSES))
 
 
-def test_what_another_run_computed_is_not_taken_over(
-    film: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_with_other_options_does_not_reuse_windows(
+    video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("the disk is full")
 
     monkeypatch.setattr("posereel.commands.predict.write_overlay", fail)
-    done = run(app, str(film), *WORDS)
+    done = run(app, str(video), *OPTIONS)
     assert (done.exit_code, Path("out").exists()) == (1, False)
     assert len(files(Path("out.partial/parts"))) == 2
     monkeypatch.undo()
-    monkeypatch.chdir(film.parent)
-    assert run(app, str(film), *WORDS, "--score", "0.85").exit_code == 0
+    monkeypatch.chdir(video.parent)
+    assert run(app, str(video), *OPTIONS, "--score", "0.85").exit_code == 0
     assert set(read_table(Path("out/predictions.parquet"), POSES)["track_id"]) == {0}
 
 
-def peak_of(work: Callable[[], object]) -> int:
-    """Return the most memory that this process has while it works, in bytes (man 5 proc)."""
+def peak_memory(work: Callable[[], object]) -> int:
+    """Return the peak memory of this process during a call, in bytes (man 5 proc)."""
     Path("/proc/self/clear_refs").write_text("5")
     work()
     (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return 1024 * int(line)
 
 
-def test_a_longer_video_takes_no_more_memory(film: Path) -> None:
-    lengths, pictures = (32, 32, 112), numbered(8, (480, 640))
+def test_a_longer_video_does_not_need_more_memory(video: Path) -> None:
+    lengths, images = (32, 32, 112), numbered(8, (480, 640))
     peaks = []
     for turn, length in enumerate(lengths):
-        frames = [pictures[number % len(pictures)] for number in range(length)]
-        write_video(film, frames, [number / 25 for number in range(length)])
-        words = [str(film), *WORDS[:-1], f"out{turn}"]
-        peaks.append(peak_of(lambda words=words: run(app, *words)))
+        frames = [images[number % len(images)] for number in range(length)]
+        write_video(video, frames, [number / 25 for number in range(length)])
+        words = [str(video), *OPTIONS[:-1], f"out{turn}"]
+        peaks.append(peak_memory(lambda words=words: run(app, *words)))
         assert Path(f"out{turn}/overlay.mp4").exists()
-    # The first run has loaded the libraries. One byte kept of every pixel would show.
-    assert peaks[2] - peaks[1] < (lengths[2] - lengths[1]) * pictures[0].nbytes / 3
+    # The first run loads the libraries. One byte kept per pixel would exceed the bound.
+    assert peaks[2] - peaks[1] < (lengths[2] - lengths[1]) * images[0].nbytes / 3
 
 
 def _nothing(_: Path) -> None:
@@ -273,7 +271,7 @@ def _out(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "said"),
+    ("change", "options", "message"),
     [
         (_out, [], "out: expected a new folder"),
         (_nothing, ["--frames", "9-3"], "--frames 9-3: expected FIRST-LAST"),
@@ -282,12 +280,12 @@ def _out(folder: Path) -> None:
         (_nothing, ["--head", "fuse", "--weights", "nowhere"], "nowhere/fuse.safetensors"),
     ],
 )
-def test_what_cannot_be_done_ends_in_one_line_and_leaves_nothing(
-    film: Path, change: Callable[[Path], None], words: list[str], said: str
+def test_invalid_options_give_a_one_line_error_and_no_output(
+    video: Path, change: Callable[[Path], None], options: list[str], message: str
 ) -> None:
-    change(film.parent)
-    before = files(film.parent)
-    done = run(app, str(film), *WORDS, *words)
+    change(video.parent)
+    before = files(video.parent)
+    done = run(app, str(video), *OPTIONS, *options)
     assert done.exit_code == 1
-    assert said in done.stderr.splitlines()[-1]
-    assert files(film.parent) == before
+    assert message in done.stderr.splitlines()[-1]
+    assert files(video.parent) == before

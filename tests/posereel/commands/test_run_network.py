@@ -1,4 +1,4 @@
-"""run_network refuses what is no array of crops for the network."""
+"""Command run-network: it rejects input that is not an array of crops for the network."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ app = load("run-network")
 
 
 @pytest.mark.parametrize(
-    ("name", "array", "said"),
+    ("name", "array", "message"),
     [
         ("hrnet_w48", np.zeros((1, 64, 64, 3), np.float32), "uint8 (N, H, W, 3), got float32"),
         ("hrnet_w48", np.zeros((64, 64, 3), np.uint8), "got uint8 (64, 64, 3)"),
@@ -25,19 +25,19 @@ app = load("run-network")
         ("raft_small", np.zeros((1, 2, 64, 64, 3), np.uint8), "raft_small.safetensors: expected"),
     ],
 )
-def test_input_that_does_not_fit_ends_in_one_line(
-    name: str, array: np.ndarray, said: str, tmp_path: Path
+def test_input_of_the_wrong_shape_or_type_gives_a_one_line_error(
+    name: str, array: np.ndarray, message: str, tmp_path: Path
 ) -> None:
     source, out = tmp_path / "in.npy", tmp_path / "out.npy"
     np.save(source, array)
     done = CliRunner().invoke(app, [name, str(source), str(out), "--weights", str(tmp_path)])
     assert done.exit_code == 1
-    assert said in done.output
+    assert message in done.output
     assert len(done.output.splitlines()) == 1
     assert not out.exists()
 
 
-def test_a_file_that_is_no_array_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_array_is_named(tmp_path: Path) -> None:
     (tmp_path / "in.npy").write_bytes(b"")
     words = ["raft_small", str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
     done = CliRunner().invoke(app, words)

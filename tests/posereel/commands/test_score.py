@@ -1,4 +1,4 @@
-"""The score command: what it writes, and one line with exit code 1 for what it cannot use."""
+"""Command score: its output, and one line with exit code 1 for invalid input."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_all_keys_are_written(protocol: str, tmp_path: Path) -> None:
     assert values["n_frames_used"] == 2
 
 
-def test_no_oks_and_2017_leave_oks_null(tmp_path: Path) -> None:
+def test_oks_is_null_with_no_oks_and_for_files_of_2017(tmp_path: Path) -> None:
     truth, predicted = sample()
     without = score(tmp_path, truth, predicted, "--protocol", "poseval", "--no-oks")
     assert without["oks"] is None
@@ -86,7 +86,7 @@ def run(tmp_path: Path, gt: Path, pred: Path, *options: str) -> subprocess.Compl
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_a_missing_folder_ends_in_one_line_and_code_1_as_a_process(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_one_line_and_exit_code_1_of_the_process(tmp_path: Path) -> None:
     result = run(tmp_path, tmp_path / "gt", tmp_path / "pred")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -98,10 +98,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "prediction with NaN": ('"keypoints":[', '"keypoints":[NaN,'),
     "prediction with Infinity": ('"keypoints":[', '"keypoints":[-Infinity,'),
     "prediction with infinite score": ('"score":0.3', '"score":1e999'),
-    "double key": ('"track_id":0', '"track_id":0,"track_id":1'),
+    "duplicate key": ('"track_id":0', '"track_id":0,"track_id":1'),
     "46 numbers": ('"keypoints":[', '"keypoints":[7,'),
     "unknown image": ('"image_id":1', '"image_id":5'),
-    "cut short": ("]}]}", ""),
+    "truncated": ("]}]}", ""),
     "text for a number": ('"score":0.3', '"score":"high"'),
     "huge integer": ('"image_id":1', '"image_id":' + "9" * 5000),
     "deep nesting": ('"image_id":1', '"image_id":' + "[" * 50_000),
@@ -109,7 +109,7 @@ FAULTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_prediction_ends_in_one_line_and_code_1(fault: str, tmp_path: Path) -> None:
+def test_an_invalid_prediction_gives_one_line_and_exit_code_1(fault: str, tmp_path: Path) -> None:
     truth, predicted = sample()
     gt, pred = write(tmp_path / "gt", {"a": truth}), tmp_path / "pred"
     pred.mkdir()
@@ -126,7 +126,7 @@ def test_a_faulty_prediction_ends_in_one_line_and_code_1(fault: str, tmp_path: P
     assert not out.exists()
 
 
-def test_an_unknown_protocol_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_protocol_is_rejected(tmp_path: Path) -> None:
     words = [str(tmp_path), str(tmp_path), "--out", "x.json", "--protocol", "coco"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The command that draws what a head looks at: a sheet for both heads, from caches and weights."""
+"""Command show-attention: a sheet of attention maps of a trained head."""
 
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ app = load("show-attention")
 
 GAP = 4
 CASES: list[tuple[str, str, typer.Typer, dict[str, Any], tuple[str, ...], int]] = [
-    # Pose, two fields of flow, taps, modulation, masks of J and M in two layers, attention.
+    # Pose, two flow fields, sampling points, modulation, masks of J and M in two layers, attention.
     ("jmpose", "hrnet", train_jmpose.app, JMPOSE, ("heatmaps", "flow"), 10),
-    # Pose, two masks on three frames each, two trajectories.
+    # Pose, two masks on each of three frames, two trajectories.
     ("vremd", "vit", train_vremd.app, VREMD, ("tokens",), 9),
 ]
 
@@ -39,7 +39,7 @@ def trained(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Project, st
     return project, name, columns
 
 
-def test_a_sheet_shows_what_the_head_looks_at(
+def test_the_sheet_has_one_row_per_clip_and_one_column_per_map(
     trained: tuple[Project, str, int], tmp_path: Path
 ) -> None:
     project, name, columns = trained
@@ -52,7 +52,7 @@ def test_a_sheet_shows_what_the_head_looks_at(
     assert width == columns * (CROP[1] * SCALE + GAP) + GAP
 
 
-def test_an_unknown_joint_is_refused_in_one_line(trained: tuple[Project, str, int]) -> None:
+def test_an_unknown_joint_gives_an_error(trained: tuple[Project, str, int]) -> None:
     project, name, _ = trained
     result = project.run(app, name, "--split", "train", "--joint", "tail")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""The command that draws rendered videos."""
+"""Command show-clips: a sheet of rendered videos."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def run(*words: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_a_sheet_has_one_row_per_video_and_labels_are_drawn(tmp_path: Path) -> None:
+def test_the_sheet_has_one_row_per_video_and_shows_the_labels(tmp_path: Path) -> None:
     sheets = []
     for extra in ([], ["--plain"]):
         out = tmp_path / f"sheet{len(extra)}.png"
@@ -30,7 +30,7 @@ def test_a_sheet_has_one_row_per_video_and_labels_are_drawn(tmp_path: Path) -> N
     assert 0.001 < changed.mean() < 0.4
 
 
-def test_an_unknown_seed_range_ends_in_one_line(tmp_path: Path) -> None:
+def test_an_unknown_seed_range_gives_a_one_line_error(tmp_path: Path) -> None:
     code, output = run("--out", str(tmp_path / "a.png"), "--seed-range", "nowhere")
     assert code == 1
     assert "got 'nowhere'" in output

@@ -1,4 +1,4 @@
-"""use_preset swaps params.yaml and takes in a real data set without touching its frames."""
+"""Command use-preset: it replaces params.yaml and imports a data set without its frames."""
 
 import json
 import shutil
@@ -23,19 +23,20 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty DVC repository with the presets."""
+    """Return an empty DVC repository with the presets."""
     folder = tmp_path_factory.mktemp("template")
     (folder / "presets").mkdir()
     for preset in (ROOT / "presets").glob("*.yaml"):
         (folder / "presets" / preset.name).write_text(preset.read_text())
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     subprocess.run(["dvc", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run(["dvc", "config", "cache.type", "hardlink"], cwd=folder, check=True)
     return folder
 
 
 @pytest.fixture
 def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the repository, and the current folder."""
+    """Return a copy of the repository, which is the working directory."""
     folder = tmp_path / "clone"
     shutil.copytree(template, folder)
     monkeypatch.chdir(folder)
@@ -44,7 +45,7 @@ def clone(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
-    """A data set of one video with two frames, one of them named by its annotation file."""
+    """Return a data set of one video with two frames, one of them in the annotation file."""
     root = tmp_path / "real"
     (root / "images/a").mkdir(parents=True)
     for name in ("000000.jpg", "000001.jpg"):
@@ -59,7 +60,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_a_real_data_set_is_taken_in_and_tracked(clone: Path, real: Path) -> None:
+def test_a_data_set_is_imported_and_tracked(clone: Path, real: Path) -> None:
     code, output = run("real_clip", "--root", str(real))
     assert code == 0, output
     folder = clone / "data/raw/real_clip"
@@ -73,7 +74,7 @@ def test_a_real_data_set_is_taken_in_and_tracked(clone: Path, real: Path) -> Non
     assert params["detect"]["kind"] == "hog"
 
 
-def test_given_detections_become_the_boxes(clone: Path, real: Path, tmp_path: Path) -> None:
+def test_given_detections_are_used_as_boxes(clone: Path, real: Path, tmp_path: Path) -> None:
     boxes = tmp_path / "boxes.json"
     boxes.write_text('[{"image_id": 1}]')
     code, output = run("real_clip", "--root", str(real), "--detections", str(boxes))
@@ -82,19 +83,20 @@ def test_given_detections_become_the_boxes(clone: Path, real: Path, tmp_path: Pa
     assert read_params(clone / "params.yaml")["detect"]["kind"] == "file"
 
 
-def test_a_release_is_taken_in_as_its_archives_unpack(clone: Path, tmp_path: Path) -> None:
+def test_a_release_is_imported_in_the_layout_of_its_archives(clone: Path, tmp_path: Path) -> None:
     write_tree(tmp_path / "given", "posetrack21")
     code, output = run("posetrack21", "--root", str(tmp_path / "given"))
     assert code == 0, output
-    taken = clone / "data/raw/posetrack21"
-    assert [file.stem for file in sorted((taken / "annotations").glob("*/*.json"))] == ["v1", "v3"]
-    assert len(read_manifest(taken / "frames.manifest")) == 10
+    imported = clone / "data/raw/posetrack21"
+    assert [file.stem for file in sorted((imported / "annotations").glob("*/*.json"))] == [
+        "v1",
+        "v3",
+    ]
+    assert len(read_manifest(imported / "frames.manifest")) == 10
     assert read_params(clone / "params.yaml")["data"]["root"] == str(tmp_path / "given")
 
 
-def test_the_precomputed_boxes_of_dcpose_reach_the_stage_detect(
-    clone: Path, tmp_path: Path
-) -> None:
+def test_the_stage_detect_reads_precomputed_boxes_of_dcpose(clone: Path, tmp_path: Path) -> None:
     write_tree(tmp_path / "given", "posetrack18")
     boxes = [
         {
@@ -118,12 +120,12 @@ def test_the_precomputed_boxes_of_dcpose_reach_the_stage_detect(
     assert list(table["w"]) == [20.0, 20.0]
 
 
-def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> None:
+def test_a_second_import_replaces_the_first(clone: Path, real: Path) -> None:
     assert run("real_clip", "--root", str(real))[0] == 0
     (real / "a.json").rename(real / "b.json")
     assert run("real_clip", "--root", str(real))[0] == 0
-    taken = (clone / "data/raw/real_clip/annotations/val").iterdir()
-    assert [file.name for file in taken] == ["b.json"]
+    imported = (clone / "data/raw/real_clip/annotations/val").iterdir()
+    assert [file.name for file in imported] == ["b.json"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_another_root_replaces_what_was_taken_in(clone: Path, real: Path) -> Non
         ),
     ],
 )
-def test_what_cannot_be_done_ends_in_one_line_and_changes_nothing(
+def test_invalid_arguments_give_a_one_line_error_and_change_nothing(
     clone: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     write_tree(tmp_path / "given", "coco_video")
@@ -151,6 +153,6 @@ def test_what_cannot_be_done_ends_in_one_line_and_changes_nothing(
     assert not [file for file in clone.glob("data/**/*") if file.is_file()]
 
 
-def test_the_preset_synthetic_needs_nothing_else(clone: Path) -> None:
+def test_the_preset_synthetic_needs_no_options(clone: Path) -> None:
     assert run("synthetic")[0] == 0
     assert read_params(clone / "params.yaml") == read_params(ROOT / "presets/synthetic.yaml")

@@ -1,14 +1,14 @@
-"""How much the cached frames of a clip could give at most: an oracle beside the systems.
+"""Upper bound of what heads can gain from the frames of a clip, by an oracle.
 
-Of a finished `dvc repro`, over people who are labeled in every frame of their clip: the share of
-joints within PCKh 0.5 in the key frame's heatmaps of HRNet; in those of at least one frame, each
-held to the truth of its own frame, as an oracle would choose that knows truth and motion; and in
-the predictions of every system. No head that picks among these frames finds more than the oracle.
+Uses a finished `dvc repro` and people who are labeled in every frame of their clip. Measures the
+share of joints within PCKh 0.5 for the heatmaps of HRNet in the key frame, for an oracle, and for
+the predictions of every system. The oracle knows truth and motion: it finds a joint if the heatmaps
+of at least one frame are correct for the truth of that frame. No head that selects among these
+frames finds more joints.
 
-    python benchmarks/ceiling.py [--quick] [--json FILE] [--data DIR] [--params FILE]
+    python -m benchmarks.ceiling [--quick] [--json FILE] [--data DIR] [--params FILE]
 """
 
-import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 import typer
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from pipeline.base.params import read_section
@@ -38,7 +36,7 @@ from stages.predict import Predict
 SPLIT = "val_gt"
 QUICK_VIDEOS = 2
 Person = tuple[str, int, int]
-"""Video, frame and track of a person."""
+"""Video, frame and track id of a person."""
 Clip = Mapping[Hashable, Any]
 """A row of the clip table."""
 Points = NDArray[np.float64]
@@ -49,16 +47,16 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A labeled person in a frame."""
+    """Ground truth of a person in a frame."""
 
     joints: Points
-    """``(15, 2)``, pixels of the image."""
-    reach: float
-    """Farthest a joint may be off, pixels of the image: half of poseval's head size."""
+    """``(15, 2)``, image pixels; zeros if not labeled."""
+    tolerance: float
+    """Maximum error of a joint in image pixels: half of poseval's head size."""
 
     @property
     def labeled(self) -> Hits:
-        """Which joints have a place, ``(15,)``."""
+        """Whether each joint is labeled, ``(15,)``."""
         labeled: Hits = np.any(self.joints != 0, axis=1)
         return labeled
 
@@ -67,10 +65,10 @@ class Truth:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="Folder of the data.")] = Path("data"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
-    """Print the shares of joints found.
+    """Print the share of joints that are found.
 
     Quick: two videos.
     """
@@ -87,7 +85,7 @@ def main(
     }
     found = dict.fromkeys(("key frame", "oracle", *systems), 0)
     joints = 0
-    for clip, people in labeled_throughout(clips, truths):
+    for clip, people in fully_labeled(clips, truths):
         middle = len(people) // 2
         counted = np.logical_and.reduce([person.labeled for person in people])
         hits = hits_of_frames(store, section, clip, people)
@@ -95,13 +93,13 @@ def main(
         found["key frame"] += int((hits[middle] & counted).sum())
         found["oracle"] += int((hits.any(axis=0) & counted).sum())
         for name, predicted in systems.items():
-            seen = predicted[clip["video"], clip["frame"], clip["track_id"]]
-            hit = near(seen, people[middle].joints, people[middle].reach)
+            predicted_joints = predicted[clip["video"], clip["frame"], clip["track_id"]]
+            hit = close(predicted_joints, people[middle].joints, people[middle].tolerance)
             found[name] += int((hit & counted).sum())
-    report(found, joints, json_file)
+    show_shares(found, joints, json_file)
 
 
-def report(found: dict[str, int], joints: int, json_file: Path | None) -> None:
+def show_shares(found: dict[str, int], joints: int, json_file: Path | None) -> None:
     """Print the table and write the figures."""
     share = {name: 100 * count / joints for name, count in found.items()}
     missing = 100 - share["key frame"]
@@ -114,28 +112,28 @@ def report(found: dict[str, int], joints: int, json_file: Path | None) -> None:
 
 
 def read_truths(data: Path) -> dict[Person, Truth]:
-    """Return all labeled people that have a head box."""
+    """Return all labeled people with a head box."""
     truths = {}
     for row in read_table(data / "index" / "people.parquet", PEOPLE).to_dict("records"):
         slots = np.reshape(row["keypoints"], (-1, 3))[JOINT_SLOTS]
-        reach = THRESHOLD * 0.6 * float(np.hypot(row["head_w"], row["head_h"]))
-        if np.isfinite(reach):
-            truths[row["video"], row["frame"], row["track_id"]] = Truth(slots[:, :2], reach)
+        tolerance = THRESHOLD * 0.6 * float(np.hypot(row["head_w"], row["head_h"]))
+        if np.isfinite(tolerance):
+            truths[row["video"], row["frame"], row["track_id"]] = Truth(slots[:, :2], tolerance)
     return truths
 
 
 def read_joints(file: Path) -> dict[Person, Points]:
-    """Return the joints that a system predicts for everybody, ``(15, 2)``, pixels of the image."""
+    """Return the predicted joints of every person, ``(15, 2)``, image pixels."""
     return {
         (row["video"], row["frame"], row["track_id"]): np.reshape(row["keypoints"], (-1, 2))
         for row in read_table(file, PREDICTIONS).to_dict("records")
     }
 
 
-def labeled_throughout(
+def fully_labeled(
     clips: pd.DataFrame, truths: Mapping[Person, Truth]
 ) -> Iterator[tuple[Clip, list[Truth]]]:
-    """Yield the clips whose frames all differ and show their person with labels, with the truth."""
+    """Yield clips of distinct frames in which the person is always labeled, with the truths."""
     for clip in clips[clips["variant"] == 0].to_dict("records"):
         frames = [int(frame) for frame in clip["frames"]]
         people = [truths.get((clip["video"], frame, clip["track_id"])) for frame in frames]
@@ -145,22 +143,22 @@ def labeled_throughout(
 
 
 def hits_of_frames(store: Store, section: Predict, clip: Clip, people: Sequence[Truth]) -> Hits:
-    """Return which joints the heatmaps of each frame show near its truth, ``(T, 15)``."""
+    """Return which joints in the heatmaps of each frame are close to its truth, ``(T, 15)``."""
     maps = store.read(f"{clip['video']}/v0", [clip["clip"]])[0].astype(np.float32)
-    seen, _ = decode(maps, section.decode, section.blur)
+    decoded, _ = decode(maps, section.decode, section.blur)
     matrix = np.reshape(clip["to_crop"], (2, 3))
     scale = float(np.sqrt(np.linalg.det(matrix[:, :2])))
     return np.stack(
         [
-            near(joints, transform(person.joints, matrix), person.reach * scale)
-            for joints, person in zip(seen, people, strict=True)
+            close(joints, transform(person.joints, matrix), person.tolerance * scale)
+            for joints, person in zip(decoded, people, strict=True)
         ]
     )
 
 
-def near(joints: Points, truth: Points, reach: float) -> Hits:
-    """Return which joints lie within reach of the truth, ``(15,)``."""
-    hits: Hits = np.linalg.norm(joints - truth, axis=1) <= reach
+def close(joints: Points, truth: Points, tolerance: float) -> Hits:
+    """Return which joints are within the tolerance of the truth, ``(15,)``."""
+    hits: Hits = np.linalg.norm(joints - truth, axis=1) <= tolerance
     return hits
 
 

@@ -1,4 +1,4 @@
-"""A sample of clips on disk, in stores and in .npy files, whose pages the system can forget."""
+"""A sample of clips on disk, in stores and in .npy files, with control of the page cache."""
 
 import ctypes
 import mmap
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from benchmarks.stores import write_store
 
 ROWS = {"heatmaps": (5, 15, 96, 72), "flow": (4, 2, 96, 72), "tokens": (3, 192, 1024)}
-"""Shape of a clip's row in every store."""
+"""Shape of the row of a clip by kind of store."""
 CLIP_BYTES = sum(2 * int(np.prod(shape)) for shape in ROWS.values())
 FRAMES = 3
-"""Fewest frames of a row."""
+"""Smallest number of frames of a row."""
 BATCH = 32
 VIDEOS = 8
 
@@ -22,10 +22,10 @@ Batch = NDArray[np.intp]
 
 
 class Sample:
-    """Clips in stores and, the same, in one .npy file per store.
+    """Clips in stores and the same clips in one .npy file per store.
 
     Args:
-        root: Folder to make.
+        root: Folder to create.
         clips: Number of clips, a multiple of ``VIDEOS``.
     """
 
@@ -46,35 +46,35 @@ class Sample:
         np.save(self.flat(kind), np.concatenate(list(units.values())))
 
     def flat(self, kind: str) -> Path:
-        """Return the .npy file of a kind."""
+        """Return the .npy file of a kind of store."""
         return self.root / f"{kind}.npy"
 
     def place(self, clip: int) -> tuple[str, int]:
-        """Return the unit of a clip and its row there."""
+        """Return the unit of a clip and its row in the unit."""
         return self.units[clip // self.per_video], clip % self.per_video
 
     def shuffled(self, seed: int) -> list[Batch]:
-        """Return the batches of one pass over all clips."""
+        """Return the shuffled batches of one epoch."""
         order = np.random.default_rng(seed).permutation(self.clips)
         return [order[start : start + BATCH] for start in range(0, self.clips, BATCH)]
 
     def drop_pages(self) -> bool:
-        """Ask the system to forget the files' pages; return whether it did."""
+        """Ask the kernel to drop the files from the page cache; return whether it did."""
         files = [path for path in self.root.rglob("*") if path.is_file()]
         for path in files:
             descriptor = os.open(path, os.O_RDONLY)
             os.fsync(descriptor)
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(descriptor)
-        return all(share_in_memory(path) < 0.01 for path in files if path.stat().st_size > 2**20)
+        return all(cached_share(path) < 0.01 for path in files if path.stat().st_size > 2**20)
 
 
-def share_in_memory(path: Path) -> float:
-    """Return the share of a file's pages that lie in the system's cache."""
+def cached_share(path: Path) -> float:
+    """Return the share of a file that is in the page cache."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping:
         pages = np.zeros(-(-len(mapping) // mmap.PAGESIZE), np.uint8)
         start = np.frombuffer(mapping, np.uint8).ctypes.data
-        # mincore(2) asks without touching; reading with RWF_NOWAIT would load the page.
+        # mincore(2) does not load pages; reading with RWF_NOWAIT would.
         system = ctypes.CDLL(None, use_errno=True)
         if system.mincore(
             ctypes.c_void_p(start),

@@ -1,11 +1,11 @@
-"""Overhead of the engines over the plain loop, with units of one second.
+"""Overhead of the engines compared with a plain loop, for units of one second.
 
-The plain loop calls the task for one unit after the other: no locks, no receipts, no publishing.
-Two workers need half of its seconds at best; what they take beyond that is the overhead. A slice is
-a process of its own, as a scheduler would start it; the last build publishes what the slices made.
-All ways must publish the same bytes, or the script fails.
+The plain loop calls the task for each unit in turn, without locks, receipts and publishing. Two
+workers take at least half of its time; the time beyond that is the overhead. A slice is a separate
+process, as started by a scheduler; a final build publishes the units of all slices. The benchmark
+fails if two engines publish different bytes.
 
-    python benchmarks/engines.py [--quick] [--json FILE]
+    python -m benchmarks.engines [--quick] [--json FILE]
 """
 
 import os
@@ -19,8 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import typer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import (
     Figures,
@@ -42,13 +40,13 @@ Run = Callable[[Path, int], object]
 
 
 def run_plainly(project: Path, count: int) -> None:
-    """Call the task for every unit, here and now."""
+    """Call the task for every unit in this process."""
     for name in names_of(count):
         write_second(name, project / name)
 
 
 def run_slices(project: Path, count: int) -> None:
-    """Compute two slices in two processes at once, then publish."""
+    """Compute two slices in two concurrent processes, then publish."""
     code = (
         "import sys; from pathlib import Path; from benchmarks.second_units import build_units; "
         "build_units(Path(sys.argv[1]), int(sys.argv[2]), part=sys.argv[3])"
@@ -66,36 +64,36 @@ def run_slices(project: Path, count: int) -> None:
     build_units(project, count)
 
 
-RAY_START, RAY_AGAIN = "ray, 2 workers, cluster started", "ray, 2 workers, cluster running"
+RAY_START, RAY_WARM = "ray, 2 workers, cluster started", "ray, 2 workers, cluster running"
 ENGINES: dict[str, tuple[int, Run]] = {
     PLAIN: (1, run_plainly),
     "local, in process": (1, partial(build_units)),
     "local, 2 workers": (WORKERS, partial(build_units, workers=WORKERS)),
     "--units 0/2 and 1/2": (WORKERS, run_slices),
     RAY_START: (WORKERS, partial(build_units, engine="ray", workers=WORKERS)),
-    RAY_AGAIN: (WORKERS, partial(build_units, engine="ray", workers=WORKERS)),
+    RAY_WARM: (WORKERS, partial(build_units, engine="ray", workers=WORKERS)),
 }
-"""Workers and way of every engine."""
+"""Number of workers and function of every engine."""
 
 
 def stop_ray() -> None:
-    """Let the cluster go, so that the next build starts one."""
+    """Stop the Ray cluster, so that the next build starts one."""
     import ray  # noqa: PLC0415  an extra
 
     ray.shutdown()
 
 
 def published(project: Path) -> dict[str, bytes]:
-    """Return the bytes that a build published."""
+    """Return the published files by path."""
     data = project / "data"
     return {str(p.relative_to(data)): p.read_bytes() for p in data.rglob("*") if p.is_file()}
 
 
 def measure(count: int, rounds: int, engines: list[str]) -> dict[str, list[float]]:
-    """Return the wall seconds of every engine, round by round.
+    """Return the wall seconds of every engine by round.
 
     Raises:
-        RuntimeError: If two engines published other bytes.
+        RuntimeError: If two engines publish different bytes.
     """
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     outs: dict[str, dict[str, bytes]] = {}
@@ -111,27 +109,29 @@ def measure(count: int, rounds: int, engines: list[str]) -> dict[str, list[float
                     outs[name] = published(project)
     first, *others = outs.values()
     if not first or any(out != first for out in others):
-        raise RuntimeError(f"engines: of {list(outs)} some published other bytes")
+        raise RuntimeError(
+            f"engines: expected the same bytes from {list(outs)}, got different ones"
+        )
     return seconds
 
 
 @app.command()
 def main(quick: Quick = False, json_file: JsonFile = None) -> None:
-    """Run the units with every engine and print what it takes beyond the units' own seconds."""
+    """Compute the units with every engine and print the overhead."""
     count, rounds = (4, 1) if quick else (8, 3)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     print(f"engines: {count} units of {SECONDS:.0f} s; {describe_machine()}")
     engines = [name for name in ENGINES if not name.startswith("ray") or find_spec("ray")]
     if len(engines) < len(ENGINES):
-        print("engines: ray is not installed (uv pip install ray): left out")
+        print("engines: ray is not installed and skipped; run: uv pip install ray")
     seconds = measure(count, rounds, engines)
-    rows: list[list[str | float]] = [["", "wall s", "units alone s", "overhead s", "per unit s"]]
+    rows: list[list[str | float]] = [["", "wall s", "ideal s", "overhead s", "per unit s"]]
     figures: Figures = {"units": count, "rounds": rounds, "engines": {}}
     for name, values in seconds.items():
-        wall, alone = statistics.median(values), count * SECONDS / ENGINES[name][0]
-        rows.append([name, wall, alone, wall - alone, (wall - alone) / count])
-        figures["engines"][name] = {"wall_s": wall, "units_s": alone, "overhead_s": wall - alone}
-    show(f"engines, the same bytes, median of {rounds}", rows)
+        wall, ideal = statistics.median(values), count * SECONDS / ENGINES[name][0]
+        rows.append([name, wall, ideal, wall - ideal, (wall - ideal) / count])
+        figures["engines"][name] = {"wall_s": wall, "units_s": ideal, "overhead_s": wall - ideal}
+    show(f"overhead of the engines, median of {rounds}", rows)
     write_figures(json_file, figures)
 
 

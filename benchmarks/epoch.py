@@ -1,21 +1,20 @@
-"""One epoch of the JM-Pose head on cached tensors against the same head the usual way.
+"""One epoch of the JM-Pose head on cached tensors, compared with online computation.
 
-The same clips, batch, head, loss and training loop (``pipeline.training.loop``) both times:
+Both trainings use the same clips, batch, head, loss and loop (``pipeline.training.loop``):
 
-- cached: heatmaps and flow come from the stores, read ahead by one thread;
-- usual: decode, warp, augment, HRNet and RAFT in the loop, behind a DataLoader.
+- cached: heatmaps and flow come from the stores, prefetched by one thread;
+- online: a DataLoader decodes, crops and augments; HRNet and RAFT run in every step.
 
-The networks and sizes are those of a preset; weights are random, which changes no duration. The
-cost of 20 ablations of 20 epochs follows from the same figures: ours extracts 4 variants of each
-clip once. Then the cached loop alone, on rows of the PoseTrack presets in batches of 32, with a
-step of 30 ms simulated by sleeping: the share of the wall time in which it waits for data. On a
-machine that others load, that share says what they left over; the CPU time of a batch does not.
+Networks and sizes are those of a preset. Weights are random, which does not affect the duration.
+The cost of 20 ablations of 20 epochs is extrapolated; the cached way extracts 4 variants of each
+clip once. A second part measures the share of wall time that the cached loop waits for data, on
+rows of the PoseTrack presets in batches of 32, with simulated steps of 30 ms. On a shared machine
+this share depends on the load, the CPU time per batch does not.
 
-    python benchmarks/epoch.py [--quick] [--json FILE] [--preset NAME] [--workers N]
+    python -m benchmarks.epoch [--quick] [--json FILE] [--preset NAME] [--workers N]
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ import torch
 import typer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.live_clips import LiveClips, LiveFeed, Videos, make_videos
 from benchmarks.measurement import (
@@ -77,19 +74,19 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True)
 class Setting:
-    """What a preset says about the head and what it reads."""
+    """Settings of a preset for the head and its input."""
 
     params: dict[str, Any]
     section: TrainJMPose
 
     @property
     def frames(self) -> int:
-        """Frames T per clip."""
+        """Number of frames T per clip."""
         return 2 * self.section.delta + 1
 
     @property
     def crop_size(self) -> tuple[int, int]:
-        """Height and width of the crops."""
+        """(height, width) of the crops in pixels."""
         crop = self.params["crop"]["hrnet"]
         return crop["height"], crop["width"]
 
@@ -100,20 +97,20 @@ class Setting:
 
     @property
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of a clip in the stores."""
+        """Shape of the row of a clip by kind of store."""
         return {
             "heatmaps": (self.frames, len(JOINTS), *self.grid),
             "flow": (self.frames - 1, 2, *self.grid),
         }
 
-    def cut(self) -> ClipSettings:
-        """Return how clips are cut."""
+    def clip_settings(self) -> ClipSettings:
+        """Return the settings of clips and crops."""
         augment = Augment(**self.params["crop"]["augment"])
         enlarge = self.params["crop"]["enlarge"]
         return ClipSettings(self.crop_size, enlarge, self.section.delta, augment)
 
     def networks(self, device: torch.device) -> dict[str, nn.Module]:
-        """Build the frozen networks, by the kind of store that they make."""
+        """Build the frozen networks by kind of store."""
         flow = self.params["flow"]
         variant = self.params["finetune_backbone"]["variant"]
         built: dict[str, nn.Module] = {
@@ -123,7 +120,7 @@ class Setting:
         return {kind: network.eval().to(device) for kind, network in built.items()}
 
     def head(self) -> nn.Module:
-        """Build the head with its loss."""
+        """Build the head with the modules of its loss."""
         torch.manual_seed(0)
         return build_jmpose_training(
             jmpose_system(self.section).arguments,
@@ -137,7 +134,7 @@ class Setting:
 
 
 def read_setting(preset: str) -> Setting:
-    """Read a preset; one epoch is trained, whatever it says."""
+    """Read a preset and set the length of the training to one epoch."""
     path = find_preset(preset, ROOT)
     section = read_jmpose(path)
     one = {"epochs": 1, "steps": 0, "milestones": [], "warm_up": 0, "weights": "none"}
@@ -145,7 +142,7 @@ def read_setting(preset: str) -> Setting:
 
 
 def train_epoch(setting: Setting, feed: Feed, folder: Path, device: torch.device) -> Cost:
-    """Train one epoch from fresh weights and return what it took."""
+    """Train one epoch from random weights and return its cost."""
     plan = Plan(
         training=setting.section,
         section="train_jmpose",
@@ -165,16 +162,16 @@ def extract(
     data: Path,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Make the stores of variant 0 as the stages do, and return their clip table."""
-    rows = videos.rows(setting.cut(), 0)
-    clips = LiveClips(videos, setting.cut(), 0, SIGMA)
-    made: dict[str, list[Tensor]] = {kind: [] for kind in networks}
+    """Write the stores of variant 0 as the stages do and return their clip table."""
+    rows = videos.rows(setting.clip_settings(), 0)
+    clips = LiveClips(videos, setting.clip_settings(), 0, SIGMA)
+    results: dict[str, list[Tensor]] = {kind: [] for kind in networks}
     with torch.inference_mode():
         for batch in DataLoader(clips, batch_size=setting.section.batch):
             crops = batch["crops"].to(device)
             for kind, network in networks.items():
-                made[kind].append(network(crops).half().cpu())
-    for kind, parts in made.items():
+                results[kind].append(network(crops).half().cpu())
+    for kind, parts in results.items():
         values = torch.cat(parts).numpy()
         units = {
             f"{video}/v0": values[table.index]
@@ -185,7 +182,7 @@ def extract(
 
 
 def cached_feed(setting: Setting, rows: pd.DataFrame, data: Path, device: torch.device) -> ClipFeed:
-    """Return the feed of a training on the stores below ``data``."""
+    """Return the feed of a training on the stores in ``data``."""
     table = table_of(rows, data)
     caches = Caches({kind: data / kind for kind in setting.row_shapes}, setting.frames)
     source = MappedSource(table, caches, device)
@@ -198,7 +195,7 @@ def cached_feed(setting: Setting, rows: pd.DataFrame, data: Path, device: torch.
 def compare(
     setting: Setting, root: Path, *, clips: int, rounds: int, workers: int, device: torch.device
 ) -> Figures:
-    """Train an epoch both ways, alternating, and print and return what they took."""
+    """Train epochs in both ways in turn, print their costs and return the figures."""
     render = setting.params["render"]
     real = setting.params["data"]["name"] != "synthetic"
     videos = make_videos(
@@ -206,15 +203,19 @@ def compare(
     )
     networks, data = setting.networks(device), root / "data"
     extraction = cost_of(lambda: extract(setting, videos, networks, data, device))
-    feed = cached_feed(setting, videos.rows(setting.cut(), 0), data, device)
+    feed = cached_feed(setting, videos.rows(setting.clip_settings(), 0), data, device)
     batch = setting.section.batch
-    train_epoch(setting, feed, root / "warm", device)  # the networks were warm after extraction
-    costs: dict[str, list[Cost]] = {"cached": [], "usual": []}
+    train_epoch(
+        setting, feed, root / "warm", device
+    )  # warms up; extraction has warmed up the networks
+    costs: dict[str, list[Cost]] = {"cached": [], "online": []}
     parts: list[dict[str, float]] = []
     for number in range(rounds):
         costs["cached"].append(train_epoch(setting, feed, root / f"cached{number}", device))
-        live = LiveFeed(partial(_epoch_of, videos, setting.cut(), number), networks, batch, workers)
-        costs["usual"].append(train_epoch(setting, live, root / f"usual{number}", device))
+        live = LiveFeed(
+            partial(_epoch_of, videos, setting.clip_settings(), number), networks, batch, workers
+        )
+        costs["online"].append(train_epoch(setting, live, root / f"online{number}", device))
         parts.append(live.seconds)
     title = f"one epoch, {clips} clips, batch {batch}, median of {rounds}"
     spent = {name: statistics.median(part[name] for part in parts) for name in parts[0]}
@@ -224,64 +225,68 @@ def compare(
 def summarize(
     title: str, costs: dict[str, list[Cost]], spent: dict[str, float], extraction: Cost
 ) -> Figures:
-    """Print medians and ratios of an epoch, and what 20 ablations cost by them.
+    """Print medians and ratios of an epoch and the extrapolated cost of all ablations.
 
     Args:
-        title: What was measured.
-        costs: Cost of every round, ``cached`` and ``usual``.
-        spent: Wall seconds of a usual epoch that loading and each network took.
-        extraction: Cost of making the stores of one variant.
+        title: Title of the table.
+        costs: Costs of all rounds, ``cached`` and ``online``.
+        spent: Wall seconds of loading and of each network in an online epoch.
+        extraction: Cost of writing the stores of one variant.
     """
-    cached, usual = (median_cost(costs[name]) for name in ("cached", "usual"))
+    cached, online = (median_cost(costs[name]) for name in ("cached", "online"))
     speed_up, cpu_ratio = (
-        median_ratio([cost[i] for cost in costs["usual"]], [cost[i] for cost in costs["cached"]])
+        median_ratio([cost[i] for cost in costs["online"]], [cost[i] for cost in costs["cached"]])
         for i in (0, 1)
     )
     rows: list[list[str | float]] = [["", "wall s", "x", "CPU s", "x"]]
-    rows.append(["usual way", usual.wall, speed_up, usual.cpu, cpu_ratio])
-    rows += [[f"  of it: {name}", seconds, "", "", ""] for name, seconds in spent.items()]
+    rows.append(["online", online.wall, speed_up, online.cpu, cpu_ratio])
+    rows += [[f"  {name}", seconds, "", "", ""] for name, seconds in spent.items()]
     rows.append(["cached", cached.wall, 1, cached.cpu, 1])
     rows.append(["extraction of one variant, once", extraction.wall, "", extraction.cpu, ""])
     show(title, rows)
     return {
         "cached_s": cached.wall,
-        "usual_s": usual.wall,
-        "usual_parts_s": spent,
+        "online_s": online.wall,
+        "online_parts_s": spent,
         "extraction_s": extraction.wall,
         "speed_up": speed_up,
         "cpu_ratio": cpu_ratio,
         "ablations": {
-            "wall": add_up("wall", cached.wall, usual.wall, extraction.wall),
-            "cpu": add_up("CPU", cached.cpu, usual.cpu, extraction.cpu),
+            "wall": extrapolate("wall", cached.wall, online.wall, extraction.wall),
+            "cpu": extrapolate("CPU", cached.cpu, online.cpu, extraction.cpu),
         },
     }
 
 
 def _epoch_of(videos: Videos, settings: ClipSettings, number: int, variant: int) -> LiveClips:
-    """Return the clips of an epoch: other draws in every round."""
+    """Return the clips of an epoch, with a different augmentation in every round."""
     return LiveClips(videos, settings, variant and variant + number, SIGMA)
 
 
-def add_up(clock: str, cached: float, usual: float, extraction: float) -> Figures:
-    """Return the hours of all ablations both ways, from the seconds of one epoch each."""
+def extrapolate(clock: str, cached: float, online: float, extraction: float) -> Figures:
+    """Return the hours of all ablations in both ways from the seconds of one epoch."""
     epochs = ABLATIONS * EPOCHS
-    ours = (VARIANTS * extraction + epochs * cached) / 3600
-    theirs = epochs * usual / 3600
+    cached_hours = (VARIANTS * extraction + epochs * cached) / 3600
+    online_hours = epochs * online / 3600
     rows: list[list[str | float]] = [
         ["", "extraction", "epochs", "sum", "x"],
-        ["usual way", 0.0, theirs, theirs, theirs / ours],
-        ["cached", VARIANTS * extraction / 3600, epochs * cached / 3600, ours, 1],
+        ["online", 0.0, online_hours, online_hours, online_hours / cached_hours],
+        ["cached", VARIANTS * extraction / 3600, epochs * cached / 3600, cached_hours, 1],
     ]
-    show(f"{ABLATIONS} ablations of {EPOCHS} epochs, added up, {clock} hours", rows)
-    return {"cached_h": ours, "usual_h": theirs, "ratio": theirs / ours}
+    show(f"{ABLATIONS} ablations of {EPOCHS} epochs, extrapolated, {clock} hours", rows)
+    return {
+        "cached_h": cached_hours,
+        "online_h": online_hours,
+        "ratio": online_hours / cached_hours,
+    }
 
 
 def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
-    """Return which share of the time the cached loop waits at a step of 30 ms, and print it."""
+    """Print and return the share of time that the cached loop waits at steps of 30 ms."""
     setting = read_setting("posetrack18")
     clips = 2 * setting.section.batch
-    # The table needs joints and boxes, not pictures.
-    rows = make_videos(root / "videos", clips, (64, 64)).rows(setting.cut(), 0)
+    # The table needs joints and boxes; the size of the images does not matter.
+    rows = make_videos(root / "videos", clips, (64, 64)).rows(setting.clip_settings(), 0)
     random = np.random.default_rng(0)
     data = root / "data"
     for kind, shape in setting.row_shapes.items():
@@ -294,12 +299,12 @@ def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
     batches = feed.batches(0, steps, Place(device, rank=0, world=1))
     waits: list[float] = []
     loop = cost_of(lambda: waits.extend(_waits(batches))).per(steps)
-    del waits[:3]  # nothing is read ahead yet
+    del waits[:3]  # the prefetch thread has just started
     share = sum(waits) / (sum(waits) + STEP_SECONDS * len(waits))
     size = 2e-6 * setting.section.batch * sum(map(np.prod, setting.row_shapes.values()))
-    title = f"waiting for data, {len(waits)} steps of 30 ms, {size:.0f} MB a batch"
+    title = f"waiting for data, {len(waits)} steps of 30 ms, {size:.0f} MB per batch"
     middle = 1e3 * statistics.median(waits)
-    table: list[list[str | float]] = [["", "share %", "median ms", "CPU ms a batch"]]
+    table: list[list[str | float]] = [["", "share %", "median ms", "CPU ms per batch"]]
     show(title, [*table, ["waiting", 100 * share, middle, 1e3 * loop.cpu]])
     return {
         "wait_share": share,
@@ -311,7 +316,7 @@ def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
 
 
 def _waits(batches: Iterator[object]) -> Iterator[float]:
-    """Yield the seconds that each batch is waited for, by a loop that takes 30 ms a step."""
+    """Yield the waiting time for each batch in seconds, in a loop with steps of 30 ms."""
     while True:
         begin = time.perf_counter()
         if next(batches, None) is None:
@@ -324,15 +329,15 @@ def _waits(batches: Iterator[object]) -> Iterator[float]:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    preset: Annotated[str, typer.Option(help="Networks and sizes: a file of presets/.")] = (
+    preset: Annotated[str, typer.Option(help="Preset in presets/ for networks and sizes.")] = (
         "synthetic"
     ),
-    workers: Annotated[int, typer.Option(help="Processes of the usual way's DataLoader.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes of the online DataLoader.")] = 2,
 ) -> None:
-    """Train an epoch both ways, add up 20 ablations, measure the waiting."""
+    """Train an epoch in both ways, extrapolate 20 ablations and measure waiting for data."""
     device = pick_device("auto")
     clips, rounds, steps = (32, 1, 60) if quick else (256, 3, 300)
-    # One thread: several that wait for each other burn CPU seconds on a machine that is shared.
+    # With several threads, waiting for each other takes CPU time on a shared machine.
     torch.set_num_threads(1)
     print(f"epoch: preset {preset} on {device}; {describe_machine()}")
     setting = read_setting(preset)

@@ -1,14 +1,12 @@
-"""How fast the frozen networks extract: our stages' core against the same networks in a plain loop.
+"""Speed of the extraction stages, compared with a plain loop over the same networks.
 
-HRNet, RAFT and ViT of a preset, with random weights, on random crops. The plain loop hands the
-crops, already in memory, to the network in the same batches and keeps the results as float16. Ours
-reads a crop store and writes shards with checksums, as the stages do. Both run in one process and
-take turns.
+Runs HRNet, RAFT and ViT of a preset with random weights on random crops. The plain loop passes
+crops from memory to the network in the same batches and converts the results to float16. The stage
+reads a crop store and writes shards with checksums. Both run in one process, in turn.
 
-    python benchmarks/extraction.py [--quick] [--json FILE] [--preset NAME]
+    python -m benchmarks.extraction [--quick] [--json FILE] [--preset NAME]
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,6 @@ import numpy as np
 import torch
 import typer
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import (
     Cost,
@@ -57,19 +53,19 @@ app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class Extraction:
     """One of the three extraction stages."""
 
     stage: str
     crops: str
-    """Input that its clips are cut for."""
-    fresh: nn.Module
+    """Name of its crop input."""
+    network: nn.Module
     """The network with random weights."""
     build: BuildNetwork
     batch: int
 
 
-def read_chains(params: Path) -> list[Chain]:
+def read_extractions(params: Path) -> list[Extraction]:
     """Return the extraction stages of a preset."""
     values = read_params(params)
     torch.manual_seed(0)
@@ -81,51 +77,56 @@ def read_chains(params: Path) -> list[Chain]:
     size = read_crop_size(params, "vit")
     batch = {stage: values[stage]["batch"] for stage in ("heatmaps", "flow", "tokens")}
     return [
-        Chain("heatmaps", "hrnet", build_hrnet(hrnet, len(JOINTS)), maps, batch["heatmaps"]),
-        Chain("flow", "hrnet", build_raft(flow["variant"], flow["updates"]), raft, batch["flow"]),
-        Chain("tokens", "vit", build_vit(vit, size), tokens, batch["tokens"]),
+        Extraction("heatmaps", "hrnet", build_hrnet(hrnet, len(JOINTS)), maps, batch["heatmaps"]),
+        Extraction(
+            "flow", "hrnet", build_raft(flow["variant"], flow["updates"]), raft, batch["flow"]
+        ),
+        Extraction("tokens", "vit", build_vit(vit, size), tokens, batch["tokens"]),
     ]
 
 
 def measure(
-    chain: Chain, params: Path, root: Path, clips: int, rounds: int, device: str
+    extraction: Extraction, params: Path, root: Path, clips: int, rounds: int, device: str
 ) -> dict[str, Any]:
-    """Run one stage's network both ways and return what they took per clip."""
+    """Run the network of a stage in both ways and return the clips per second."""
     values = read_params(params)
-    crop, frames = read_crop_size(params, chain.crops), 2 * values["crop"][chain.crops]["delta"] + 1
+    crop, frames = (
+        read_crop_size(params, extraction.crops),
+        2 * values["crop"][extraction.crops]["delta"] + 1,
+    )
     crops = np.random.default_rng(0).integers(0, 256, (clips, frames, *crop, 3), np.uint8)
     write_store(root / "crops", "crops", {UNIT: crops})
     weights = root / "weights.safetensors"
-    write_weights(weights, chain.fresh.state_dict())
-    shape = cache_shapes(values, crop, frames)[chain.stage]
-    extraction = plan_extraction(
-        stage=chain.stage,
+    write_weights(weights, extraction.network.state_dict())
+    shape = cache_shapes(values, crop, frames)[extraction.stage]
+    plan = plan_extraction(
+        stage=extraction.stage,
         crops=root / "crops",
         weights_of=lambda _: weights,
-        build_network=chain.build,
+        build_network=extraction.build,
         row_shape=lambda _: shape,
-        batch=chain.batch,
+        batch=extraction.batch,
         device=device,
     )
-    task, step = extraction(), extraction.clips_per_pass
-    network = chain.build(chain.fresh.state_dict(), "random", crop).to(device)
+    task, step = plan(), plan.clips_per_pass
+    network = extraction.build(extraction.network.state_dict(), "random", crop).to(device)
 
-    def plainly() -> None:
+    def run_plainly() -> None:
         with torch.inference_mode():
             for first in range(0, clips, step):
                 part = torch.from_numpy(crops[first : first + step]).to(device)
                 network(part).half().cpu()
 
-    def ours(number: int) -> None:
+    def run_stage(number: int) -> None:
         (root / f"out{number}").mkdir()
         task(UNIT, root / f"out{number}")
 
-    plainly()
-    ours(0)  # both are warm now
-    costs: dict[str, list[Cost]] = {"plain": [], "ours": []}
+    run_plainly()
+    run_stage(0)  # warm-up of both
+    costs: dict[str, list[Cost]] = {"plain": [], "stage": []}
     for number in range(1, rounds + 1):
-        costs["plain"].append(cost_of(plainly))
-        costs["ours"].append(cost_of(partial(ours, number)))
+        costs["plain"].append(cost_of(run_plainly))
+        costs["stage"].append(cost_of(partial(run_stage, number)))
     return _figures(costs, clips)
 
 
@@ -133,8 +134,8 @@ def _figures(costs: dict[str, list[Cost]], clips: int) -> dict[str, Any]:
     walls = {name: [cost.wall for cost in found] for name, found in costs.items()}
     return {
         "plain_clips_per_s": clips / median_cost(costs["plain"]).wall,
-        "our_clips_per_s": clips / median_cost(costs["ours"]).wall,
-        "our_seconds_per_plain": median_ratio(walls["ours"], walls["plain"]),
+        "stage_clips_per_s": clips / median_cost(costs["stage"]).wall,
+        "stage_seconds_per_plain": median_ratio(walls["stage"], walls["plain"]),
     }
 
 
@@ -142,9 +143,9 @@ def _figures(costs: dict[str, list[Cost]], clips: int) -> dict[str, Any]:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "",
+    preset: Annotated[str, typer.Option(help="Preset in presets/, without .yaml.")] = "",
 ) -> None:
-    """Extract from random crops both ways."""
+    """Extract from random crops in both ways."""
     device = pick_device("auto")
     torch.set_num_threads(1)
     preset = preset or ("synthetic" if quick else "posetrack18")
@@ -152,13 +153,15 @@ def main(
     clips, rounds = (16 if preset == "synthetic" else 2, 3) if small else (256, 3)
     print(f"extraction: preset {preset} on {device}; {describe_machine()}")
     figures: Figures = {"preset": preset, "device": str(device), "clips": clips}
-    rows: list[list[str | float]] = [["", "plain clips/s", "ours clips/s", "seconds, ours / plain"]]
+    rows: list[list[str | float]] = [
+        ["", "plain clips/s", "stage clips/s", "seconds, stage / plain"]
+    ]
     params = find_preset(preset, ROOT)
-    for chain in read_chains(params):
+    for extraction in read_extractions(params):
         with TemporaryDirectory() as folder:
-            found = measure(chain, params, Path(folder), clips, rounds, device.type)
-        figures[chain.stage] = found
-        rows.append([chain.stage, *found.values()])
+            found = measure(extraction, params, Path(folder), clips, rounds, device.type)
+        figures[extraction.stage] = found
+        rows.append([extraction.stage, *found.values()])
     show(f"extraction of {clips} clips, median of {rounds}", rows)
     write_figures(json_file, figures)
 

@@ -1,14 +1,13 @@
-"""Mean AP of the seven systems over three validation sets that nothing was tuned on.
+"""Mean AP of all systems on three validation sets that were not used for tuning.
 
-Each set is rendered from a seed range of its own (`render.val_range`) and measured by an experiment
-in a temporary workspace: heads are not trained again, since no training reads val. The gains of
-each head over its single-frame baseline and its controls follow, set by set and as their mean, with
-its 95 % interval by a paired bootstrap over the videos of every set.
+Each set is rendered from its own seed range (`render.val_range`) and measured by an experiment in a
+temporary workspace. Heads are not trained again, since no training reads val. A second table shows
+the gains of each head over its single-frame baseline and its controls, per set and on average, with
+the 95 % interval of the average by a paired bootstrap over the videos of every set.
 
-    python benchmarks/gains.py [--quick] [--json FILE]
+    python -m benchmarks.gains [--quick] [--json FILE]
 """
 
-import sys
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -17,9 +16,7 @@ from typing import Any
 import numpy as np
 import typer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.measurement import Figures, JsonFile, Quick, write_figures
+from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
 from pipeline.base.dvc_files import files_of, object_path, read_lock
 from pipeline.posetrack.annotations import Annotations
@@ -31,13 +28,13 @@ from pipeline.report.sections import RIVALS
 from pipeline.units.scratch import find_scratch
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
-"""1 to 3 measured the heads before VREMD and its controls had decoders of 2x2 kernels."""
+"""Sets 1 to 3 measured VREMD and its controls before their decoders had 2x2 kernels."""
 SPLITS = ("val_gt", "val")
 
 app = typer.Typer(add_completion=False)
 Scores = dict[str, dict[str, float]]
 Drawn = dict[str, dict[str, DrawnAP]]
-"""AP over draws of a set's videos: split -> system."""
+"""AP of bootstrap draws of the videos of a set: split -> system."""
 
 
 @app.command()
@@ -45,12 +42,13 @@ def main(
     quick: Quick = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Run the experiments, print mean AP per set and the gains.
+    """Run the experiments and print mean AP per set and the gains.
 
-    Quick: the default's own validation set alone, whose metrics are in git; nothing is run.
+    Quick: the default validation set only, whose metrics are in git; runs no experiment.
     """
-    commits = {"val": "HEAD"} if quick else {name: measure(name) for name in RANGES}
-    scores = {name: measured(commit) for name, commit in commits.items()}
+    print(f"gains: {describe_machine()}")
+    commits = {"val": "HEAD"} if quick else {name: run_set(name) for name in RANGES}
+    scores = {name: read_scores(commit) for name, commit in commits.items()}
     drawn = (
         [] if quick else [draws_of(commit, seed) for seed, commit in enumerate(commits.values())]
     )
@@ -61,12 +59,12 @@ def main(
             for name, values in scores.items()
         }
         figures[split] = {"ap": table, "gains": gains(table, [each[split] for each in drawn])}
-        _print(split, figures[split])
+        show_split(split, figures[split])
     write_figures(json_file, figures)
 
 
-def measure(val_range: str) -> str:
-    """Measure every system on a set and return the experiment's commit.
+def run_set(val_range: str) -> str:
+    """Evaluate every system on a set and return the commit of the experiment.
 
     Args:
         val_range: Value of ``render.val_range``.
@@ -79,8 +77,8 @@ def measure(val_range: str) -> str:
     return run_experiment(Experiment(val_range.replace("_", "-"), params, targets))
 
 
-def measured(commit: str) -> Scores:
-    """Return what the metric files of a commit say, in percent: system -> split -> mean AP."""
+def read_scores(commit: str) -> Scores:
+    """Return mean AP in percent from the metric files of a commit: system -> split -> AP."""
     metrics = {system: read_metrics(commit, system) for system in SYSTEMS}
     return {
         system: {split: float(values[split]["ap_total"]) for split in SPLITS}
@@ -89,11 +87,11 @@ def measured(commit: str) -> Scores:
 
 
 def draws_of(commit: str, seed: int) -> Drawn:
-    """Return AP over draws of the videos of a set, from the experiment's predictions.
+    """Return AP of bootstrap draws of the videos of a set, from the predictions of an experiment.
 
     Args:
-        commit: Commit of the experiment; what it made is in DVC's cache.
-        seed: Of the draws, another for every set.
+        commit: Commit of the experiment, whose outs are in the DVC cache.
+        seed: Seed of the draws, different for every set.
     """
     scratch = find_scratch(Path())
     with TemporaryDirectory() as folder:
@@ -107,13 +105,15 @@ def draws_of(commit: str, seed: int) -> Drawn:
 
 
 def truths_of(past: Path, cache: Path) -> dict[str, Annotations]:
-    """Return the annotations of the val videos that a laid out run rendered, by video."""
+    """Return the annotations of the rendered val videos of a run by video."""
     (digest,) = [
         stage.outs["data/raw/synthetic"] for stage in read_lock(past) if stage.name == "render"
     ]
     files = files_of(cache, digest)
     if files is None:
-        raise ValueError(f"{cache}: expected the rendered data set; run the experiment again")
+        raise ValueError(
+            f"{cache}: expected the rendered data set, found none; run the experiment again"
+        )
     return {
         Path(name).stem: read_annotations(object_path(cache, hashed))
         for name, hashed in sorted(files.items())
@@ -121,34 +121,38 @@ def truths_of(past: Path, cache: Path) -> dict[str, Annotations]:
     }
 
 
-def over_sets(drawn: list[dict[str, DrawnAP]], system: str) -> DrawnAP:
-    """Return the mean over the sets of a system's AP, each set drawn by itself."""
+def mean_over_sets(drawn: list[dict[str, DrawnAP]], system: str) -> DrawnAP:
+    """Return the mean AP of a system over the sets, which are drawn independently."""
     videos = tuple(video for of_set in drawn for video in of_set[system].videos)
     return DrawnAP(videos, np.array([of_set[system].values for of_set in drawn]).mean(axis=0))
 
 
 def gains(table: Scores, drawn: list[dict[str, DrawnAP]]) -> dict[str, dict[str, Any]]:
-    """Return, for every head and baseline, the gain per set, its mean and interval, in points."""
+    """Return gains in points by head and baseline: per set, their mean and its 95 % interval."""
     found: dict[str, dict[str, Any]] = {}
     for head, baselines in RIVALS.items():
         for baseline in baselines:
             each = [row[head] - row[baseline] for row in table.values()]
             gain = found[f"{head} over {baseline}"] = {"each": each, "mean": mean(each)}
             if drawn:
-                paired = paired_gain(over_sets(drawn, head), over_sets(drawn, baseline))
+                paired = paired_gain(mean_over_sets(drawn, head), mean_over_sets(drawn, baseline))
                 gain["ci95"] = None if paired is None else [paired.low, paired.high]
     return found
 
 
-def _print(split: str, figures: dict[str, Any]) -> None:
-    print(f"\n{split}, PoseTrack AP")
-    for name, row in figures["ap"].items():
-        print(f"  {name:12}", "  ".join(f"{system} {ap:5.1f}" for system, ap in row.items()))
+def show_split(split: str, figures: dict[str, Any]) -> None:
+    """Print AP and gains on a split."""
+    ap = figures["ap"]
+    sets = list(ap)
+    rows = [(system, *(f"{ap[name][system]:.1f}" for name in sets)) for system in SYSTEMS]
+    show(f"{split}, PoseTrack AP in percent", [("", *sets), *rows])
+    gain_rows = []
     for pair, gain in figures["gains"].items():
-        each = ", ".join(f"{value:+.1f}" for value in gain["each"])
         interval = gain.get("ci95")
-        sure = f", 95 % {interval[0]:+.2f} to {interval[1]:+.2f}" if interval else ""
-        print(f"  {pair:20} {gain['mean']:+.2f} ({each}){sure}")
+        bounds = f"{interval[0]:+.2f} to {interval[1]:+.2f}" if interval else "-"
+        each = (f"{value:+.1f}" for value in gain["each"])
+        gain_rows.append((pair, *each, f"{gain['mean']:+.2f}", bounds))
+    show(f"{split}, gains in points", [("", *sets, "mean", "95 %"), *gain_rows])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""How fast the heads train on generated caches: steps a second, memory, waiting, FLOP rate.
+"""Training speed of the heads on random caches: steps per second, memory, waiting, FLOP rate.
 
-The heads, sizes and batch are those of a preset; the caches are random and lie on the disk as the
-stages write them; the training loop is the pipeline's own. The share of waiting is what the loop
-logs; the first steps, in which buffers and kernels are made, are left out. A training step counts
-three forward passes of floating-point operations, and utilization compares their rate with that of
-one large matrix product on the same device in the same number format.
+Heads, sizes and batch are those of a preset. The caches are random and stored in the format of the
+stages. The training loop is that of the pipeline. The share of waiting comes from the log of the
+loop, without the first steps, which allocate buffers and compile kernels. A training step counts
+as three forward passes of floating-point operations. Utilization compares their rate with that of a
+large matrix product on the same device with the same dtype.
 
-    python benchmarks/heads.py [--quick] [--json FILE] [--preset NAME] [--resident gpu|mmap]
+    python -m benchmarks.heads [--quick] [--json FILE] [--preset NAME] [--resident gpu|mmap]
 """
 
 import csv
 import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ import numpy as np
 import torch
 import typer
 from torch import Tensor, nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import (
     Figures,
@@ -63,8 +60,8 @@ from posereel.commands.show_model import cache_shapes, example
 ROOT = Path(__file__).resolve().parents[1]
 VIDEO = "000000"
 SIGMA = 2.0
-FIRST = 5
-"""Steps that are not counted."""
+WARM_UP = 5
+"""Number of steps that are not measured."""
 Resident = Literal["gpu", "mmap"]
 
 app = typer.Typer(add_completion=False)
@@ -72,20 +69,20 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A head of a preset, ready to train for some steps."""
+    """A head of a preset with its training."""
 
     system: System
     training: Training
     crop_size: tuple[int, int]
     shapes: Mapping[str, tuple[int, ...]]
-    """Shape of a clip's row in every cache that it reads."""
+    """Shape of the row of a clip by kind of cache."""
     build: Callable[[], nn.Module]
     loss: Loss
     core: Callable[[nn.Module], nn.Module]
 
 
 def read_case(name: Literal["jmpose", "vremd"], params: Path, steps: int) -> Case:
-    """Return a head as a preset describes it."""
+    """Return a head of a preset, to be trained for a number of steps."""
     system, section = read_system(params, name), read_jmpose(params)
     crop_size = read_crop_size(params, system.crops)
     every = cache_shapes(read_params(params), crop_size, system.frames)
@@ -118,7 +115,7 @@ def read_case(name: Literal["jmpose", "vremd"], params: Path, steps: int) -> Cas
 
 
 def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Place) -> ClipFeed:
-    """Write random caches and return the feed that reads them."""
+    """Write random caches and return a feed that reads them."""
     random = np.random.default_rng(0)
     for kind, shape in case.shapes.items():
         values = random.standard_normal((clips, *shape), np.float32).astype(np.float16)
@@ -139,7 +136,7 @@ def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Pla
 
 
 def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
-    """Train and return what the steps took."""
+    """Train and return the figures of the steps."""
     torch.manual_seed(0)
     network = case.build().to(place.device)
     plan = Plan(
@@ -155,7 +152,7 @@ def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
         torch.cuda.reset_peak_memory_stats()
     train(network, case.loss, feed, plan)
     with (folder / TIMINGS).open(encoding="utf-8") as file:
-        steps = list(csv.DictReader(file))[FIRST:]
+        steps = list(csv.DictReader(file))[WARM_UP:]
     waits, work = (sum(float(step[name]) for step in steps) for name in ("wait_s", "compute_s"))
     rate = len(steps) / (waits + work)
     own = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -169,19 +166,19 @@ def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
 
 
 def training_flops(name: str, params: Path, batch: int) -> int:
-    """Return the operations of a training step: forward, and twice that backward."""
+    """Return the operations of a training step; the backward pass counts as two forward passes."""
     with torch.device("meta"):
         network, inputs = example(name, params)
     return 3 * batch * module_costs(network, inputs)[-1].flops
 
 
 def device_flops(device: torch.device) -> float:
-    """Return the operations per second of a large matrix product, the best of several."""
+    """Return the operations per second of a large matrix product, the best of 10."""
     side = 8192 if device.type == "cuda" else 1024
-    one: Tensor = torch.randn(side, side, device=device, dtype=compute_dtype(device))
+    matrix: Tensor = torch.randn(side, side, device=device, dtype=compute_dtype(device))
 
     def multiply() -> None:
-        torch.mm(one, one)
+        torch.mm(matrix, matrix)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -193,11 +190,13 @@ def device_flops(device: torch.device) -> float:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "",
-    resident: Annotated[Resident, typer.Option(help="Where the caches lie.")] = "mmap",
-    threads: Annotated[int, typer.Option(help="CPU threads of torch.")] = 1,
+    preset: Annotated[str, typer.Option(help="Preset in presets/, without .yaml.")] = "",
+    resident: Annotated[
+        Resident, typer.Option(help="Location of the caches during training.")
+    ] = "mmap",
+    threads: Annotated[int, typer.Option(help="Number of CPU threads of torch.")] = 1,
 ) -> None:
-    """Train both heads for some steps on random caches."""
+    """Train both heads for a few steps on random caches."""
     device = pick_device("auto")
     torch.set_num_threads(threads)
     preset = preset or ("synthetic" if quick else "posetrack18")
@@ -222,7 +221,7 @@ def main(
         shown = [found[key] for key in ("batch", "steps_per_s", "clips_per_s")]
         shares = [100 * found["wait_share"], found["memory_gib"]]
         rows.append([name, *shown, *shares, found["flops"] / 1e9, 100 * found["flops"] / peak])
-    show(f"training on random caches, {steps - FIRST} steps, caches in {resident}", rows)
+    show(f"training on random caches, {steps - WARM_UP} steps, caches in {resident}", rows)
     write_figures(json_file, figures)
 
 

@@ -3,7 +3,7 @@
 Prints one column per tree, so that two revisions stand side by side:
 
     git worktree add /tmp/before REVISION
-    python benchmarks/house.py [--json] [/tmp/before .]
+    python -m benchmarks.house [--json] [/tmp/before .]
 
 Line counts of functions leave out docstrings, comments and blank lines; those of rooms and files
 count every line. `__init__.py` files count as files, but not as modules.

@@ -1,8 +1,8 @@
-"""Clips made the usual way, anew in every epoch: decode, warp, augment, frozen networks.
+"""Online clips: decoding, cropping, augmentation and frozen networks in every epoch.
 
-Public code of this line trains so: a DataLoader decodes the frames of each clip, warps them with
-an augmentation that is drawn afresh, and makes the targets; HRNet and RAFT, frozen, run on each
-batch before the head does.
+Public code of related methods trains this way. A DataLoader decodes the frames of each clip, crops
+them with a new random augmentation and computes the targets. The frozen HRNet and RAFT process each
+batch before the head.
 """
 
 import time
@@ -33,7 +33,7 @@ Row = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Videos:
-    """Pictures on disk, and the boxes and people in them."""
+    """Images on disk with their boxes and people."""
 
     root: Path
     sources: list[VideoBoxes]
@@ -49,16 +49,16 @@ class Videos:
         return decode_image(path, path.read_bytes(), None)
 
 
-def make_videos(root: Path, clips: int, parse_image_size: tuple[int, int]) -> Videos:
-    """Write JPEG frames with something to decode in them, and place one person in each frame.
+def make_videos(root: Path, clips: int, image_size: tuple[int, int]) -> Videos:
+    """Write JPEG frames of smooth noise with one person each.
 
     Args:
-        root: Folder to make.
+        root: Folder to create.
         clips: Number of clips, one per frame; a multiple of ``FRAMES_PER_VIDEO``.
-        parse_image_size: Height and width of the frames.
+        image_size: (height, width) of the frames in pixels.
     """
     random = np.random.default_rng(0)
-    height, width = parse_image_size
+    height, width = image_size
     sources = []
     for number in range(clips // FRAMES_PER_VIDEO):
         video = f"{number:06d}"
@@ -81,13 +81,13 @@ def make_videos(root: Path, clips: int, parse_image_size: tuple[int, int]) -> Vi
 
 
 class LiveClips(Dataset[Batch]):
-    """One variant of all clips, made on demand.
+    """Data set of one augmented variant of all clips.
 
     Args:
-        videos: Where they come from.
-        settings: How they are cut.
-        variant: Which draws of the augmentation: another in each epoch.
-        sigma: Standard deviation of the target Gaussians, cells.
+        videos: Source of the clips.
+        settings: Settings of clips and crops.
+        variant: Seed of the augmentation, different in each epoch.
+        sigma: Standard deviation of the target Gaussians in cells.
     """
 
     def __init__(self, videos: Videos, settings: ClipSettings, variant: int, sigma: float) -> None:
@@ -115,16 +115,16 @@ class LiveClips(Dataset[Batch]):
 
 
 class LiveFeed:
-    """Batches for ``pipeline.training.loop``, made the usual way.
+    """Online batches for ``pipeline.training.loop``.
 
     Args:
         clips: Returns the clips of an epoch.
-        networks: What makes a cached tensor of crops ``(B, T, H, W, 3)``, by its kind.
-        batch: Clips per step.
-        workers: Processes of the DataLoader.
+        networks: Networks by kind of cache; each maps crops ``(B, T, H, W, 3)`` to its tensor.
+        batch: Number of clips per step.
+        workers: Number of processes of the DataLoader.
 
     Attributes:
-        seconds: Wall seconds by what they went to: ``load`` and each network.
+        seconds: Wall seconds by activity: ``load`` and each network.
     """
 
     def __init__(
@@ -143,11 +143,11 @@ class LiveFeed:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in a pass over the clips."""
+        """Number of full batches per epoch."""
         return self._steps
 
     def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
-        """Yield the batches of whole epochs."""
+        """Yield the batches of full epochs."""
         for epoch in range(start // self._steps, stop // self._steps):
             loader: DataLoader[Batch] = DataLoader(
                 self._clips(1 + epoch),  # variant 0 is never augmented
@@ -163,9 +163,9 @@ class LiveFeed:
                 begin = self._spend("load", begin)
                 for kind, network in self._networks.items():
                     with torch.inference_mode():
-                        made = network(crops)
-                    # As training needs it: a tensor made in inference mode has no gradient.
-                    batch[kind] = made.clone()
+                        cache = network(crops)
+                    # Training cannot use inference tensors, so they are cloned.
+                    batch[kind] = cache.clone()
                     begin = self._spend(kind, begin)
                 yield batch
                 begin = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What the benchmarks share: clocks, medians, the machine, tables, and the options of each script.
+"""Shared parts of the benchmarks: timing, medians, machine information, tables, options.
 
-CPU seconds are those of this process, all its threads, and its child processes. They say
-more than wall seconds on a machine that others use, too; the tables give both.
+CPU seconds include all threads and the child processes. On a shared machine they are more reliable
+than wall seconds; the tables show both.
 """
 
 import json
@@ -18,33 +18,33 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-Quick = Annotated[bool, typer.Option(help="Smaller data and fewer rounds: under a minute.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")]
+Quick = Annotated[bool, typer.Option(help="Use less data and fewer rounds; takes under a minute.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="JSON file for the figures.")]
 Figures = dict[str, Any]
 
 _PACKAGES = ("numpy", "torch", "zarr")
 
 
 class Cost(NamedTuple):
-    """What something took, in seconds."""
+    """Duration in seconds."""
 
     wall: float
     cpu: float
 
     def per(self, count: int) -> "Cost":
-        """Return the share of one of ``count`` equal parts."""
+        """Return the cost of one of ``count`` equal parts."""
         return Cost(self.wall / count, self.cpu / count)
 
 
 def cost_of(action: Callable[[], object]) -> Cost:
-    """Run something once and return what it took."""
+    """Run an action once and return its cost."""
     wall, cpu = time.perf_counter(), cpu_seconds()
     action()
     return Cost(time.perf_counter() - wall, cpu_seconds() - cpu)
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its children so far."""
+    """Return the CPU seconds of this process and its children so far."""
     tick = os.sysconf("SC_CLK_TCK")
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = time.process_time() + ended.ru_utime + ended.ru_stime
@@ -58,18 +58,18 @@ def cpu_seconds() -> float:
 
 
 def median_cost(costs: Iterable[Cost]) -> Cost:
-    """Return the medians of wall and CPU seconds, each by itself."""
+    """Return the separate medians of wall and CPU seconds."""
     wall, cpu = zip(*costs, strict=True)
     return Cost(statistics.median(wall), statistics.median(cpu))
 
 
 def median_ratio(costs: Sequence[float], baseline: Sequence[float]) -> float:
-    """Return the median over rounds of cost / baseline: what slows a whole round cancels out."""
+    """Return the median over rounds of cost / baseline, which cancels slowdowns of full rounds."""
     return statistics.median(a / b for a, b in zip(costs, baseline, strict=True))
 
 
 def machine() -> Figures:
-    """Return what the figures depend on."""
+    """Return the properties of the machine and the versions that the figures depend on."""
     model = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -91,8 +91,8 @@ def show(title: str, rows: Sequence[Sequence[str | float]]) -> None:
     """Print a table.
 
     Args:
-        title: What it shows.
-        rows: Cells, the first row is the header; numbers are given three digits.
+        title: Title of the table.
+        rows: Cells; the first row is the header. Floats are printed with three digits.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -109,12 +109,12 @@ def _text(cell: str | float) -> str:
 
 
 def write_figures(json_file: Path | None, figures: Figures) -> None:
-    """Write figures and the machine that they come from, where a file is wanted."""
+    """Write the figures and the machine to a JSON file, if one is given."""
     if json_file is not None:
         content = json.dumps({"machine": machine()} | figures, indent=1, sort_keys=True)
         json_file.write_text(content + "\n", encoding="utf-8")
 
 
 def describe_machine() -> str:
-    """Return the machine in one line."""
+    """Return a description of the machine in one line."""
     return ", ".join(f"{name} {value}" for name, value in machine().items())

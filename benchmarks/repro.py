@@ -1,100 +1,141 @@
-"""The newcomer's `dvc repro`: wall time, memory, a second run, and whether two clones agree.
+"""Where the time of a newcomer's `dvc repro` goes.
 
-A clone of HEAD with an empty cache runs the DAG, then runs it again with nothing to do. Memory is
-the sum over all processes of the run, shared pages counted once (PSS), sampled once a second. Its
-dvc.lock is compared with the one in git, which another clone wrote.
+A clone of HEAD with an empty cache runs the DAG, then runs it again with nothing to do, then runs
+`dvc status`. The table divides the first run by stage: imports, units, other work of the stages,
+and DVC. Memory is the sum over all processes, shared pages counted once (PSS), sampled once a
+second. The dvc.lock of the run is compared with the one in git, which was written by another clone.
 
-    python benchmarks/repro.py [--quick] [--json FILE]
+    python -m benchmarks.repro [--quick] [--json FILE]
 """
 
+import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import typer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, write_figures
+from benchmarks.measurement import (
+    Figures,
+    JsonFile,
+    Quick,
+    cost_of,
+    describe_machine,
+    show,
+    write_figures,
+)
+from benchmarks.process_watch import watch_dvc
+from benchmarks.stage_times import StageTimes, time_stages, total
+from pipeline.units.entry_log import read_entries
+from pipeline.units.scratch import find_scratch
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK_TARGET = "index"
-CODE = ("models", "pipeline", "stages")
+CODE = ("models", "pipeline", "posereel", "stages")
+IMPORT_ROUNDS = 2
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def main(quick: Quick = False, json_file: JsonFile = None) -> None:
-    """Run the DAG twice in a fresh clone, print seconds, GiB and the comparison.
+    """Run the DAG in a fresh clone and print its time by stage, memory and bytes.
 
-    Quick: only the first two stages.
+    Quick: the first two stages only.
     """
+    print(f"repro: {describe_machine()}")
     targets = [QUICK_TARGET] if quick else []
     with TemporaryDirectory(dir=ROOT.parent) as folder:
-        clone = Path(folder) / "clone"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        # As `make setup` leaves the code.
-        subprocess.run([sys.executable, "-m", "compileall", "-q", *CODE], cwd=clone, check=True)
-        first, peak = watch(["dvc", "repro", *targets], clone)
-        second, _ = watch(["dvc", "repro", *targets], clone)
-        same = (clone / "dvc.lock").read_bytes() == (ROOT / "dvc.lock").read_bytes()
-    figures: Figures = {
-        "first_seconds": round(first, 1),
-        "peak_gib": round(peak / 2**30, 2),
-        "second_seconds": round(second, 2),
-        "dvc_lock_equals_that_in_git": same,
-    }
-    print(f"repro: {describe_machine()}")
+        figures, rows = measure(make_clone(Path(folder) / "clone"), targets)
+    show_stages(rows)
     for name, value in figures.items():
         print(f"repro: {name}: {value}")
-    write_figures(json_file, figures)
+    write_figures(json_file, figures | {"stages": [asdict(row) for row in rows]})
 
 
-def watch(command: list[str], folder: Path) -> tuple[float, int]:
-    """Run a command and return its wall time in seconds and its peak memory in bytes.
+def make_clone(folder: Path) -> Path:
+    """Clone HEAD and compile the code, as `make setup` does."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *CODE], cwd=folder, check=True)
+    return folder
 
-    Raises:
-        CalledProcessError: If the command fails; what it printed stands above.
+
+def measure(clone: Path, targets: Sequence[str]) -> tuple[Figures, list[StageTimes]]:
+    """Run `dvc repro` twice and `dvc status` once.
+
+    Args:
+        clone: A clone with an empty cache.
+        targets: Targets of `dvc repro`; empty for all stages.
+
+    Returns:
+        The figures of the commands, and the times of the first run by stage.
     """
-    start, peak = time.perf_counter(), 0
-    with subprocess.Popen(command, cwd=folder) as process:
-        while process.poll() is None:
-            peak = max(peak, sum(map(memory_of, tree_of(process.pid))))
-            try:
-                process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                continue
-    wall = time.perf_counter() - start
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return wall, peak
+    first = watch_dvc(["repro", *targets], clone)
+    second = watch_dvc(["repro", *targets], clone)
+    status = watch_dvc(["status", *targets], clone)
+    scratch = find_scratch(clone)
+    imports = import_seconds({run.address.partition("@")[0] for run in first.runs}, clone)
+    rows = time_stages(first, read_entries(scratch.timings), imports)
+    lock, in_git = clone / "dvc.lock", ROOT / "dvc.lock"
+    figures: Figures = {
+        "first_seconds": round(first.seconds, 1),
+        "second_seconds": round(second.seconds, 2),
+        "status_seconds": round(status.seconds, 2),
+        "stage_processes": len(first.runs),
+        "peak_gib": round(first.peak / 2**30, 2),
+        "cache_mb": round(size_of(scratch.cache) / 1e6, 1),
+        "dvc_lock_lines": len(lock.read_bytes().splitlines()),
+        "dvc_lock_equals_that_in_git": (
+            in_git.is_file() and lock.read_bytes() == in_git.read_bytes()
+        ),
+    }
+    return figures, rows
 
 
-def tree_of(process: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
-    yield process
-    for file in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in _read(file).split():
-            yield from tree_of(int(child))
+def import_seconds(stages: Iterable[str], clone: Path) -> dict[str, float]:
+    """Return the seconds for starting Python and importing the module of each stage."""
+    return {
+        stage: min(
+            cost_of(partial(import_module, f"stages.{stage}", clone)).wall
+            for _ in range(IMPORT_ROUNDS)
+        )
+        for stage in sorted(stages)
+    }
 
 
-def memory_of(process: int) -> int:
-    """Return the proportional set size of a process in bytes; 0 once it has ended."""
-    for line in _read(Path(f"/proc/{process}/smaps_rollup")).splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def import_module(name: str, clone: Path) -> None:
+    """Import a module in a new process."""
+    subprocess.run([sys.executable, "-c", f"import {name}"], cwd=clone, check=True)
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError:  # the process has ended
-        return ""
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder; hard links of one file count once."""
+    files = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    sizes = {(status.st_dev, status.st_ino): status.st_size for status in map(os.lstat, files)}
+    return sum(sizes.values())
+
+
+def show_stages(rows: Sequence[StageTimes]) -> None:
+    """Print the times by stage."""
+    header = ("", "runs", "wall s", "imports", "before units", "units", "other", "DVC")
+    cells = [
+        (
+            row.stage,
+            str(row.runs),
+            *(f"{value:.1f}" for value in (sum(times(row)), *times(row), row.dvc)),
+        )
+        for row in [*rows, total(rows)]
+    ]
+    show("first `dvc repro` by stage, seconds", [header, *cells])
+
+
+def times(row: StageTimes) -> tuple[float, float, float, float]:
+    """Return the parts of the lifetime of a stage's processes."""
+    return row.imports, row.before, row.units, row.other
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""CPU seconds of scoring a PoseTrack18-val-sized set: 170 videos, 3,900 frames, 18,500 people.
+"""CPU seconds of scoring a set of the size of PoseTrack18 val: 170 videos, 18,500 people.
 
-The set is made from a seed: people walk through ignore polygons, predictions are noisy copies,
-some are missed, some come twice, one in ten is nowhere near a person. Imports are not counted,
-reading the JSON files is.
+The set is random: people walk through ignore regions; predictions are noisy copies of which some
+are missing, some are duplicated and one in ten is far from its person. The time includes reading
+the JSON files, but not imports.
 
-    python benchmarks/score.py [--quick] [--json FILE]
+    python -m benchmarks.score [--quick] [--json FILE]
 """
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +16,6 @@ from typing import Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import (
     Cost,
@@ -43,7 +40,7 @@ Row = dict[str, Any]
 
 @app.command()
 def main(quick: Quick = False, json_file: JsonFile = None) -> None:
-    """Make the set, score it without OKS under both protocols, print CPU and wall seconds."""
+    """Create the set, score it without OKS in both protocols and print CPU and wall seconds."""
     rounds = 1 if quick else 3
     videos, labeled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
     with TemporaryDirectory() as folder:
@@ -70,13 +67,13 @@ def make_set(root: Path, *, videos: int, labeled: int, people: int, seed: int) -
 
     Args:
         root: An empty folder.
-        videos: Number of files on either side.
-        labeled: Labeled frames over all videos; the others have neither people nor predictions.
-        people: Ground-truth people over all labeled frames.
-        seed: Seed of every draw.
+        videos: Number of files per folder.
+        labeled: Labeled frames in all videos; other frames have neither people nor predictions.
+        people: Ground-truth people in all labeled frames.
+        seed: Seed of all random values.
 
     Returns:
-        How many people there are on either side.
+        The number of people in both folders.
     """
     rng = np.random.default_rng(seed)
     per_video = np.full(videos, labeled // videos) + (np.arange(videos) < labeled % videos)

@@ -1,8 +1,8 @@
-"""Units of one second each, which do nothing else: what is left is the time of the engine.
+"""Units that sleep for one second, to measure the overhead of engines.
 
-A unit waits a second and writes one small array. Waiting, unlike computing, takes as long on a
-machine that others use, so that the seconds above it are the engine's own: starting processes,
-loading the code, locks, receipts, publishing.
+A unit sleeps and writes one small array. Unlike computing, sleeping takes the same time on a shared
+machine, so the remaining time is that of the engine: starting processes, imports, locks, receipts
+and publishing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ SHAPE = (16, 64, 64)
 
 
 def write_second(name: str, folder: Path) -> None:
-    """Wait, then write the array of a unit, which depends on its name alone."""
+    """Sleep, then write the array of a unit, which depends on its name only."""
     time.sleep(SECONDS)
     seed = int.from_bytes(name.encode(), "little")
     values = np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float16)
@@ -32,17 +32,17 @@ def write_second(name: str, folder: Path) -> None:
 
 
 def make_task() -> Task:
-    """Return the task, in the process that will use it."""
+    """Return the task for a process."""
     return write_second
 
 
 def names_of(count: int) -> list[str]:
-    """Return the names of units."""
+    """Return the names of the units."""
     return [f"{video:06d}/v0" for video in range(count)]
 
 
 def make_project(folder: Path) -> Path:
-    """Make a folder that looks like a DVC repository, for its scratch store."""
+    """Create a folder with the DVC config that the scratch store needs."""
     (folder / ".dvc").mkdir(parents=True)
     (folder / ".dvc" / "config").write_text("[cache]\n    type = hardlink\n", encoding="utf-8")
     return folder
@@ -59,11 +59,11 @@ def build_units(
     """Build the units with an engine.
 
     Args:
-        project: From ``make_project``.
+        project: Result of ``make_project``.
         count: Number of units.
         engine: ``local`` or ``ray``.
-        workers: Processes that compute.
-        part: Slice ``i/n``; nothing is published then.
+        workers: Number of worker processes.
+        part: Slice ``i/n``, which publishes nothing; empty for all units.
     """
     return build(
         Plan(

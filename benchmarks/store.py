@@ -1,22 +1,21 @@
-"""Reading shuffled batches and writing units: our store, np.memmap, zarr-python, DataLoader.
+"""Reading shuffled batches and writing units: PoseReel, np.memmap, zarr-python, DataLoader.
 
-Rows are those of the PoseTrack presets: heatmaps ``(5, 15, 96, 72)``, flow ``(4, 2, 96, 72)`` and
-tokens ``(3, 192, 1024)`` of a clip, float16, 2.3 MB together. All readers read the same clips in
-the same shuffled order, side by side in every round:
+Rows have the shapes of the PoseTrack presets: per clip, heatmaps ``(5, 15, 96, 72)``, flow
+``(4, 2, 96, 72)`` and tokens ``(3, 192, 1024)``, float16, 2.3 MB in total. In every round, all
+readers read the same clips in the same shuffled order:
 
-- our reader into a reused buffer, with its advice to the system, crc on and off;
+- PoseReel's reader into a reused buffer, with read-ahead, with and without crc;
 - ``np.take(memmap, ..., out=)`` from one .npy file per store into a reused buffer;
-- zarr-python on our own files, into a reused buffer;
+- zarr-python on the same stores into a reused buffer;
 - torch's DataLoader over zarr-python, clip by clip, with 0 and 2 workers.
 
-Warm: all pages are in the system's cache, every reader has made a pass before; the slow readers
-take part in every fourth round. Cold: all pages are dropped before each pass. A writer writes one
-unit of each store; ours also flushes it to disk.
+Warm: all files are in the page cache and every reader has made a pass before; slow readers take
+part in every fourth round. Cold: the page cache is dropped before each pass. Writers write one unit
+of each store; PoseReel's writer also flushes it to disk.
 
-    python benchmarks/store.py [--quick] [--json FILE] [--folder DIR]
+    python -m benchmarks.store [--quick] [--json FILE] [--folder DIR]
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,6 @@ import typer
 import zarr
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.clip_sample import BATCH, CLIP_BYTES, FRAMES, ROWS, Batch, Sample
 from benchmarks.measurement import (
@@ -51,26 +48,26 @@ from pipeline.caches.reader import Caches
 from pipeline.store.shards import array_metadata, encode_json
 
 AHEAD = 3
-"""Batches that our reader advises the system to load."""
+"""Number of batches that PoseReel's reader asks the kernel to load ahead."""
 Costs = dict[str, dict[int, Cost]]
-"""Cost of every round that something took part in, by its name and the number of the round."""
+"""Costs by name of the reader or writer and number of the round."""
 app = typer.Typer(add_completion=False)
 
 
 class Reader(Protocol):
-    """A way to read batches."""
+    """Reads batches."""
 
     def read(self, order: Sequence[Batch]) -> None:
-        """Read all batches, one after the other."""
+        """Read all batches in order."""
 
 
 def buffers() -> dict[str, np.ndarray]:
-    """Return memory for one batch."""
+    """Return buffers for one batch by kind of store."""
     return {kind: np.empty((BATCH, *shape), np.float16) for kind, shape in ROWS.items()}
 
 
-class OurReader:
-    """The caches, into a reused buffer; batches ahead are advised, as the prefetch thread does."""
+class PoseReelReader:
+    """PoseReel's caches with a reused buffer and the read-ahead of the prefetch thread."""
 
     def __init__(self, sample: Sample, *, check: bool) -> None:
         self._sample = sample
@@ -94,7 +91,7 @@ class OurReader:
 
 
 class MemmapReader:
-    """The least that numpy can do."""
+    """numpy's memory-mapped .npy files with a reused buffer."""
 
     def __init__(self, sample: Sample) -> None:
         self._stored = {kind: np.load(sample.flat(kind), mmap_mode="r") for kind in ROWS}
@@ -104,12 +101,12 @@ class MemmapReader:
         """Read all batches."""
         for batch in order:
             for kind, stored in self._stored.items():
-                # "raise", the default, would copy by way of a buffer of its own.
+                # The default mode "raise" would copy through an additional buffer.
                 np.take(stored, batch, axis=0, out=self._out[kind], mode="clip")
 
 
 class ZarrReader:
-    """zarr-python on our files."""
+    """zarr-python on the same stores."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -122,7 +119,7 @@ class ZarrReader:
         self._out = buffers()
 
     def clip(self, clip: int) -> dict[str, np.ndarray]:
-        """Return one clip; indexing a sharded array by a list takes zarr 3.1 15 times as long."""
+        """Return one clip. Indexing by a list takes 15 times as long in zarr 3.1."""
         unit, row = self._sample.place(clip)
         return {kind: np.asarray(self._arrays[kind, unit][row]) for kind in ROWS}
 
@@ -162,7 +159,7 @@ class LoaderReader:
 
 
 class _Ordered:
-    """Batches in the order of a list that is filled before each pass."""
+    """Batch sampler over a list that is filled before each pass."""
 
     def __init__(self, order: list[list[int]]) -> None:
         self._order = order
@@ -175,11 +172,11 @@ class _Ordered:
 
 
 BASELINE = "np.memmap, np.take(out=)"
-FAST = (BASELINE, "ours, crc off", "ours, crc on")
+FAST = (BASELINE, "PoseReel without crc", "PoseReel with crc")
 READERS: dict[str, Callable[[Sample], Reader]] = {
     BASELINE: MemmapReader,
-    "ours, crc off": lambda sample: OurReader(sample, check=False),
-    "ours, crc on": lambda sample: OurReader(sample, check=True),
+    "PoseReel without crc": lambda sample: PoseReelReader(sample, check=False),
+    "PoseReel with crc": lambda sample: PoseReelReader(sample, check=True),
     "zarr-python": ZarrReader,
     "DataLoader of zarr-python, 0 workers": lambda sample: LoaderReader(sample, 0),
     "DataLoader of zarr-python, 2 workers": lambda sample: LoaderReader(sample, 2),
@@ -187,18 +184,18 @@ READERS: dict[str, Callable[[Sample], Reader]] = {
 
 
 def write_with_zarr(folder: Path, values: np.ndarray) -> None:
-    """Write the same array with zarr-python."""
+    """Write an array with zarr-python."""
     metadata = array_metadata(len(values), values.shape[1:], values.dtype.name)
     folder.mkdir(parents=True)
     (folder / "zarr.json").write_bytes(encode_json(metadata))
     zarr.open_array(str(folder), mode="r+")[...] = values
 
 
-WRITERS = {"zarr-python": write_with_zarr, "ours, flushed": write_unit}
+WRITERS = {"zarr-python": write_with_zarr, "PoseReel, flushed": write_unit}
 
 
 def read_warm(sample: Sample, rounds: int) -> Costs:
-    """Return what a batch costs each reader, round by round, from the system's cache."""
+    """Return the costs of a batch for every reader from the page cache."""
     readers = {name: make(sample) for name, make in READERS.items()}
     for reader in readers.values():
         reader.read(sample.shuffled(0))
@@ -212,12 +209,12 @@ def read_warm(sample: Sample, rounds: int) -> Costs:
 
 
 def read_cold(sample: Sample, rounds: int) -> Costs:
-    """Return the same from the disk; nothing where the system keeps the pages."""
+    """Return the costs of a batch from disk; empty if the page cache cannot be dropped."""
     costs: Costs = {name: {} for name in READERS}
     for number in range(1, rounds + 1):
         order = sample.shuffled(number)
         for name, make in READERS.items():
-            # A page that somebody has mapped is not dropped: every reader starts anew.
+            # Mapped pages cannot be dropped, so every reader is created for one pass.
             if not sample.drop_pages():
                 return {}
             reader = make(sample)
@@ -227,10 +224,10 @@ def read_cold(sample: Sample, rounds: int) -> Costs:
 
 
 def write_units(root: Path, clips: int, rounds: int) -> tuple[Costs, int]:
-    """Return what writing one unit of each store costs each writer, and its bytes.
+    """Return the costs of writing one unit of each store for every writer, and its bytes.
 
     Raises:
-        RuntimeError: If the two wrote other bytes.
+        RuntimeError: If the writers wrote different bytes.
     """
     generator = np.random.default_rng(1)
     units = {
@@ -244,7 +241,9 @@ def write_units(root: Path, clips: int, rounds: int) -> tuple[Costs, int]:
             costs[name][number] = cost_of(partial(_write_all, write, root / name, units))
         written = [_contents(root / name) for name in WRITERS]
         if written[0] != written[1]:
-            raise RuntimeError("store: our writer and zarr-python wrote other bytes")
+            raise RuntimeError(
+                "store: expected the same bytes from PoseReel and zarr-python, got different ones"
+            )
     return costs, sum(values.nbytes for values in units.values())
 
 
@@ -260,13 +259,13 @@ def _contents(root: Path) -> dict[str, bytes]:
 
 
 def tabulate(title: str, costs: Costs, baseline: str, size: int) -> Figures:
-    """Print medians and ratios to a baseline, and return them.
+    """Print and return medians and ratios to a baseline.
 
     Args:
-        title: What was measured.
-        costs: Cost of every round by name.
-        baseline: Name that the others are divided by.
-        size: Bytes that each cost stands for.
+        title: Title of the table.
+        costs: Costs of all rounds by name.
+        baseline: Name of the baseline.
+        size: Bytes per cost.
     """
     figures: Figures = {}
     rows: list[list[str | float]] = [["", "CPU ms", "x", "wall ms", "x", "MB/s wall"]]
@@ -294,10 +293,10 @@ def main(
     quick: Quick = False,
     json_file: JsonFile = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where the data lies meanwhile; the disk to measure.")
+        Path | None, typer.Option(help="Folder for temporary data, on the disk to measure.")
     ] = None,
 ) -> None:
-    """Make the clips, read and write them in all ways side by side, print medians and ratios."""
+    """Create clips, read and write them in all ways and print medians and ratios."""
     clips, rounds, cold_rounds = (192, 12, 1) if quick else (1024, 20, 3)
     torch.set_num_threads(1)
     print(f"store: {clips} clips of {CLIP_BYTES / 1e6:.2f} MB; {describe_machine()}")
@@ -310,12 +309,12 @@ def main(
             f"a shuffled batch of {BATCH}, warm, medians over {rounds} rounds", warm, BASELINE, size
         )
         if cold := read_cold(sample, cold_rounds):
-            title = f"the same, cold, median of {cold_rounds}"
+            title = f"a shuffled batch of {BATCH}, cold, median of {cold_rounds}"
             figures["read_cold"] = tabulate(title, cold, BASELINE, size)
         else:
-            print("\nstore: this file system keeps its pages in memory; cold reads not measured")
+            print("\nstore: this file system keeps its page cache; cold reads are not measured")
         written, size = write_units(Path(temporary) / "written", sample.per_video, rounds)
-        title = f"writing {size / 1e6:.0f} MB, the same bytes, median of {rounds}"
+        title = f"writing {size / 1e6:.0f} MB, median of {rounds}"
         figures["write"] = tabulate(title, written, "zarr-python", size)
     write_figures(json_file, figures)
 

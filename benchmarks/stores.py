@@ -1,4 +1,4 @@
-"""Stores as the stages publish them, from arrays in memory."""
+"""Writing stores in the format of the stages from arrays in memory."""
 
 import json
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from pipeline.store.shards import encode_json, group_metadata, write_array
 
 
 def write_unit(folder: Path, values: np.ndarray) -> None:
-    """Write the array of one unit."""
+    """Write the array of a unit."""
     write_array(
         folder, [values], rows=len(values), row_shape=values.shape[1:], dtype=values.dtype.name
     )
 
 
 def write_store(root: Path, kind: str, units: Mapping[str, np.ndarray]) -> None:
-    """Write a whole store; its digests are no digests.
+    """Write a complete store, with empty strings as digests.
 
     Args:
-        root: Folder to make.
+        root: Folder to create.
         kind: Kind of the store.
-        units: Rows of every unit, by ``<video>/v0``.
+        units: Rows of every unit by its name, ``<video>/v0``.
     """
     for name, values in units.items():
         write_unit(root / name, values)

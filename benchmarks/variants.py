@@ -1,22 +1,19 @@
-"""What augmented variants of the train clips bring and cost: 1, 4 and 8 of them, at equal steps.
+"""Gain and cost of augmented variants of the train clips: 1, 4 and 8 variants at equal steps.
 
-Every number of variants is an experiment in a temporary workspace: the same clips, steps and
-batches, of which epoch e reads variant e mod V. Bytes and seconds are those of the train caches of
-both heads (crops, heatmaps, flow, tokens), as the log of units on this machine has them; what an
-earlier run made is not made again, and counts with the seconds that it took then.
+Every number of variants V is an experiment in a temporary workspace with the same clips, steps and
+batches; epoch e reads variant e mod V. Bytes and seconds are those of the train caches of both
+heads (crops, heatmaps, flow, tokens), from the log of units on this machine. Units of earlier runs
+are reused and count with the seconds of their computation.
 
-    python benchmarks/variants.py [--quick] [--json FILE] [--preset NAME] [--seeds N]
+    python -m benchmarks.variants [--quick] [--json FILE] [--preset NAME] [--seeds N]
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
 
 import typer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment, settings_of
@@ -32,7 +29,7 @@ Units = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def measure(variants: int, shared: tuple[str, ...], seeds: int) -> dict[str, float]:
-    """Return the mean AP on val_gt of both heads, percent, mean over seeds."""
+    """Return the mean AP of both heads on val_gt in percent, averaged over seeds."""
     found: dict[str, list[float]] = {head: [] for head in HEADS}
     for seed in range(seeds):
         settings = (
@@ -48,7 +45,7 @@ def measure(variants: int, shared: tuple[str, ...], seeds: int) -> dict[str, flo
 
 
 def last_units(log: Path) -> Units:
-    """Return the last entry of every unit of the caches in a log, by stage and unit."""
+    """Return the last log entry of every cached unit by stage and unit."""
     return {
         (entry["stage"], entry["unit"]): entry
         for entry in read_entries(log)
@@ -57,11 +54,11 @@ def last_units(log: Path) -> Units:
 
 
 def cost_of_variants(units: Units, variants: int) -> dict[str, float]:
-    """Return bytes and seconds of the train caches with so many variants.
+    """Return bytes and seconds of the train caches for V variants.
 
     Args:
-        units: Entries of the log; train videos are those of which there is a second variant.
-        variants: V.
+        units: Entries of the log. Videos with a second variant are train videos.
+        variants: Number of variants V.
     """
     train = {unit.partition("/")[0] for _, unit in units if not unit.endswith("/v0")}
     chosen = [
@@ -76,25 +73,25 @@ def cost_of_variants(units: Units, variants: int) -> dict[str, float]:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "ablation",
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
+    preset: Annotated[str, typer.Option(help="Preset in presets/, without .yaml.")] = "ablation",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings per row.")] = 1,
 ) -> None:
-    """Run the experiments and print AP, bytes and seconds side by side.
+    """Run the experiments and print AP, bytes and seconds.
 
-    Quick: bytes and seconds of what was made before; nothing is run.
+    Quick: bytes and seconds of units from earlier runs; runs no experiment.
     """
     shared = settings_of(Path("params.yaml"), find_preset(preset))
     scores = {count: {} if quick else measure(count, shared, seeds) for count in VARIANTS}
     units = last_units(find_scratch(Path("data/crops")).timings)
     print(f"variants: preset {preset}, {seeds} seeds; {describe_machine()}")
     figures: Figures = {"preset": preset, "seeds": seeds, "rows": []}
-    rows: list[list[str | float]] = [["variants", *HEADS, "caches, MB", "made in s, one worker"]]
+    rows: list[list[str | float]] = [["variants", *HEADS, "caches, MB", "seconds, one worker"]]
     for count in VARIANTS:
         spent = cost_of_variants(units, count)
         figures["rows"].append({"variants": count, **scores[count], **spent})
         measured = [scores[count].get(head, "-") for head in HEADS]
         rows.append([str(count), *measured, spent["bytes"] / 1e6, spent["seconds"]])
-    show("augmented variants at equal steps, mean AP on val_gt", rows)
+    show("augmented variants at equal steps, mean AP on val_gt in percent", rows)
     write_figures(json_file, figures)
 
 

@@ -1,13 +1,13 @@
-"""Crop people through time: one affine transform per clip, the same for all of its frames.
+"""Crops of people over time: one affine transform per clip, shared by all of its frames.
 
-Reads: data/index, the boxes of a split, and the frames below ``data.root``.
+Reads: data/index, the boxes of a split, and the frames in ``data.root``.
 Writes: data/crops/<input>/<split>, a store of uint8 ``(clips, T, H, W, 3)`` RGB per video and
-variant; data/clips/<input>/<split>.parquet, their table; data/units/crop/<input>-<split>.json.
-Params: ``crop``; ``data`` and ``extract`` say where and how, and change no byte.
+variant; data/clips/<input>/<split>.parquet, the clip table; data/units/crop/<input>-<split>.json.
+Params: ``crop``. ``data`` and ``extract`` set paths and resources and do not change the results.
 
-The unit is a variant of a video. Its key holds what decides its pixels: frames, transform and
-mirroring of its clips, and the digests of the frames. The params that only decide how many
-variants or which boxes there are, or that the transform already shows, are no part of it.
+A unit is a variant of a video. Its key contains what determines its pixels: the frame positions,
+transforms and flips of its clips, and the digests of the frames. Params that only select variants
+or boxes, or that affect only the transform, are not part of the key.
 """
 
 from collections.abc import Sequence
@@ -38,46 +38,46 @@ from pipeline.units.run_time import read_extract
 app = typer.Typer(add_completion=False)
 STAGE = "crop"
 PIXELS = pa.schema([CLIPS.field(name) for name in ("frames", "to_crop", "flipped")])
-"""Columns of the clip table that decide pixels."""
+"""Columns of the clip table that determine the pixels."""
 
 
 class CropSize(Section):
-    """Height, width and time span of an input."""
+    """Height, width and number of frames of an input."""
 
     height: Annotated[int, Field(gt=0, multiple_of=4)]
     """Pixels."""
     width: Annotated[int, Field(gt=0, multiple_of=4)]
     """Pixels."""
     delta: Annotated[int, Field(ge=0), OUT_OF_KEY]
-    """Neighbors on each side of the key frame: T = 2 delta + 1."""
+    """Number of neighboring frames on each side of the key frame; T = 2 delta + 1."""
 
 
 class Crop(Section):
-    """Params of this stage."""
+    """Parameters of this stage."""
 
     hrnet: CropSize
     """JM-Pose: 384 x 288."""
     vit: CropSize
     """VREMD: 256 x 192."""
     enlarge: Annotated[float, Field(ge=1), OUT_OF_KEY]
-    """Factor on the box after its aspect was fixed: 1.25 in both papers."""
+    """Factor on the box after it was extended to the crop's aspect ratio; 1.25 in both papers."""
     key_frames: Annotated[KeyFrames, OUT_OF_KEY]
-    """Frames that get a clip per box: the labeled ones, or all."""
+    """Key frames: labeled frames or all frames. Each box in a key frame gives a clip."""
     variants: Annotated[int, Field(ge=1), OUT_OF_KEY]
-    """Variants of each train clip: the first is plain, the others are augmented."""
+    """Variants of each train clip. The first is not augmented."""
     mirror: Annotated[bool, OUT_OF_KEY]
-    """Whether val clips get their mirror image as variant 1, for the flip test."""
+    """Whether val clips have a flipped copy as variant 1, for flip testing."""
     augment: Annotated[Augment, OUT_OF_KEY]
-    """How augmented variants are drawn."""
+    """Parameters of the augmentation."""
 
     def settings(self, name: Literal["hrnet", "vit"], *, train: bool) -> ClipSettings:
-        """Return how the clips of one input are cut."""
+        """Return the clip parameters of one input."""
         chosen = self.hrnet if name == "hrnet" else self.vit
         augment = self.augment if train else None
         return ClipSettings((chosen.height, chosen.width), self.enlarge, chosen.delta, augment)
 
     def variants_of(self, split: str) -> Sequence[int]:
-        """Return the numbers of a split's variants."""
+        """Return the variant numbers of a split."""
         return range(self.variants if split == "train" else 1 + self.mirror)
 
 
@@ -91,9 +91,9 @@ def plan(
     """Return the plan for one input and split.
 
     Args:
-        input_: Network to cut for.
-        split: Whose boxes.
-        units: Slice ``i/n`` of the units to compute; "" = all.
+        input_: Network that the crops are for.
+        split: Split of the boxes.
+        units: Slice ``i/n`` of the units to compute; "" for all.
         data: Folder of all outs.
         params: The params file.
     """
@@ -131,24 +131,24 @@ def _write_clips(table: pd.DataFrame, _units: UnitFolders, path: Path) -> None:
 def _read_sources(
     data: Path, split: str, root: Path, key_frames: KeyFrames
 ) -> tuple[dict[str, VideoBoxes], dict[str, VideoFrames]]:
-    """Return boxes and frames of the videos of a split that have boxes on key frames."""
-    own = "train" if split == "train" else "val"
+    """Return boxes and frames of the videos that have boxes on key frames."""
+    data_split = "train" if split == "train" else "val"
     videos = read_table(data / "index" / "videos.parquet", VIDEOS)
     frames = read_table(data / "index" / "frames.parquet", FRAMES)
     people = read_table(data / "index" / "people.parquet", PEOPLE)
-    people_of = dict(iter(people[people["split"] == own].groupby("video", sort=False)))
+    people_of = dict(iter(people[people["split"] == data_split].groupby("video", sort=False)))
     boxes = read_table(data / "boxes" / f"{split}.parquet", BOXES)
     boxes_of = dict(iter(boxes.groupby("video", sort=False)))
     sources: dict[str, VideoBoxes] = {}
-    pictures: dict[str, VideoFrames] = {}
-    for video, place, rows in videos_of_split(videos, frames, own, root):
-        mine = boxes_of.get(video, boxes.iloc[:0])
-        mine = mine[mine["frame"].isin(key_positions(rows, key_frames))]
-        if len(mine):
-            others = people_of.get(video, people.iloc[:0])
-            sources[video] = VideoBoxes(video, len(rows), mine, others)
-            pictures[video] = place
-    return sources, pictures
+    video_frames: dict[str, VideoFrames] = {}
+    for video, frames_on_disk, rows in videos_of_split(videos, frames, data_split, root):
+        chosen = boxes_of.get(video, boxes.iloc[:0])
+        chosen = chosen[chosen["frame"].isin(key_positions(rows, key_frames))]
+        if len(chosen):
+            annotated = people_of.get(video, people.iloc[:0])
+            sources[video] = VideoBoxes(video, len(rows), chosen, annotated)
+            video_frames[video] = frames_on_disk
+    return sources, video_frames
 
 
 def _key_parts(
@@ -158,7 +158,7 @@ def _key_parts(
     modules: str,
     pins: dict[str, str],
 ) -> KeyParts:
-    used = sorted({int(frame) for wanted in rows["frames"] for frame in wanted})
+    used = sorted({int(frame) for clip_frames in rows["frames"] for frame in clip_frames})
     height, width = settings.crop_size
     return KeyParts(
         stage=STAGE,
@@ -183,8 +183,8 @@ def _estimate(rows: pd.DataFrame, settings: ClipSettings) -> int:
 @app.command()
 @one_line
 def main(
-    input_: Annotated[Literal["hrnet", "vit"], typer.Option("--input", help="Network to cut for.")],
-    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    input_: Annotated[Literal["hrnet", "vit"], typer.Option("--input", help="Network input.")],
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Split of the boxes.")],
     units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
     data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),

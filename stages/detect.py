@@ -1,13 +1,12 @@
-"""Person boxes of a split: the annotated ones, those of a file, or those that a detector finds.
+"""Person boxes of a split: from the annotations, from a file or from a detector.
 
-Reads: data/index; for ``val`` also the file of detections, or the detector's weights and frames
-below ``data.root``.
+Reads: data/index; for ``val`` also the detection file, or the detector's weights and the frames in
+``data.root``.
 Writes: data/boxes/<split>.parquet and data/units/detect/<split>.json.
-Params: ``detect``, and ``crop.key_frames`` for the frames to look at; ``data`` and ``extract`` say
-where and how, and change no byte.
+Params: ``detect``, and ``crop.key_frames`` for the frames to process. ``data`` and ``extract`` set
+paths and resources and do not change the results.
 
-``train`` and ``val_gt`` always take the annotated boxes. A detector works video by video: the unit
-is a video.
+``train`` and ``val_gt`` always use the annotated boxes. A unit is a video processed by a detector.
 """
 
 from collections.abc import Mapping
@@ -41,24 +40,24 @@ Kind = Literal["ground_truth", "file", "torchvision", "transformers", "hog"]
 
 
 class Detect(Section):
-    """Params of this stage."""
+    """Parameters of this stage."""
 
     kind: Kind
-    """``ground_truth`` annotated boxes; ``file`` COCO results at ``data.detections``;
-    ``torchvision`` and ``transformers`` (RT-DETR, D-FINE) networks with ``weights``; ``hog``
-    OpenCV's, which needs no weights."""
+    """``ground_truth``: annotated boxes. ``file``: COCO results in ``data.detections``.
+    ``torchvision`` and ``transformers`` (RT-DETR, D-FINE): networks with ``weights``. ``hog``:
+    OpenCV's detector, which needs no weights."""
     variant: str
-    """Network of ``torchvision``: ``tiny``, the project's own, or a name that torchvision knows."""
+    """Network of kind ``torchvision``: ``tiny`` (the project's own) or a torchvision model name."""
     weights: Annotated[str, OUT_OF_KEY]
-    """safetensors file, for ``transformers`` a folder; its content is part of the key."""
+    """safetensors file, or a folder for ``transformers``; its content is part of the key."""
     score_min: Annotated[float, Field(ge=0, le=1)]
-    """Detections with a lower score are left out: 0.2 in the public code."""
+    """Minimum score of a detection; 0.2 in the public code."""
     batch: Annotated[int, Field(ge=1), OUT_OF_KEY]
-    """Frames per forward pass; stands in the key by itself."""
+    """Frames per forward pass; a separate part of the key."""
 
 
 class KeyFrameChoice(Section):
-    """The one param of the section ``crop`` that this stage reads."""
+    """The parameter of the section ``crop`` that this stage reads."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -67,7 +66,7 @@ class KeyFrameChoice(Section):
 
 @dataclass(frozen=True, slots=True)
 class MakeDetectTask:
-    """Makes the task of a worker: each loads its own detector."""
+    """Creates the task of a worker; each worker loads its own detector."""
 
     params: Detect
     device: str
@@ -78,7 +77,7 @@ class MakeDetectTask:
         """Load the detector.
 
         Raises:
-            ValueError: If its weights do not fit.
+            ValueError: If the weights do not match the network.
         """
         return DetectTask(
             _load_detector(self.params, self.device),
@@ -91,11 +90,11 @@ class MakeDetectTask:
 
 
 def plan(split: Literal["train", "val", "val_gt"], units: str, data: Path, params: Path) -> Plan:
-    """Return the plan for one split; annotated boxes and those of a file have no units.
+    """Return the plan for one split. Annotated boxes and boxes of a file have no units.
 
     Args:
-        split: Whose boxes.
-        units: Slice ``i/n`` of the units to compute; "" = all.
+        split: Split of the boxes.
+        units: Slice ``i/n`` of the units to compute; "" for all.
         data: Folder of all outs.
         params: The params file.
     """
@@ -125,7 +124,7 @@ def plan(split: Literal["train", "val", "val_gt"], units: str, data: Path, param
 
 
 def _read_boxes(section: Detect, split: str, data: Path, source: DataSet) -> pd.DataFrame:
-    """Return the boxes of a split that need no detector."""
+    """Return annotated boxes, or those of the detection file."""
     own = "train" if split == "train" else "val"
     videos, frames, people = (
         table[table["split"] == own]
@@ -152,12 +151,15 @@ def _detection(
 ) -> MakeDetectTask:
     videos = read_table(data / "index" / "videos.parquet", VIDEOS)
     frames = read_table(data / "index" / "frames.parquet", FRAMES)
-    places: dict[str, VideoFrames] = {}
+    video_frames: dict[str, VideoFrames] = {}
     positions: dict[str, list[int]] = {}
-    for video, place, rows in videos_of_split(videos, frames, "val", Path(source.root)):
-        places[video], positions[video] = place, list(key_positions(rows, key_frames))
+    for video, frames_on_disk, rows in videos_of_split(videos, frames, "val", Path(source.root)):
+        video_frames[video] = frames_on_disk
+        positions[video] = list(key_positions(rows, key_frames))
     # OpenCV's detector has no GPU code.
-    return MakeDetectTask(section, "cpu" if section.kind == "hog" else device, places, positions)
+    return MakeDetectTask(
+        section, "cpu" if section.kind == "hog" else device, video_frames, positions
+    )
 
 
 def _plan_units(detection: MakeDetectTask) -> list[Unit]:
@@ -172,21 +174,21 @@ def _plan_units(detection: MakeDetectTask) -> list[Unit]:
 
 
 def _weights_digests(section: Detect) -> dict[str, str]:
-    """Return sha256 of each file of the detector, by name."""
-    place = Path(section.weights)
+    """Return the SHA-256 of each file of the detector, by name."""
+    path = Path(section.weights)
     if section.kind == "hog":
         return {}
     expected = "folder" if section.kind == "transformers" else "file"
-    if not (place.is_dir() if expected == "folder" else place.is_file()):
+    if not (path.is_dir() if expected == "folder" else path.is_file()):
         raise ValueError(
-            f"{place}: expected the {expected} with the weights of detect.kind {section.kind!r}, "
-            "found none; put it there or name another in params.yaml (detect.weights)"
+            f"{path}: expected the {expected} with the weights of detect.kind {section.kind!r}, "
+            "found none; put it there or set detect.weights in params.yaml"
         )
-    files = sorted(place.iterdir()) if expected == "folder" else [place]
+    files = sorted(path.iterdir()) if expected == "folder" else [path]
     return {file.name: hash_file(file) for file in files if file.is_file()}
 
 
-# Imports below stand where they are used: they take seconds, and annotated boxes need none of them.
+# The imports below are local because they take seconds and annotated boxes do not need them.
 
 
 def _load_detector(section: Detect, device: str) -> Detector:
@@ -213,7 +215,7 @@ def _load_detector(section: Detect, device: str) -> Detector:
 
     disable_progress_bar()
     try:
-        # Never from the network, and never a pickle.
+        # No download and no pickle.
         model = AutoModelForObjectDetection.from_pretrained(
             section.weights, local_files_only=True, use_safetensors=True
         )
@@ -229,7 +231,7 @@ def _load_detector(section: Detect, device: str) -> Detector:
 @app.command()
 @one_line
 def main(
-    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Whose boxes.")],
+    split: Annotated[Literal["train", "val", "val_gt"], typer.Option(help="Split of the boxes.")],
     units: Annotated[str, typer.Option(help="Compute slice i/n only, publish nothing.")] = "",
     data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
@@ -239,7 +241,7 @@ def main(
 
 
 if __name__ == "__main__":
-    # By its full name: workers of other machines cannot import what is called __main__.
+    # Imported by its full name, because workers on other machines cannot import __main__.
     from stages.detect import app as named
 
     named()

@@ -1,9 +1,9 @@
-"""Index a data set: its videos, their frames on disk, the people labeled in them.
+"""Index tables of a data set: videos, their frames on disk and the labeled people.
 
-Reads: the annotation files, the frame manifest and, where the annotations do not say the size of
-the pictures, the header of each video's first frame.
+Reads: the annotation files, the frame manifest and, if the annotations lack the image size, the
+header of the first frame of each video.
 Writes: data/index/{videos,frames,people}.parquet, sorted.
-Params: ``index`` (none so far), ``data``.
+Params: ``index`` (currently empty), ``data``.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
 
 
 class Index(Section):
-    """Params of this stage: there is nothing to choose."""
+    """Parameters of this stage (none)."""
 
 
 @app.command()
@@ -32,7 +32,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
-    """Turn annotations and manifest into sorted tables of videos, frames and people."""
+    """Write sorted tables of videos, frames and people from annotations and manifest."""
     read_section(params, "index", Index)
     source, out = read_data_set(params), data / "index"
     index = index_data_set(

@@ -1,11 +1,11 @@
-"""Render the synthetic data set: jointed people, exact labels, no download.
+"""Render the synthetic data set with exact labels; nothing is downloaded.
 
 Reads: nothing.
-Writes: annotations/<train|val>/<video>.json in PoseTrack18's form, images/<train|val>/<video>/,
+Writes: annotations/<train|val>/<video>.json in PoseTrack18's format, images/<train|val>/<video>/,
 frames.manifest and an empty detections.json.
-Params: ``render``; ``extract`` says who renders.
+Params: ``render``. ``extract`` sets the resources and does not change the results.
 
-The unit is a video.
+A unit is a video.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ STAGE = "render"
 
 
 class Videos(Section):
-    """How many videos each split has; 0 in both leaves the data set empty."""
+    """Number of videos per split; with 0 in both the data set is empty."""
 
     train: int
     val: int
@@ -43,24 +43,24 @@ class Render(Section):
 
     videos: Annotated[Videos, OUT_OF_KEY]
     seed: Annotated[int, OUT_OF_KEY]
-    """Position in the seed range of the first video of each split."""
+    """Offset of the first video of each split in its seed range."""
     val_range: Annotated[str, OUT_OF_KEY]
-    """Seed range of val: `val`, or one of the further ones that measure gains."""
+    """Seed range of the split val: ``val``, or another range for measuring gains."""
     frames: int
     """Frames per video."""
     height: int
     width: int
     label_run: int
-    """Frames in the middle of a video that are all labeled."""
+    """Number of consecutive labeled frames in the middle of a video."""
     label_step: int
-    """Distance of the labeled frames outside that run."""
+    """Distance between labeled frames outside the middle."""
 
 
 def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
     """Return the videos of both splits.
 
     Raises:
-        ValueError: If val would show training videos, or a seed range is unknown or too short.
+        ValueError: If val uses the seed range of train, or a seed range is unknown or too short.
     """
     if params.val_range == "train":
         raise ValueError("render.val_range: expected another seed range than train's, got 'train'")
@@ -84,17 +84,17 @@ def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
 
 
 class RenderTask:
-    """Renders videos, each a unit.
+    """Renders one video per unit.
 
     Args:
-        specs: Split and spec of every video, by unit name.
+        specs: Split and specification of every video, by unit name.
     """
 
     def __init__(self, specs: Mapping[str, tuple[str, VideoSpec]]) -> None:
         self._specs = specs
 
     def __call__(self, name: str, folder: Path) -> None:
-        """Write the files of one video below ``folder``."""
+        """Write the files of one video to ``folder``."""
         split, spec = self._specs[name]
         write_video(spec, split, folder)
 
@@ -117,7 +117,7 @@ def _unit(name: str, split: str, spec: VideoSpec, modules: str, pins: Mapping[st
 
 
 def _finish(out: Path) -> None:
-    """Add what belongs to no video: the manifest of all frames and an empty file of boxes."""
+    """Write the manifest of all frames and an empty detection file."""
     frames = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*.jpg"))]
     write_file(out / "detections.json", b"[]\n")
     write_manifest(out / "frames.manifest", out, frames)
@@ -127,7 +127,7 @@ def plan(units: str, data: Path, params: Path) -> Plan:
     """Return the plan of the data set.
 
     Args:
-        units: Slice ``i/n`` of the units to compute; "" = all.
+        units: Slice ``i/n`` of the units to compute; "" for all.
         data: Folder of all outs.
         params: The params file.
     """

@@ -1,4 +1,4 @@
-"""The heatmap grid of a crop: cell i lies on crop pixel ``STRIDE * i``."""
+"""The heatmap grid of a crop: cell i is at crop pixel ``STRIDE * i``."""
 
 STRIDE = 4
 """Crop pixels per heatmap cell."""

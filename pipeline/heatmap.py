@@ -1,6 +1,6 @@
 """Encode keypoints as target heatmaps, decode heatmaps, and flip heatmaps back.
 
-Heatmap cell i lies on crop pixel 4 i. Targets are Gaussians with peak 1 around the exact sub-pixel
+Heatmap cell i is at crop pixel 4 i. Targets are Gaussians with peak 1 around the exact sub-pixel
 position of the joint. (DCPose, PoseTrack.py, rounds the center to a cell: ``int(x / 4 + 0.5)``.)
 
 Shapes: N people, K joints, h x w cells of the grid.

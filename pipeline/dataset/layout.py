@@ -42,31 +42,31 @@ def find_data_set_files(given: Path) -> DataSetFiles:
     # PoseTrack21 has its splits directly in posetrack_data.
     candidates = [given / "annotations", *(p for u in unpacked for p in (u / "annotations", u))]
     found = {
-        place: files for place in candidates if any((files := _files_of_splits(place)).values())
+        folder: files for folder in candidates if any((files := _files_of_splits(folder)).values())
     }
     if len(found) > 1:
         raise ValueError(
             f"{given}: expected one set of annotations, found those in {_relative(found, given)}; "
             "keep one release of the labels in this folder"
         )
-    place, files = found.popitem() if found else (given, {"train": [], "val": _json(given)})
+    folder, files = found.popitem() if found else (given, {"train": [], "val": _json(given)})
     if not any(files.values()):
         raise ValueError(
             f"{given}: expected annotations/<train|val>/*.json, posetrack_data/<train|val>/*.json, "
             "a file per split in annotations/, or *.json beside images/, found none of them; give "
             "the folder that contains the unpacked official archives"
         )
-    return DataSetFiles(_find_root(given, place, files), files)
+    return DataSetFiles(_find_root(given, folder, files), files)
 
 
-def _files_of_splits(place: Path) -> dict[str, list[Path]]:
+def _files_of_splits(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each split: those in its folder, or the file named after the split."""
     found = {}
     for split in SPLITS:
-        found[split] = _json(place / split) or sorted(place.glob(f"*{split}*.json"))
-        if len(found[split]) > 1 and found[split][0].parent == place:
+        found[split] = _json(folder / split) or sorted(folder.glob(f"*{split}*.json"))
+        if len(found[split]) > 1 and found[split][0].parent == folder:
             raise ValueError(
-                f"{place}: expected one file for the split {split}, got "
+                f"{folder}: expected one file for the split {split}, got "
                 f"{[file.name for file in found[split]]}; keep the one with keypoints"
             )
     return found
@@ -77,17 +77,17 @@ def _json(folder: Path) -> list[Path]:
 
 
 def _relative(found: dict[Path, dict[str, list[Path]]], given: Path) -> list[str]:
-    return [place.relative_to(given).as_posix() for place in found]
+    return [folder.relative_to(given).as_posix() for folder in found]
 
 
-def _find_root(given: Path, place: Path, files: dict[str, list[Path]]) -> Path:
+def _find_root(given: Path, folder: Path, files: dict[str, list[Path]]) -> Path:
     """Return the folder that contains the frames of the first file, or ``given`` if not found.
 
     Labels and images are in different archives, which may unpack to different folders.
     """
     first = next(file for split in reversed(SPLITS) for file in files[split])
     frame = _named_frames(first)[0]
-    for base in (given, place, place.parent):
+    for base in (given, folder, folder.parent):
         for below in FRAME_FOLDERS:
             if (base / below / frame).parent.is_dir():
                 return base / below

@@ -20,7 +20,7 @@ K = len(JOINTS)
 
 
 def _slow_encode(x: float, y: float, size: tuple[int, int], sigma: float) -> np.ndarray:
-    """Return a Gaussian around pixel (x, y), computed cell by cell; cell i lies on pixel 4 i."""
+    """Return a Gaussian around pixel (x, y), computed cell by cell; cell i is at pixel 4 i."""
     heatmap = np.zeros(size)
     for row in range(size[0]):
         for column in range(size[1]):

@@ -120,10 +120,10 @@ def test_the_flipped_copy_only_swaps_sides() -> None:
 
 
 def test_a_variant_does_not_depend_on_other_variants_or_clips() -> None:
-    alone = clip_rows(source((2, 1, 1)), 3, TRAIN).iloc[0]
-    among = clip_rows(source((0, 0, 0), (0, 1, 1), (2, 0, 0), (2, 1, 1)), 3, TRAIN).iloc[3]
-    np.testing.assert_array_equal(alone["to_crop"], among["to_crop"])
-    assert among["clip"] == 3
+    single = clip_rows(source((2, 1, 1)), 3, TRAIN).iloc[0]
+    one_of_four = clip_rows(source((0, 0, 0), (0, 1, 1), (2, 0, 0), (2, 1, 1)), 3, TRAIN).iloc[3]
+    np.testing.assert_array_equal(single["to_crop"], one_of_four["to_crop"])
+    assert one_of_four["clip"] == 3
 
 
 def test_variants_and_people_have_different_transforms() -> None:

@@ -14,7 +14,7 @@ def annotated(file: Path, *frames: str) -> Path:
     return file
 
 
-def picture(file: Path) -> None:
+def write_image(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"x")
 
@@ -23,21 +23,21 @@ def test_the_layout_of_posetrack18_is_found(tmp_path: Path) -> None:
     train = annotated(tmp_path / "annotations/train/b.json", "images/train/b/000000.jpg")
     val = annotated(tmp_path / "annotations/val/a.json", "images/val/a/000000.jpg")
     annotated(tmp_path / "annotations/test/c.json", "images/test/c/000000.jpg")
-    picture(tmp_path / "images/val/a/000000.jpg")
+    write_image(tmp_path / "images/val/a/000000.jpg")
     assert find_data_set_files(tmp_path) == (tmp_path, {"train": [train], "val": [val]})
 
 
 @pytest.mark.parametrize(
-    "place",
+    "folder",
     [
         "posetrack_data/annotations",
         "posetrack18_v0.45_public_labels/posetrack_data/annotations",
         "posetrack_data",
     ],
 )
-def test_labels_are_found_where_their_archive_unpacks_to(place: str, tmp_path: Path) -> None:
-    val = annotated(tmp_path / place / "val/a.json", "images/val/a/000000.jpg")
-    picture(tmp_path / "images/val/a/000000.jpg")
+def test_labels_are_found_where_their_archive_unpacks_to(folder: str, tmp_path: Path) -> None:
+    val = annotated(tmp_path / folder / "val/a.json", "images/val/a/000000.jpg")
+    write_image(tmp_path / "images/val/a/000000.jpg")
     # PoseTrack21 contains further annotations of another kind.
     (tmp_path / "posetrack_person_search").mkdir()
     (tmp_path / "posetrack_person_search/val.json").write_text("{}")
@@ -46,7 +46,7 @@ def test_labels_are_found_where_their_archive_unpacks_to(place: str, tmp_path: P
 
 def test_frames_beside_the_labels_are_found(tmp_path: Path) -> None:
     annotated(tmp_path / "posetrack_data/annotations/val/a.json", "images/bonn/a/00000001.jpg")
-    picture(tmp_path / "posetrack_data/images/bonn/a/00000001.jpg")
+    write_image(tmp_path / "posetrack_data/images/bonn/a/00000001.jpg")
     assert find_data_set_files(tmp_path).root == tmp_path / "posetrack_data"
 
 
@@ -55,7 +55,7 @@ def test_frame_names_may_be_relative_to_the_folder_of_the_images(
     below: str, tmp_path: Path
 ) -> None:
     annotated(tmp_path / "annotations/val/a.json", "bonn/a/00000001.jpg")
-    picture(tmp_path / below / "bonn/a/00000001.jpg")
+    write_image(tmp_path / below / "bonn/a/00000001.jpg")
     assert find_data_set_files(tmp_path).root == tmp_path / below
 
 
@@ -90,8 +90,8 @@ def test_the_error_for_a_folder_without_annotations_lists_the_layouts(tmp_path: 
 def test_every_image_beside_an_annotated_frame_is_a_frame(tmp_path: Path) -> None:
     file = annotated(tmp_path / "a.json", "images/a/000000.jpg")
     for name in ("000001.jpg", "000000.jpg", "000002.PNG", "notes.txt"):
-        picture(tmp_path / "images/a" / name)
-    picture(tmp_path / "images/b/000000.jpg")
+        write_image(tmp_path / "images/a" / name)
+    write_image(tmp_path / "images/b/000000.jpg")
     names = ["images/a/000000.jpg", "images/a/000001.jpg", "images/a/000002.PNG"]
     assert find_frames(tmp_path, [file]) == names
 
@@ -100,7 +100,7 @@ def test_frames_of_a_2017_file_are_found_by_their_image_names(tmp_path: Path) ->
     file = tmp_path / "a.json"
     entries = [{"image": [{"name": "images/bonn/v/00000001.jpg"}], "annorect": []}]
     file.write_text(json.dumps({"annolist": entries}))
-    picture(tmp_path / "images/bonn/v/00000001.jpg")
+    write_image(tmp_path / "images/bonn/v/00000001.jpg")
     assert find_frames(tmp_path, [file]) == ["images/bonn/v/00000001.jpg"]
 
 

@@ -303,12 +303,12 @@ def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
     share = sum(waits) / (sum(waits) + STEP_SECONDS * len(waits))
     size = 2e-6 * setting.section.batch * sum(map(np.prod, setting.row_shapes.values()))
     title = f"waiting for data, {len(waits)} steps of 30 ms, {size:.0f} MB per batch"
-    middle = 1e3 * statistics.median(waits)
+    median_wait = 1e3 * statistics.median(waits)
     table: list[list[str | float]] = [["", "share %", "median ms", "CPU ms per batch"]]
-    show(title, [*table, ["waiting", 100 * share, middle, 1e3 * loop.cpu]])
+    show(title, [*table, ["waiting", 100 * share, median_wait, 1e3 * loop.cpu]])
     return {
         "wait_share": share,
-        "median_wait_ms": middle,
+        "median_wait_ms": median_wait,
         "cpu_ms_per_batch": 1e3 * loop.cpu,
         "batch_mb": size,
         "steps": len(waits),

@@ -1,6 +1,6 @@
 """Measure the source tree: function sizes, rooms, callers, DVC files, system names, README.
 
-Prints one column per tree, so that two revisions stand side by side:
+Prints one column per tree, for example of two revisions:
 
     git worktree add /tmp/before REVISION
     python -m benchmarks.house [--json] [/tmp/before .]
@@ -111,7 +111,7 @@ def dvc_files(root: Path) -> Figures:
     code = sum(bool(CODE_DEP.match(line)) for line in plan)
     in_deps, section = 0, ""
     for line in lock:
-        # A key of a stage is indented by 4; the items of a list stand at the same indentation.
+        # A key of a stage is indented by 4; the items of a list have the same indentation.
         if re.match(r" {0,4}\S", line) and not line.startswith("    - "):
             section = line.strip()
         in_deps += section == "deps:"

@@ -120,22 +120,14 @@ def size_of(folder: Path) -> int:
 
 
 def show_stages(rows: Sequence[StageTimes]) -> None:
-    """Print the times by stage."""
-    header = ("", "runs", "wall s", "imports", "before units", "units", "other", "DVC")
-    cells = [
-        (
-            row.stage,
-            str(row.runs),
-            *(f"{value:.1f}" for value in (sum(times(row)), *times(row), row.dvc)),
-        )
-        for row in [*rows, total(rows)]
-    ]
+    """Print the times by stage; the last row is their sum, the duration of the command."""
+    header = ("", "runs", "wall", "imports", "before units", "units", "other", "DVC")
+    cells = []
+    for row in [*rows, total(rows)]:
+        parts = row.imports, row.before, row.units, row.other, row.dvc
+        seconds = (f"{value:.1f}" for value in (sum(parts), *parts))
+        cells.append((row.stage, str(row.runs), *seconds))
     show("first `dvc repro` by stage, seconds", [header, *cells])
-
-
-def times(row: StageTimes) -> tuple[float, float, float, float]:
-    """Return the parts of the lifetime of a stage's processes."""
-    return row.imports, row.before, row.units, row.other
 
 
 if __name__ == "__main__":

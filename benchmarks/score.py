@@ -45,18 +45,18 @@ def main(quick: Quick = False, json_file: JsonFile = None) -> None:
     videos, labeled, people = (17, 390, 1_850) if quick else (170, 3_900, 18_500)
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        made = make_set(root, videos=videos, labeled=labeled, people=people, seed=7)
-        figures: Row = {"videos": videos, "labeled_frames": labeled, **made}
+        counts_of_people = make_set(root, videos=videos, labeled=labeled, people=people, seed=7)
+        figures: Row = {"videos": videos, "labeled_frames": labeled, **counts_of_people}
         costs: dict[Protocol, list[Cost]] = {protocol: [] for protocol in PROTOCOLS}
         for _ in range(rounds):
             for protocol in PROTOCOLS:
                 score = partial(score_folders, root / "gt", root / "pred", protocol, oks=False)
                 costs[protocol].append(cost_of(score))
     rows: list[list[str | float]] = [["", "CPU s", "wall s"]]
-    for protocol, taken in costs.items():
-        middle = median_cost(taken)
-        rows.append([protocol, middle.cpu, middle.wall])
-        figures[protocol] = {"cpu_seconds": middle.cpu, "wall_seconds": middle.wall}
+    for protocol, protocol_costs in costs.items():
+        median = median_cost(protocol_costs)
+        rows.append([protocol, median.cpu, median.wall])
+        figures[protocol] = {"cpu_seconds": median.cpu, "wall_seconds": median.wall}
     title = f"scoring {videos} videos, {labeled} labeled frames, {people} people"
     show(f"{title}, median of {rounds}; {describe_machine()}", rows)
     write_figures(json_file, figures)

@@ -55,8 +55,8 @@ def time_stages(
     rows = {FIRST: StageTimes(FIRST, 0, 0.0, 0.0, 0.0, 0.0, before_all)}
     for run, next_start in zip(command.runs, starts[1:], strict=True):
         stage = run.address.partition("@")[0]
-        own = _time_run(run, units_of(run, entries), imports.get(stage, 0.0), next_start)
-        rows[stage] = _add(rows[stage], own) if stage in rows else own
+        times = _time_run(run, units_of(run, entries), imports.get(stage, 0.0), next_start)
+        rows[stage] = _add(rows[stage], times) if stage in rows else times
     return list(rows.values())
 
 

@@ -270,17 +270,17 @@ def tabulate(title: str, costs: Costs, baseline: str, size: int) -> Figures:
     figures: Figures = {}
     rows: list[list[str | float]] = [["", "CPU ms", "x", "wall ms", "x", "MB/s wall"]]
     for name, rounds in costs.items():
-        middle = median_cost(rounds.values())
+        median = median_cost(rounds.values())
         others = [costs[baseline][number] for number in rounds]
         cpu, wall = (
             median_ratio([c[i] for c in rounds.values()], [c[i] for c in others]) for i in (1, 0)
         )
-        rate = size / 1e6 / middle.wall
-        rows.append([name, 1e3 * middle.cpu, cpu, 1e3 * middle.wall, wall, rate])
+        rate = size / 1e6 / median.wall
+        rows.append([name, 1e3 * median.cpu, cpu, 1e3 * median.wall, wall, rate])
         figures[name] = {
-            "cpu_ms": 1e3 * middle.cpu,
+            "cpu_ms": 1e3 * median.cpu,
             "cpu_ratio": cpu,
-            "wall_ms": 1e3 * middle.wall,
+            "wall_ms": 1e3 * median.wall,
             "wall_ratio": wall,
             "mb_per_wall_second": rate,
         }

@@ -18,30 +18,30 @@ from models.published.rules import (
 )
 
 
-def _encoder(theirs: str, ours: str) -> tuple[Rule, ...]:
-    at = rf"{theirs}\."
+def _encoder(prefix: str, encoder: str) -> tuple[Rule, ...]:
+    at = rf"{prefix}\."
     return (
-        Rule(rf"{at}conv1\.(.+)", (rf"network.{ours}.convnormrelu.0.\1",), f"{ours}: stem"),
+        Rule(rf"{at}conv1\.(.+)", (rf"network.{encoder}.convnormrelu.0.\1",), f"{encoder}: stem"),
         Rule(
             rf"{at}norm1\.(.+)",
-            (rf"network.{ours}.convnormrelu.1.\1",),
-            f"{ours}: stem normalization",
+            (rf"network.{encoder}.convnormrelu.1.\1",),
+            f"{encoder}: stem normalization",
         ),
-        Rule(rf"{at}conv2\.(.+)", (rf"network.{ours}.conv.\1",), f"{ours}: last convolution"),
+        Rule(rf"{at}conv2\.(.+)", (rf"network.{encoder}.conv.\1",), f"{encoder}: last convolution"),
         Rule(
             rf"{at}(layer\d\.\d)\.conv(\d)\.(.+)",
-            (rf"network.{ours}.\1.convnormrelu\2.0.\3",),
-            f"{ours}: block convolutions",
+            (rf"network.{encoder}.\1.convnormrelu\2.0.\3",),
+            f"{encoder}: block convolutions",
         ),
         Rule(
             rf"{at}(layer\d\.\d)\.norm(\d)\.(.+)",
-            (rf"network.{ours}.\1.convnormrelu\2.1.\3",),
-            f"{ours}: block normalizations",
+            (rf"network.{encoder}.\1.convnormrelu\2.1.\3",),
+            f"{encoder}: block normalizations",
         ),
         Rule(
             rf"{at}(layer\d\.\d\.downsample\.[01])\.(.+)",
-            (rf"network.{ours}.\1.\2",),
-            f"{ours}: shortcuts",
+            (rf"network.{encoder}.\1.\2",),
+            f"{encoder}: shortcuts",
         ),
     )
 

@@ -115,10 +115,10 @@ def convert_vit(tensors: Mapping[str, Tensor], source: str, *, tokens: int) -> C
     positions = converted.weights.get(_POSITIONS)
     if scheme != MMPOSE or positions is None or positions.shape[1] not in (tokens, tokens + 1):
         return converted
-    own = positions[:, -tokens:]
-    slot = torch.zeros_like(own[:, :1])
+    of_tokens = positions[:, -tokens:]
+    slot = torch.zeros_like(of_tokens[:, :1])
     step = ConversionStep("slot of the class token: zero in mmpose", "added", 1, _POSITIONS)
     return converted._replace(
-        weights=converted.weights | {_POSITIONS: torch.cat([slot, own], dim=1)},
+        weights=converted.weights | {_POSITIONS: torch.cat([slot, of_tokens], dim=1)},
         table=(*converted.table, step),
     )

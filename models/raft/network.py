@@ -15,7 +15,7 @@ _SMALLEST = 128
 """Below 128 pixels, a level of RAFT's correlation pyramid has one cell and samples are NaN."""
 _STRIDE = 8
 HEATMAP_STRIDE = 4
-"""Pixels per heatmap cell: cell i lies on pixel 4i."""
+"""Pixels per heatmap cell: cell i is at pixel 4i."""
 
 
 class RAFTFlow(nn.Module):

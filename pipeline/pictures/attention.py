@@ -85,10 +85,10 @@ def draw_points(
     """
     picture = enlarge(crop, SCALE)
     largest = max(float(weights.max()), 1e-12)
-    for group, (own, shares) in enumerate(zip(points, weights, strict=True)):
+    for group, (group_points, shares) in enumerate(zip(points, weights, strict=True)):
         hue = np.array([[[180 * group // len(points), 255, 255]]], np.uint8)
         color = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
-        for point, share in zip(grid.on_picture(own), shares.tolist(), strict=True):
+        for point, share in zip(grid.on_picture(group_points), shares.tolist(), strict=True):
             radius = max(1, round(4 * share / largest))
             x, y = np.rint(point).astype(int).tolist()
             cv2.circle(picture, (x, y), radius, color, 1, cv2.LINE_AA)

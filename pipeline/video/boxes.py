@@ -45,7 +45,7 @@ class IntervalDetector:
             group = detected[first : first + self._batch]
             results = self._detector([window.picture(number) for number in group])
             for number, found in zip(group, results, strict=True):
-                own = detected_rows(
+                boxes = detected_rows(
                     VIDEO,
                     number,
                     found,
@@ -54,7 +54,7 @@ class IntervalDetector:
                     source=self._source,
                 )
                 covered = range(number, min(number + self._every, window.stop))
-                rows += [(VIDEO, frame, *row[2:]) for frame in covered for row in own]
+                rows += [(VIDEO, frame, *row[2:]) for frame in covered for row in boxes]
         return rows
 
 

@@ -70,8 +70,8 @@ class WindowPoseEstimator:
     def __call__(self, window: FrameWindow) -> pd.DataFrame:
         """Return the poses in the key frames of the window: rows of ``POSES`` without track ids."""
         boxes = box_table(self._boxes(window))
-        nobody = pd.DataFrame(columns=PEOPLE.names)
-        source = VideoBoxes(VIDEO, window.end, boxes, nobody)
+        no_people = pd.DataFrame(columns=PEOPLE.names)
+        source = VideoBoxes(VIDEO, window.end, boxes, no_people)
         clips = clip_rows(source, 0, self._settings)
         if clips.empty:
             return pd.DataFrame(columns=POSES.names)

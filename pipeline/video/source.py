@@ -70,10 +70,15 @@ def open_source(path: Path) -> VideoSource:
     if path.is_dir():
         count = len(_pictures(path))
         if not count:
-            raise ValueError(f"{path}: expected pictures ({', '.join(IMAGE_SUFFIXES)}), found none")
+            raise ValueError(
+                f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none; choose another "
+                "folder"
+            )
         return VideoSource(path, count, _FOLDER_RATE)
     if not path.is_file():
-        raise ValueError(f"{path}: expected a video or a folder of pictures, found nothing")
+        raise ValueError(
+            f"{path}: expected a video or a folder of images, found nothing; check the path"
+        )
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

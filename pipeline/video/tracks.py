@@ -41,9 +41,9 @@ def assign_track_ids(
             ids[row] = tracks[track].id
         for row in rows[ids[rows] < 0]:
             ids[row], count = count, count + 1
-        seen = [_Track(int(ids[row]), int(frame), boxes_xywh[row]) for row in rows]
-        own = {track.id for track in seen}
-        tracks = [track for track in tracks if track.id not in own] + seen
+        current = [_Track(int(ids[row]), int(frame), boxes_xywh[row]) for row in rows]
+        continued = {track.id for track in current}
+        tracks = [track for track in tracks if track.id not in continued] + current
     return ids
 
 

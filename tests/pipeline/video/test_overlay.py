@@ -21,9 +21,9 @@ def test_frames_keep_their_times_and_odd_sizes_are_padded(tmp_path: Path) -> Non
     seconds = [2.0, 2.04, 2.24, 2.25]
     pictures = numbered(4, (61, 91))
     frames = [Frame(n, t, p) for n, (t, p) in enumerate(zip(seconds, pictures, strict=True))]
-    nobody = person(0, 0).iloc[:0]
+    no_poses = person(0, 0).iloc[:0]
 
-    write_overlay(tmp_path / "o.mp4", frames, nobody, 25.0, 0.3)
+    write_overlay(tmp_path / "o.mp4", frames, no_poses, 25.0, 0.3)
 
     shown = list(open_source(tmp_path / "o.mp4").read())
     assert [frame.picture.shape for frame in shown] == [(62, 92, 3)] * 4

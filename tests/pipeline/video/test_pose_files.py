@@ -53,8 +53,8 @@ def test_pycocotools_reads_the_coco_file(tmp_path: Path) -> None:
 
 
 def test_a_video_without_people_has_all_frames(tmp_path: Path) -> None:
-    nobody = poses().iloc[:0]
-    write_coco(tmp_path / "c.json", nobody, range(3), "clip", (48, 64))
+    no_poses = poses().iloc[:0]
+    write_coco(tmp_path / "c.json", no_poses, range(3), "clip", (48, 64))
     content = json.loads((tmp_path / "c.json").read_text())
     assert len(content["images"]) == 3
     assert content["annotations"] == []

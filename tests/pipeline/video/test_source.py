@@ -62,7 +62,7 @@ def test_files_that_are_no_videos_are_rejected(tmp_path: Path) -> None:
         ("cut.mp4", "cannot be opened"),
         ("text.mp4", "cannot be opened"),
         ("none.mp4", "found nothing"),
-        ("empty", r"expected pictures \(.jpg"),
+        ("empty", r"expected images \(.jpg"),
     ):
         with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
             open_source(tmp_path / name)

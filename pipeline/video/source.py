@@ -71,8 +71,8 @@ def open_source(path: Path) -> VideoSource:
         count = len(_pictures(path))
         if not count:
             raise ValueError(
-                f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none; choose another "
-                "folder"
+                f"{path}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none; "
+                "choose another folder"
             )
         return VideoSource(path, count, _FOLDER_RATE)
     if not path.is_file():

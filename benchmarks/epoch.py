@@ -62,7 +62,7 @@ from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource
 from pipeline.training.loop import Feed, Plan, train
 from pipeline.training.processes import Place
-from pipeline.training.targets import Sigma, Target
+from pipeline.training.target_params import Sigma, Target
 
 ABLATIONS, EPOCHS, VARIANTS = 20, 20, 4
 STEP_SECONDS = 0.03

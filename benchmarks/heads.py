@@ -54,7 +54,7 @@ from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSour
 from pipeline.training.loop import Loss, Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import TIMINGS
-from pipeline.training.targets import Sigma, Target
+from pipeline.training.target_params import Sigma, Target
 from posereel.commands.show_model import cache_shapes, example
 
 ROOT = Path(__file__).resolve().parents[1]

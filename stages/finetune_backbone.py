@@ -6,22 +6,29 @@ the videos of fold f, and folds.json; backbone.json names the network.
 Params: ``finetune_backbone``, ``target``, ``train`` and the size of the crops.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import Field
 
-from models.hrnet.training import backbone_loss, build_backbone
 from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, read_section
 from pipeline.caches.crop_size import read_crop_size
-from pipeline.runs.backbone import BackboneRun, finetune, publish_untouched
+from pipeline.runs.backbone import BackboneRun, plan_backbone
 from pipeline.schedule import Training
 from pipeline.skeleton import JOINTS
+from pipeline.training.launch import build_trained
+from pipeline.units.plan import Plan
+from pipeline.units.run_time import Train
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 app = typer.Typer(add_completion=False)
+STAGE = "finetune_backbone"
 
 
 class FinetuneBackbone(Training):
@@ -36,6 +43,42 @@ class FinetuneBackbone(Training):
     papers' habit, which makes train heatmaps better than any that heads meet later."""
 
 
+def _build_network(
+    weights: Mapping[str, "Tensor"], source: str, *, variant: str, joints: int
+) -> "nn.Module":
+    """See ``models.hrnet.training.build_backbone``."""
+    from models.hrnet.training import build_backbone  # noqa: PLC0415  imports torch; plans need none
+
+    return build_backbone(weights, source, variant=variant, joints=joints)
+
+
+def plan(data: Path, params: Path) -> Plan:
+    """Return the plan of the backbones.
+
+    Args:
+        data: Folder of all outs.
+        params: The params file.
+    """
+    section = read_section(params, STAGE, FinetuneBackbone)
+    run = BackboneRun(
+        stage=STAGE,
+        schedule=section,
+        params=section.key_params(),
+        variant=section.variant,
+        weights=Path(section.weights),
+        folds=section.folds,
+        crop_size=read_crop_size(params, "hrnet"),
+        build=partial(_build_network, variant=section.variant, joints=len(JOINTS)),
+    )
+    if (section.epochs or section.steps) and section.folds == 1:
+        typer.echo(
+            f"{STAGE}: folds is 1: heads will learn from heatmaps of videos that the backbone has "
+            "seen, which are better than those of any other video",
+            err=True,
+        )
+    return plan_backbone(run, data, params)
+
+
 @app.command()
 @one_line
 def main(
@@ -43,28 +86,9 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
     """Write the pose backbone, fine-tuned or as given."""
-    section = read_section(params, "finetune_backbone", FinetuneBackbone)
-    run = BackboneRun(
-        section="finetune_backbone",
-        training=section,
-        params=section.key_params(),
-        variant=section.variant,
-        weights=Path(section.weights),
-        folds=section.folds,
-        crop_size=read_crop_size(params, "hrnet"),
-        build=partial(build_backbone, variant=section.variant, joints=len(JOINTS)),
-        loss=backbone_loss,
-    )
-    if not (section.epochs or section.steps):
-        typer.echo(publish_untouched(run, data))
-        return
-    if section.folds == 1:
-        typer.echo(
-            "finetune_backbone: folds is 1: heads will learn from heatmaps of videos that the "
-            "backbone has seen, which are better than those of any other video",
-            err=True,
-        )
-    typer.echo(finetune(run, data, params))
+    processes = read_section(params, "train", Train).processes
+    if done := build_trained(plan(data, params), processes, f"stages.{STAGE}"):
+        typer.echo(done)
 
 
 if __name__ == "__main__":

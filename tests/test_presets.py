@@ -9,7 +9,7 @@ from pipeline.data_set import read_data_set
 from pipeline.head_params.control import read_control
 from pipeline.head_params.jmpose import read_jmpose
 from pipeline.head_params.vremd import read_vremd
-from pipeline.training.targets import Target
+from pipeline.training.target_params import Target
 from pipeline.units.run_time import Train, read_extract
 from stages.crop import Crop
 from stages.detect import Detect

@@ -10,10 +10,35 @@ from models.heads.losses import heatmap_loss
 from models.hrnet.network import build_hrnet
 
 
+class BackboneObjective(nn.Module):
+    """HRNet with the heatmap loss on key frames.
+
+    Args:
+        head: HRNet.
+    """
+
+    def __init__(self, *, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the loss of a batch.
+
+        Args:
+            batch: ``crops``, RGB in [0, 255], ``(B, 1, H, W, 3)``; ``target``,
+                ``(B, K, H / 4, W / 4)``; and ``weights``, ``(B, K)``.
+
+        Returns:
+            The scalar ``heatmap``.
+        """
+        heatmaps = self.head(crops_to_images(batch["crops"])).heatmaps
+        return {"heatmap": heatmap_loss(heatmaps, batch["target"], batch["weights"])}
+
+
 def build_backbone(
     weights: Mapping[str, Tensor], source: str, *, variant: str, joints: int
-) -> nn.Module:
-    """Build HRNet with initial weights for training.
+) -> BackboneObjective:
+    """Build HRNet with initial weights and its training loss.
 
     Args:
         weights: Tensors of all parameters and buffers by name.
@@ -26,19 +51,4 @@ def build_backbone(
     """
     network = build_hrnet(variant, joints)
     load_weights(network, weights, source)
-    return network
-
-
-def backbone_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the training loss of HRNet.
-
-    Args:
-        network: HRNet.
-        batch: ``crops``, RGB in [0, 255], ``(B, 1, H, W, 3)``; ``target``,
-            ``(B, K, H / 4, W / 4)``; and ``weights``, ``(B, K)``.
-
-    Returns:
-        The scalar ``heatmap``.
-    """
-    heatmaps = network(crops_to_images(batch["crops"])).heatmaps
-    return {"heatmap": heatmap_loss(heatmaps, batch["target"], batch["weights"])}
+    return BackboneObjective(head=network)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.store.reader import Store
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins, weights_digest
 from pipeline.units.options import RunOptions
 from pipeline.units.plan import Plan, no_task
-from pipeline.units.receipts import hash_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +93,7 @@ def _plan_units(extraction: Extraction, params: Mapping[str, object], batch: int
     """Return the units of an extraction with their keys."""
     store = Store(extraction.crops, "crops")
     module = f"stages.{extraction.stage}"
-    digests = {path: hash_file(path) for path in set(extraction.weights.values())}
+    digests = {path: weights_digest(path) for path in set(extraction.weights.values())}
     modules, pins = modules_digest(module), stage_pins(module)
     return [
         make_unit(

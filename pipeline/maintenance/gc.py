@@ -1,7 +1,7 @@
-"""What in scratch nobody needs any more: old units that are linked from nowhere else, and the rest.
+"""What in scratch is no longer needed: old units without links, checkpoints of finished runs.
 
-A unit that is published has links in the workspace and in DVC's cache, and takes no space of its
-own. One that has none was replaced: by other params, another video, another experiment.
+A published unit has links in the workspace and in DVC's cache, and takes no space of its own. A
+unit without links was replaced: by other params, another video, another experiment.
 """
 
 import shutil
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.training.run_folder import CHECKPOINT, FINISHED
-from pipeline.units.receipts import FILES
-from pipeline.units.receipts import NAME as RECEIPT
+from pipeline.training.run_folder import CHECKPOINT, FINISHED, RUN_FILES
+from pipeline.units.receipts import FILES, RECEIPT
 from pipeline.units.scratch import RESERVED, Scratch
 
 DAY = 24 * 3600.0
@@ -22,19 +21,20 @@ Kind = Literal["unit", "checkpoint", "leftover"]
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """A folder of scratch that may go."""
+    """Files of scratch that may be removed."""
 
     stage: str
     name: str
-    """Key of the unit or of the run; of a leftover its own name."""
+    """Key of the unit; name of a leftover."""
     kind: Kind
-    """``checkpoint`` of a finished run; ``leftover`` of a publication that was killed."""
+    """``checkpoint`` of a finished run, ``leftover`` of a publication that was killed."""
     folder: Path
     bytes: int
+    """Bytes that the removal frees."""
 
 
 def find_removable(scratch: Scratch, older_than: float, now: float) -> list[Removable]:
-    """Return what may go, sorted by stage.
+    """Return what may be removed, sorted by stage.
 
     Args:
         scratch: The scratch store.
@@ -45,33 +45,39 @@ def find_removable(scratch: Scratch, older_than: float, now: float) -> list[Remo
     for stage, folder in _folders(scratch):
         kind = _kind(folder, older_than, now)
         if kind is not None:
-            found.append(Removable(stage, folder.name, kind, folder, _own_bytes(folder)))
+            found.append(Removable(stage, folder.name, kind, folder, _own_bytes(folder, kind)))
     leftovers = sorted(scratch.assembly.iterdir()) if scratch.assembly.is_dir() else []
     return found + [
-        Removable("publish", folder.name, "leftover", folder, _own_bytes(folder))
+        Removable("publish", folder.name, "leftover", folder, _own_bytes(folder, "leftover"))
         for folder in leftovers
     ]
 
 
 def remove(scratch: Scratch, found: Removable, older_than: float) -> bool:
-    """Remove a folder unless somebody has come to need it; tell whether it went.
+    """Remove files unless they are needed again; return whether they were removed.
 
     Args:
         scratch: The scratch store.
         found: From ``find_removable``.
-        older_than: As it was given there.
+        older_than: As for ``find_removable``.
     """
     lock = found.name if found.kind == "leftover" else f"{found.stage}-{found.name}"
     with scratch.lock(lock):
-        leftover = found.kind == "leftover"
-        if not leftover and _kind(found.folder, older_than, time.time()) is None:
+        if found.kind == "leftover":
+            shutil.rmtree(found.folder, ignore_errors=True)
+            return True
+        if _kind(found.folder, older_than, time.time()) != found.kind:
             return False
-        shutil.rmtree(found.folder, ignore_errors=True)
+        if found.kind == "unit":
+            shutil.rmtree(found.folder, ignore_errors=True)
+        else:
+            for path in _paths(found.folder, found.kind):
+                path.unlink(missing_ok=True)
     return True
 
 
 def _folders(scratch: Scratch) -> Iterator[tuple[str, Path]]:
-    """Yield the stage and the folder of every unit and run."""
+    """Yield stage and folder of every unit."""
     for stage in sorted(scratch.folder.iterdir()) if scratch.folder.is_dir() else ():
         if stage.is_dir() and stage.name not in RESERVED:
             for folder in sorted(stage.iterdir()):
@@ -80,19 +86,31 @@ def _folders(scratch: Scratch) -> Iterator[tuple[str, Path]]:
 
 
 def _kind(folder: Path, older_than: float, now: float) -> Kind | None:
-    """Return what a folder is, if it may go."""
+    """Return what may be removed of a folder, if anything."""
+    if not folder.is_dir():
+        return None
+    receipt = folder / RECEIPT
     if (folder / FINISHED).is_file():
         return "checkpoint"
-    if (folder / CHECKPOINT).is_file() or not folder.is_dir():
+    if not receipt.is_file() and (folder / CHECKPOINT).is_file():
         return None
-    # A published unit is marked by its receipt's time; without one, an attempt was interrupted.
-    receipt = folder / RECEIPT
+    # Publication sets the time of the receipt; without a receipt an attempt was interrupted.
     last = (receipt if receipt.is_file() else folder).stat().st_mtime
-    linked = any(path.stat().st_nlink > 1 for path in (folder / FILES).rglob("*") if path.is_file())
-    return None if linked or now - last < older_than else "unit"
+    if now - last >= older_than and not _is_linked(folder / FILES):
+        return "unit"
+    return "checkpoint" if (folder / CHECKPOINT).is_file() else None
 
 
-def _own_bytes(folder: Path) -> int:
-    """Return the bytes that removing a folder frees."""
-    looks = (path.stat() for path in folder.rglob("*") if path.is_file())
+def _is_linked(files: Path) -> bool:
+    return any(path.stat().st_nlink > 1 for path in files.rglob("*") if path.is_file())
+
+
+def _paths(folder: Path, kind: Kind) -> list[Path]:
+    if kind == "checkpoint":
+        return [folder / name for name in RUN_FILES if (folder / name).is_file()]
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _own_bytes(folder: Path, kind: Kind) -> int:
+    looks = (path.stat() for path in _paths(folder, kind))
     return sum(look.st_size for look in looks if look.st_nlink == 1)

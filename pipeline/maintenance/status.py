@@ -115,12 +115,16 @@ def open_runs(scratch: Scratch) -> list[OpenRun]:
     runs = []
     for file in sorted(scratch.folder.glob(f"*/*/{TIMINGS}")):
         folder = file.parent
-        if folder.parent.name not in RESERVED and not (folder / FINISHED).exists():
+        if folder.parent.name not in RESERVED and not _is_finished(folder):
             last = file.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2]
             step = last.partition(",")[0]
             steps = int(step) if step.isdecimal() else 0
             runs.append(OpenRun(folder.parent.name, folder.name, steps))
     return runs
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / FINISHED).exists() or read_receipt(folder) is not None
 
 
 def disk_use(scratch: Scratch, outs: int, free: int) -> Disk:

@@ -54,6 +54,13 @@ def pick_device(kind: DeviceKind) -> "torch.device":
     return torch.device("cuda", local)
 
 
+def compute_dtype_name(device: Literal["cpu", "cuda"]) -> str:
+    """Return the name of ``compute_dtype`` for a kind of device, without torch for the CPU."""
+    if device == "cpu":
+        return "torch.float32"
+    return str(compute_dtype(pick_device(device)))
+
+
 def compute_dtype(device: "torch.device") -> "torch.dtype":
     """Return the dtype of training: bfloat16 if the device supports it, else float32."""
     import torch  # noqa: PLC0415  takes seconds

@@ -16,7 +16,7 @@ from pipeline.skeleton import JOINT_SLOTS
 from pipeline.store.reader import Store
 from pipeline.tables.parquet import digest_rows, read_table, write_table
 from pipeline.tables.schemas import CLIPS, FRAMES, VIDEOS
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins, weights_digest
 from pipeline.units.receipts import hash_file
 
 STAGE = "predict"
@@ -86,7 +86,7 @@ def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Uni
     stores = {kind: Store(folder, kind) for kind, folder in prediction.folders.items()}
     module = f"stages.{STAGE}"
     modules, pins = modules_digest(module), stage_pins(module)
-    weights = {} if prediction.weights is None else {"head": hash_file(prediction.weights)}
+    weights = {} if prediction.weights is None else {"head": weights_digest(prediction.weights)}
     variants = (0, 1) if prediction.reading.flip else (0,)
     units = []
     for name, video in prediction.videos.items():

@@ -70,7 +70,7 @@ def build(plan: Plan) -> BuildSummary:
     scratch.refuse_copies(plan.out)
     note_begun(scratch, plan)
     mine = _slice(plan.units, plan.run.part)
-    restore_units(scratch, plan, _missing(mine, _gather(scratch, plan.stage, mine)))
+    missing_units(plan)
     computed: set[str] = set()
     rounds = 0
     while missing := _missing(mine, receipts := _gather(scratch, plan.stage, mine)):
@@ -87,6 +87,15 @@ def build(plan: Plan) -> BuildSummary:
     size = sum(receipt.bytes for receipt in receipts.values())
     reused = len(mine) - len(computed)
     return BuildSummary(plan, len(computed), reused, size, plan.run.part is None)
+
+
+def missing_units(plan: Plan) -> list[Unit]:
+    """Return the units that must be computed, after those in DVC's cache were restored."""
+    scratch = find_scratch(plan.out)
+    mine = _slice(plan.units, plan.run.part)
+    missing = _missing(mine, _gather(scratch, plan.stage, mine))
+    restored = set(restore_units(scratch, plan, missing))
+    return [unit for unit in missing if unit.name not in restored]
 
 
 def _refuse_bad_names(units: Sequence[Unit]) -> None:
@@ -120,8 +129,12 @@ def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
     jobs = [Job(scratch, plan.stage, unit.name, unit.key) for unit in units]
     # A receipt without its files: somebody wrote into them, perhaps in DVC's cache as well.
     damaged = [job for job in jobs if read_receipt(job.folder) is not None]
-    with progress(plan.stage, len(jobs), "units") as advance:
-        failed = run_jobs(jobs, plan.make_task, plan.run, lambda _: advance())
+    if plan.run.engine == "direct":
+        # The task reports its own progress.
+        failed = run_jobs(jobs, plan.make_task, plan.run, lambda _: None)
+    else:
+        with progress(plan.stage, len(jobs), "units") as advance:
+            failed = run_jobs(jobs, plan.make_task, plan.run, lambda _: advance())
     for job in damaged:
         drop_damaged_objects(scratch, job.folder)
     if failed:

@@ -7,6 +7,7 @@ listing says which files belong to each unit, and their digest.
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.base.dvc_files import (
 )
 from pipeline.units.key import Unit
 from pipeline.units.plan import Plan
-from pipeline.units.receipts import FILES, read_receipt, seal
+from pipeline.units.receipts import FILES, RECEIPT, read_receipt, seal
 from pipeline.units.scratch import Scratch
 
 _Fetch = Callable[[Unit, Mapping[str, Any], Path], None]
@@ -127,7 +128,11 @@ def _restore(folder: Path, unit: Unit, entry: Mapping[str, Any], fetch: _Fetch) 
     except (OSError, KeyError, TypeError, ValueError):
         # The objects were not pulled, or are damaged: the unit is computed.
         pass
-    shutil.rmtree(folder, ignore_errors=True)
+    # The checkpoints of an interrupted training, which are in the same folder, stay.
+    (folder / RECEIPT).unlink(missing_ok=True)
+    shutil.rmtree(folder / FILES)
+    with suppress(OSError):
+        folder.rmdir()
     return False
 
 

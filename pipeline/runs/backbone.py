@@ -1,157 +1,187 @@
-"""Fine-tuning of the pose backbone on train crops, with folds, or its publication untouched."""
+"""The plan of the pose backbone: fine-tuned on train crops, with folds, or the given weights."""
 
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from pipeline.backbones import FULL_WEIGHTS, fold_weights, write_description
 from pipeline.base.params import read_section
 from pipeline.caches.clip_table import clips_file, read_clips
-from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights, write_weights
 from pipeline.schedule import Training
 from pipeline.splits import assign_folds
-from pipeline.training.cache_training import CacheRun, train_from_caches
-from pipeline.training.loop import Loss
-from pipeline.training.processes import Place, join_processes, process_count, start_processes
-from pipeline.training.run_folder import mark_finished
-from pipeline.training.run_outs import publish_files
-from pipeline.training.targets import Target
-from pipeline.units.parent import DvcParent
-from pipeline.units.receipts import hash_file
+from pipeline.training.target_params import Target
+from pipeline.training.training_run import MakeTrainingTask, TrainingRun, training_options
+from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins, weights_digest
+from pipeline.units.options import MakeTask
+from pipeline.units.plan import Plan
 from pipeline.units.run_time import Train
-from pipeline.units.threads import limit_threads
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneRun:
     """A backbone and how it is fine-tuned."""
 
-    section: str
-    """Section of params.yaml, named like the stage."""
-    training: Training
+    stage: str
+    """Name of the stage and of its section in params.yaml."""
+    schedule: Training
+    """With epochs and steps 0 the weights stay as they are."""
     params: Mapping[str, object]
-    """Params that change the result, for the run's key."""
+    """Params that change the result."""
     variant: str
     """Variant of the network."""
     weights: Path
-    """Weights that it starts from."""
+    """Initial weights."""
     folds: int
     crop_size: tuple[int, int]
     """Height and width of the crops, pixels."""
-    build: Callable[[Mapping[str, Tensor], str], nn.Module]
-    """Builds the network from weights and their name, strictly."""
-    loss: Loss
+    build: Callable[[Mapping[str, "Tensor"], str], "nn.Module"]
+    """Builds network and loss from weights and their name, strictly."""
+
+    @property
+    def modules(self) -> list[str]:
+        """Modules whose code the keys digest."""
+        return [f"stages.{self.stage}"]
 
 
-def publish_untouched(run: BackboneRun, data: Path) -> str:
-    """Publish the given weights as they are, once they fit the network.
-
-    Raises:
-        ValueError: If they do not fit, rows of their head were made up on import, or folds are
-            asked for.
-    """
-    tensors = read_weights(run.weights)
-    if made_up := read_metadata(run.weights).get(REINITIALIZED_ROWS):
-        raise ValueError(
-            f"{run.weights}: expected a trained head, but its rows of {made_up} were "
-            f"re-initialized on import; set {run.section}.epochs above 0"
-        )
-    if run.folds > 1:
-        raise ValueError(
-            f"{run.section}.folds: expected 1 where epochs is 0, got {run.folds}: weights that are "
-            "not trained here are the same for every video"
-        )
-    run.build(tensors, str(run.weights))
-    out = data / "backbones"
-
-    def fill(folder: Path) -> None:
-        shutil.copyfile(run.weights, folder / FULL_WEIGHTS)
-        write_description(folder, run.variant, {})
-
-    publish_files(out, fill, DvcParent())
-    return f"{run.section}: published {run.weights} in {out}"
-
-
-def finetune(run: BackboneRun, data: Path, params: Path) -> str:
-    """Fine-tune the backbone on all train videos and, with folds, once without each fold.
+def plan_backbone(run: BackboneRun, data: Path, params: Path) -> Plan:
+    """Return the plan of data/backbones.
 
     Args:
         run: The backbone and how it is fine-tuned.
         data: Folder of all outs.
         params: The params file, for the sections ``train`` and ``target``.
 
-    Returns:
-        The line that the stage ends with.
-
     Raises:
-        ValueError: If params, crops or weights do not fit together, or memory is short.
+        ValueError: If the params do not fit together.
     """
     settings = read_section(params, "train", Train)
-    if settings.processes > 1 and process_count() == 1:
-        start_processes(settings.processes, f"stages.{run.section}")
-    target = read_section(params, "target", Target)
-    parent = DvcParent()
-    limit_threads(settings.threads)
+    if not (run.schedule.epochs or run.schedule.steps):
+        return _plan(run, data, [_given_unit(run)], partial(GivenWeights, run), {}, settings)
     videos = set(read_clips(clips_file(data, "hrnet", "train"))["video"])
     folds = assign_folds(videos, run.folds) if run.folds > 1 else {}
-    start = hash_file(run.weights)
-    # Held-out videos judge heads; the backbone's weights are always those of the last step.
-    everything = settings.model_copy(update={"holdout": 0.0})
-    trained: dict[str, dict[str, Tensor]] = {}
-    folders: list[Path] = []
-    with join_processes(settings.device) as place:
-        for fold in [None, *range(run.folds if folds else 0)]:
-            cache_run = _cache_run(run, data, start, fold, folds)
-            done = train_from_caches(cache_run, data, everything, target, place)
-            name = FULL_WEIGHTS if fold is None else fold_weights(fold)
-            trained[name] = {key: value.cpu() for key, value in done.network.state_dict().items()}
-            folders.append(done.folder)
-        line = _publish(run, data, trained, folds, parent, place)
-        for folder in folders if place.rank == 0 else ():
-            mark_finished(folder)
-        return line
+    target = read_section(params, "target", Target)
+    names = {None: FULL_WEIGHTS} | {fold: fold_weights(fold) for fold in set(folds.values())}
+    runs = [
+        _training_run(
+            run, data, name, {v for v in videos if folds.get(v, -1) != fold}, settings, target
+        )
+        for fold, name in names.items()
+    ]
+    return _plan(run, data, [one.unit() for one in runs], MakeTrainingTask(runs), folds, settings)
 
 
-def _cache_run(
-    run: BackboneRun, data: Path, start: str, fold: int | None, folds: Mapping[str, int]
-) -> CacheRun:
-    def build(**_: object) -> nn.Module:
-        return run.build(read_weights(run.weights), str(run.weights))
-
-    return CacheRun(
-        section=run.section,
-        name="whole" if fold is None else f"fold{fold}",
-        training=run.training,
-        params=run.params,
-        crops="hrnet",
-        crop_size=run.crop_size,
-        folders={"crops": data / "crops" / "hrnet" / "train"},
-        frames=1,
-        build=build,
-        loss=run.loss,
-        weights={"start": start},
-        videos=lambda video: fold is None or folds[video] != fold,
+def _plan(
+    run: BackboneRun,
+    data: Path,
+    units: list[Unit],
+    make_task: MakeTask,
+    folds: Mapping[str, int],
+    settings: Train,
+) -> Plan:
+    return Plan(
+        stage=run.stage,
+        modules=run.modules,
+        out=data / "backbones",
+        listing=data / "units" / run.stage / "backbones.json",
+        units=units,
+        make_task=make_task,
+        run=training_options(settings),
+        finish=partial(write_description, variant=run.variant, folds=folds),
     )
 
 
-def _publish(
+def _training_run(
     run: BackboneRun,
     data: Path,
-    trained: Mapping[str, Mapping[str, Tensor]],
-    folds: Mapping[str, int],
-    parent: DvcParent,
-    place: Place,
-) -> str:
-    out = data / "backbones"
+    weights_file: str,
+    videos: set[str],
+    settings: Train,
+    target: Target,
+) -> TrainingRun:
+    return TrainingRun(
+        stage=run.stage,
+        modules=run.modules,
+        name=weights_file.removesuffix(".safetensors"),
+        section=run.stage,
+        schedule=run.schedule,
+        params=run.params,
+        data=data,
+        crops="hrnet",
+        crop_size=run.crop_size,
+        caches={"crops": data / "crops" / "hrnet" / "train"},
+        frames=1,
+        build=partial(_build, run),
+        initial_weights={"start": weights_digest(run.weights)},
+        is_trained_on=videos.__contains__,
+        weights_file=weights_file,
+        history_file=None,
+        # `train.holdout` concerns heads: a backbone always has the weights of its last step.
+        settings=settings.model_copy(update={"holdout": 0.0}),
+        target=target,
+    )
 
-    def fill(folder: Path) -> None:
-        for name, tensors in trained.items():
-            write_weights(folder / name, tensors)
-        write_description(folder, run.variant, folds)
 
-    if place.rank == 0:
-        publish_files(out, fill, parent)
-    return f"{run.section}: fine-tuned {len(trained)} backbone(s), wrote {out}"
+def _build(run: BackboneRun, **_shapes: object) -> "nn.Module":
+    from pipeline.networks.weights import read_weights  # noqa: PLC0415  imports torch
+
+    return run.build(read_weights(run.weights), str(run.weights))
+
+
+def _given_unit(run: BackboneRun) -> Unit:
+    if run.folds > 1:
+        raise ValueError(
+            f"{run.stage}.folds: expected 1 where epochs is 0, got {run.folds}: weights that are "
+            "not trained here are the same for every video"
+        )
+    parts = KeyParts(
+        stage=run.stage,
+        params={"variant": run.variant},
+        modules=modules_digest(run.modules),
+        pins=stage_pins(run.modules),
+        weights={"given": weights_digest(run.weights)},
+        device="cpu",
+        dtype="float32",
+        batch=1,
+        clips="",
+        frames={},
+        inputs={},
+    )
+    return make_unit("given", parts, run.weights.stat().st_size, place="")
+
+
+class GivenWeights:
+    """Copies the given weights, after checking that they fit the network.
+
+    Args:
+        run: The backbone.
+    """
+
+    def __init__(self, run: BackboneRun) -> None:
+        self._run = run
+
+    def __call__(self, name: str, folder: Path) -> None:  # noqa: ARG002  as in Task
+        """Copy the weights into ``folder``.
+
+        Raises:
+            ValueError: If they do not fit, or rows of their head were re-initialized on import.
+        """
+        from pipeline.networks.weights import (  # noqa: PLC0415  imports torch
+            REINITIALIZED_ROWS,
+            read_metadata,
+            read_weights,
+        )
+
+        run = self._run
+        if rows := read_metadata(run.weights).get(REINITIALIZED_ROWS):
+            raise ValueError(
+                f"{run.weights}: expected a trained head, but its rows of {rows} were "
+                f"re-initialized on import; set {run.stage}.epochs above 0"
+            )
+        run.build(read_weights(run.weights), str(run.weights))
+        shutil.copyfile(run.weights, folder / FULL_WEIGHTS)

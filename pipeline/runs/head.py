@@ -14,11 +14,11 @@ from pipeline.networks.weights import read_weights, write_weights
 from pipeline.schedule import Training
 from pipeline.training.cache_training import BuildNetwork, CacheRun, train_from_caches
 from pipeline.training.history import History
-from pipeline.training.loop import BEST, Loss
+from pipeline.training.loop import Loss
 from pipeline.training.processes import join_processes, process_count, start_processes
-from pipeline.training.run_folder import mark_finished
+from pipeline.training.run_folder import BEST, mark_finished
 from pipeline.training.run_outs import publish_files
-from pipeline.training.targets import Target
+from pipeline.training.target_params import Target
 from pipeline.units.parent import DvcParent
 from pipeline.units.run_time import Train
 from pipeline.units.threads import limit_threads

@@ -21,7 +21,7 @@ from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSour
 from pipeline.training.history import History
 from pipeline.training.loop import Loss, Plan, train
 from pipeline.training.processes import Place, wait_for_all
-from pipeline.training.targets import Target
+from pipeline.training.target_params import Target
 from pipeline.units.key import KeyParts, modules_digest, stage_pins
 from pipeline.units.run_time import Train
 from pipeline.units.scratch import Scratch, find_scratch

@@ -20,7 +20,8 @@ from pipeline.caches.clip_table import ClipTable
 from pipeline.caches.reader import Caches
 from pipeline.prefetch import prefetch
 from pipeline.training.processes import Place
-from pipeline.training.targets import Target, joint_weights, make_targets
+from pipeline.training.target_params import Target
+from pipeline.training.targets import joint_weights, make_targets
 
 _RING = 3
 """Sets of buffers: one in use, two that the prefetch thread fills."""

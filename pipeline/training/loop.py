@@ -24,11 +24,8 @@ from pipeline.schedule import Training
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.history import History
 from pipeline.training.processes import Place, mean_over_processes
-from pipeline.training.run_folder import TIMINGS
+from pipeline.training.run_folder import BEST, TIMINGS
 from pipeline.units.progress import Advance, progress
-
-BEST = "best.safetensors"
-"""Weights with the lowest loss on the held-out videos, in the scratch folder of the run."""
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]

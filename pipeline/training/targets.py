@@ -1,37 +1,10 @@
 """Target heatmaps and joint weights of a batch of clips, on any device."""
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from pipeline.base.params import Section
 from pipeline.grid import STRIDE
-
-Cells = Annotated[float, Field(gt=0)]
-Occluded = Literal["train", "ignore"]
-
-
-class Sigma(Section):
-    """Standard deviation of the target Gaussians by input, heatmap cells."""
-
-    hrnet: Cells
-    """3 on 96 x 72 cells (JM-Pose's public code, as HRNet at 384 x 288)."""
-    vit: Cells
-    """2 on 64 x 48 cells (ViTPose)."""
-
-    def of(self, crops: str) -> float:
-        """Return the value for crops of one input, ``hrnet`` or ``vit``."""
-        return self.hrnet if crops == "hrnet" else self.vit
-
-
-class Target(Section):
-    """Params of the target heatmaps."""
-
-    occluded: Occluded
-    """Whether occluded joints, which have coordinates, are trained or ignored."""
-    sigma: Sigma
+from pipeline.training.target_params import Occluded
 
 
 def make_targets(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pipeline.units.attempts import Attempts
 from pipeline.units.entry_log import append_entry
-from pipeline.units.receipts import FILES, check, seal
+from pipeline.units.receipts import FILES, RECEIPT, check, seal
 from pipeline.units.scratch import Scratch
 
 
@@ -58,7 +58,22 @@ def compute(job: Job, task: Task) -> Outcome:
         task: What computes it.
 
     Returns:
-        The outcome; an exception of the task is a failure, counted on disk.
+        The outcome; an exception is a failure, counted on disk.
+    """
+    try:
+        return compute_or_raise(job, task)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        job.attempts.fail(reason)
+        return Outcome(job, failure=reason)
+
+
+def compute_or_raise(job: Job, task: Task) -> Outcome:
+    """Make one attempt at a unit, see ``compute``; an exception of the task is raised.
+
+    Args:
+        job: The unit.
+        task: What computes it.
     """
     with job.scratch.lock(f"{job.stage}-{job.key}"):
         receipt = check(job.folder)
@@ -66,14 +81,9 @@ def compute(job: Job, task: Task) -> Outcome:
             return Outcome(job, receipt.bytes)
         job.attempts.start()
         begin = time.perf_counter()
-        try:
-            files = _emptied(job.folder)
-            task(job.name, files)
-            receipt = seal(job.folder, job.name)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            job.attempts.fail(reason)
-            return Outcome(job, failure=reason)
+        files = _emptied(job.folder)
+        task(job.name, files)
+        receipt = seal(job.folder, job.name)
         _log(job, time.perf_counter() - begin, receipt.bytes)
         job.attempts.clear()
         return Outcome(job, receipt.bytes)
@@ -81,7 +91,7 @@ def compute(job: Job, task: Task) -> Outcome:
 
 def _emptied(folder: Path) -> Path:
     """Return the unit's empty folder of files; what an interrupted attempt left goes."""
-    (folder / "receipt.json").unlink(missing_ok=True)
+    (folder / RECEIPT).unlink(missing_ok=True)
     files = folder / FILES
     if files.exists():
         shutil.rmtree(files)

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pipeline.base.errors import end_fast
 from pipeline.units.attempts import LIMIT
-from pipeline.units.compute import Job, Outcome, Task, compute
+from pipeline.units.compute import Job, Outcome, Task, compute, compute_or_raise
 from pipeline.units.options import MakeTask, RunOptions
 from pipeline.units.parent import die_with_parent
 from pipeline.units.threads import limit_threads
@@ -62,6 +62,9 @@ def run_jobs(
     Raises:
         RuntimeError: If workers die before they begin a unit.
     """
+    if options.engine == "direct":
+        _run_directly(jobs, make_task, options, report)
+        return []
     shaky = [job for job in jobs if job.attempts.interrupted >= LIMIT]
     steady = [job for job in jobs if job not in shaky]
     failed: list[Outcome] = []
@@ -74,6 +77,21 @@ def run_jobs(
                 for slot in slots:
                     slot.close()
     return failed
+
+
+def _run_directly(
+    jobs: Sequence[Job],
+    make_task: MakeTask,
+    options: RunOptions,
+    report: Callable[[Outcome], None],
+) -> None:
+    slot = _InProcess(make_task, options)
+    for job in jobs:
+        try:
+            report(compute_or_raise(job, slot.task))
+        except Exception as error:
+            job.attempts.fail(f"{type(error).__name__}: {error}")
+            raise
 
 
 def _slots(make_task: MakeTask, options: RunOptions, count: int, *, alone: bool) -> list[Slot]:
@@ -136,12 +154,12 @@ class _InProcess:
 
     def __init__(self, make_task: MakeTask, options: RunOptions) -> None:
         limit_threads(options.threads)
-        self._task = make_task()
+        self.task = make_task()
         limit_threads(options.threads)
 
     def submit(self, job: Job) -> "Future[Outcome]":
         future: Future[Outcome] = Future()
-        future.set_result(compute(job, self._task))
+        future.set_result(compute(job, self.task))
         return future
 
     def restart(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.units.closure import import_closure, third_party
 from pipeline.units.numerics import pins_of
+from pipeline.units.receipts import hash_file
 from pipeline.units.syntax import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,20 @@ class Unit:
 def make_unit(name: str, parts: KeyParts, estimate: int, place: str | None = None) -> Unit:
     """Return a unit with the key of its parts; the arguments are the fields of ``Unit``."""
     return Unit(name, parts.key, estimate, place, parts)
+
+
+def weights_digest(path: Path) -> str:
+    """Return the sha256 of a weights file.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: expected weights, found no file; copy them there or set another path in "
+            "params.yaml"
+        )
+    return hash_file(path)
 
 
 def numeric_modules(modules: str | Iterable[str], root: Path = ROOT) -> list[Path]:

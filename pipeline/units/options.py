@@ -14,7 +14,8 @@ MakeTask = Callable[[], Task]
 class RunOptions:
     """How a stage computes; nothing here changes a byte, so no key contains it."""
 
-    engine: Literal["local", "ray"] = "local"
+    engine: Literal["local", "ray", "direct"] = "local"
+    """``direct`` computes in this process, one attempt per unit; an error ends the stage."""
     workers: int = 1
     threads: int = 1
     """Threads per worker, the same for every engine."""

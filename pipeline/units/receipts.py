@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.base.atomic_file import write_file
 
 FILES = "files"
-NAME = "receipt.json"
+RECEIPT = "receipt.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
         "name": receipt.name,
         "files": {path: asdict(record) for path, record in receipt.files.items()},
     }
-    write_file(folder / NAME, json.dumps(content, indent=1).encode())
+    write_file(folder / RECEIPT, json.dumps(content, indent=1).encode())
 
 
 def read_receipt(folder: Path) -> Receipt | None:
     """Return the receipt of a unit, or nothing if the unit is not finished."""
     try:
-        content: dict[str, Any] = json.loads((folder / NAME).read_bytes())
+        content: dict[str, Any] = json.loads((folder / RECEIPT).read_bytes())
         files = {path: FileRecord(**record) for path, record in content["files"].items()}
         return Receipt(content["name"], files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -130,7 +130,7 @@ def check(folder: Path, *, deep: bool = False) -> Receipt | None:
 
 def mark_used(folder: Path) -> None:
     """Remember that the unit was used now; what was used lately is worth keeping."""
-    os.utime(folder / NAME)
+    os.utime(folder / RECEIPT)
 
 
 def _look(path: Path) -> tuple[int, int, int]:

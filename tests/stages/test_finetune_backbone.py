@@ -1,22 +1,33 @@
 """Stage finetune_backbone: weights published unchanged, or fine-tuned with or without folds."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-import stages.finetune_backbone
+import models.hrnet.training
+from models.heads.losses import heatmap_loss
 from models.hrnet.network import build_hrnet
-from models.hrnet.training import backbone_loss
 from pipeline.networks.weights import REINITIALIZED_ROWS, read_weights, write_weights
 from pipeline.splits import video_share
 from pipeline.training.targets import make_targets
 from stages.finetune_backbone import app
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
+from tests.pipeline.toy_stage import tree
 from tests.stages.tiny_project import TRAIN, TRAINING, Project
 
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from stages.finetune_backbone import app
+app(["--data", sys.argv[1], "--params", sys.argv[2]])
+"""
 CLIPS_OF = {"alley": 3, "bonn": 2, "creek": 2}
 FOLD = {video: int(video_share(video) * 2) for video in CLIPS_OF}
 
@@ -89,11 +100,11 @@ def test_each_fold_is_trained_without_its_own_videos(
 ) -> None:
     seen: list[torch.Tensor] = []
 
-    def recording(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        seen.append(batch["target"].clone())
-        return backbone_loss(network, batch)
+    def recording(*given: torch.Tensor) -> torch.Tensor:
+        seen.append(given[1].clone())
+        return heatmap_loss(*given)
 
-    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", recording)
+    monkeypatch.setattr(models.hrnet.training, "heatmap_loss", recording)
     result = project.run(app, finetune_backbone=section(project, folds=2))
     assert result.exit_code == 0, result.output
     out = project.data / "backbones"
@@ -108,7 +119,7 @@ def test_each_fold_is_trained_without_its_own_videos(
     assert set(FOLD.values()) == {0, 1}
     assert len(seen) == 3 * 2
     runs = list((project.folder / ".dvc/cache/scratch/finetune_backbone").iterdir())
-    assert [(run / "finished").is_file() for run in runs] == [True] * 3
+    assert [(run / "receipt.json").is_file() for run in runs] == [True] * 3
     for fold in (0, 1):
         allowed = targets_of({video for video in FOLD if FOLD[video] != fold})
         for target in torch.cat(seen[2 * (fold + 1) :][:2]):
@@ -120,14 +131,14 @@ def test_an_interrupted_run_resumes_at_its_checkpoint(
 ) -> None:
     calls = []
 
-    def interrupted(network: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def interrupted(*given: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 4:
             raise RuntimeError("interrupted by the test")
-        return backbone_loss(network, batch)
+        return heatmap_loss(*given)
 
     every = TRAIN | {"checkpoint_every": 1}
-    monkeypatch.setattr(stages.finetune_backbone, "backbone_loss", interrupted)
+    monkeypatch.setattr(models.hrnet.training, "heatmap_loss", interrupted)
     with pytest.raises(RuntimeError, match="interrupted by the test"):
         project.run(app, finetune_backbone=section(project, folds=2), train=every)
     project.run(app, finetune_backbone=section(project, folds=2))
@@ -140,3 +151,42 @@ def test_one_fold_gives_a_warning(project: Project) -> None:
     assert result.exit_code == 0, result.output
     assert "folds is 1" in result.stderr
     assert not (project.data / "backbones/folds.json").exists()
+
+
+@pytest.mark.parametrize(("steps", "folds", "units"), [(0, 1, 1), (2, 1, 1), (2, 2, 3)])
+def test_a_finished_backbone_is_published_again_without_torch(
+    project: Project, steps: int, folds: int, units: int
+) -> None:
+    changes = section(project, steps=steps, folds=folds)
+    assert f"{units} units computed, 0 reused" in project.run(app, finetune_backbone=changes).stdout
+    before = tree(project.data / "backbones")
+    shutil.rmtree(project.data / "backbones")
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(project.data), str(project.params)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"0 units computed, {units} reused" in done.stdout
+    assert tree(project.data / "backbones") == before
+
+
+@pytest.mark.slow
+def test_two_processes_train_together_and_one_of_them_publishes(project: Project) -> None:
+    changes = section(project, steps=2, folds=2)
+    project.values |= {"finetune_backbone": changes, "train": TRAIN | {"processes": 2}}
+    project.params.write_text(json.dumps(project.values))
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    options = ["--data", str(project.data), "--params", str(project.params)]
+
+    def run(*module: str) -> str:
+        command = [sys.executable, "-m", *module, *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    stage = "stages.finetune_backbone"
+    assert run(stage).count("3 units computed, 0 reused") == 1
+    published = tree(project.data / "backbones")
+    assert run(stage).count("0 units computed, 3 reused") == 1
+    assert run(*torchrun, stage).count("0 units computed, 3 reused") == 1
+    shutil.rmtree(project.folder / ".dvc/cache/scratch/finetune_backbone")
+    assert run(*torchrun, stage).count("3 units computed, 0 reused") == 1
+    assert tree(project.data / "backbones") == published

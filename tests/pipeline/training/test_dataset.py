@@ -12,7 +12,7 @@ from pipeline.caches.reader import Caches
 from pipeline.heatmap import encode
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
 from pipeline.training.processes import Place
-from pipeline.training.targets import Sigma, Target
+from pipeline.training.target_params import Sigma, Target
 from tests.pipeline.tiny_caches import (
     CLIPS_OF,
     CROP,

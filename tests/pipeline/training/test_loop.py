@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from pipeline.networks.weights import read_weights
-from pipeline.training.loop import BEST, Batch, Plan, train
+from pipeline.training.loop import Batch, Plan, train
 from pipeline.training.processes import Place
-from pipeline.training.run_folder import TIMINGS
+from pipeline.training.run_folder import BEST, TIMINGS
 from tests.pipeline.tiny_run import STEPS, TRAINING, Noise, build, loss, run
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipeline.maintenance.gc import DAY, find_removable, remove
+from pipeline.units.receipts import check, seal
 from pipeline.units.scratch import Scratch, find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
@@ -71,20 +72,27 @@ def test_an_old_interrupted_attempt_is_removable(project: Path) -> None:
 
 
 def run_of(scratch: Scratch, key: str, *, finished: bool) -> Path:
-    folder = scratch.unit_folder("train_jmpose", key)
-    folder.mkdir(parents=True)
+    folder = scratch.unit_folder("train", key)
+    (folder / "files").mkdir(parents=True)
     (folder / "checkpoint.safetensors").write_bytes(b"1234")
     if finished:
-        (folder / "finished").touch()
+        (folder / "files/weights.safetensors").write_bytes(b"12")
+        seal(folder, "jmpose")
     return folder
 
 
-def test_only_checkpoints_of_finished_runs_are_removable(project: Path) -> None:
+def test_only_checkpoints_of_finished_runs_are_removable(
+    project: Path,
+) -> None:
     scratch = find_scratch(project)
-    unfinished = run_of(scratch, "a" * 64, finished=False)
-    os.utime(unfinished, (1, 1))
-    run_of(scratch, "b" * 64, finished=True)
-    assert removable(project) == [("checkpoint", "b" * 64)]
+    os.utime(run_of(scratch, "a" * 64, finished=False), (1, 1))
+    finished = run_of(scratch, "b" * 64, finished=True)
+    found = find_removable(scratch, 14 * DAY, NOW)
+    assert [(one.kind, one.name, one.bytes) for one in found] == [("checkpoint", "b" * 64, 4)]
+    assert remove(scratch, found[0], 14 * DAY)
+    assert sorted(path.name for path in finished.iterdir()) == ["files", "receipt.json"]
+    assert check(finished) is not None
+    assert find_removable(scratch, 14 * DAY, NOW) == []
 
 
 def test_nothing_is_removed_without_yes_and_exactly_the_listed_folders_with_it(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pipeline.maintenance.git_state import advise
 from pipeline.publishing.build import FailedUnitsError
 from pipeline.units.options import RunOptions
+from pipeline.units.receipts import seal
 from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import make_project, run_stage
@@ -84,7 +85,7 @@ def test_times_disk_locks_and_open_runs_are_told(project: Path) -> None:
     run_stage(project, ["a/v0", "b/v0"])
     scratch = find_scratch(project)
     run = scratch.unit_folder("train_toy", "k" * 64)
-    run.mkdir(parents=True)
+    (run / "files").mkdir(parents=True)
     (run / "timings.csv").write_text("step,wait_s,compute_s\n1,0.1,0.2\n25,0.1,0.2\n")
     with scratch.lock("toy-unit"):
         content = json.loads(status("--json"))
@@ -94,7 +95,7 @@ def test_times_disk_locks_and_open_runs_are_told(project: Path) -> None:
     assert content["timings"][0]["units"] == 2
     assert content["disk"]["outs"] > 0
     assert "train_toy: a run was interrupted after step 25" in status()
-    (run / "finished").touch()
+    seal(run, "jmpose")
     assert json.loads(status("--json"))["open_runs"] == []
 
 

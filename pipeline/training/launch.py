@@ -1,0 +1,59 @@
+"""Training in one process or in several that torchrun starts; nothing here imports torch."""
+
+import os
+import sys
+from typing import NoReturn
+
+from pipeline.publishing.build import BuildSummary, build, missing_units
+from pipeline.training.training_run import MakeTrainingTask, process_count
+from pipeline.units.parent import DvcParent
+from pipeline.units.plan import Plan
+from pipeline.units.receipts import FILES
+from pipeline.units.scratch import find_scratch
+from pipeline.units.threads import limit_threads
+
+
+def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | None:
+    """Build a plan of training runs.
+
+    Where a run is missing and ``processes`` is above 1, torchrun takes the place of this process
+    and runs the same command in several. The first of them builds; the others compute the same
+    units beside it. A plan that trains nothing is built by one process.
+
+    Args:
+        plan: The plan of a stage that trains.
+        processes: Processes on this machine, ``train.processes``.
+        module: The stage's module, such as ``stages.train``.
+
+    Returns:
+        What was done; ``None`` in processes that publish nothing.
+    """
+    trains = isinstance(plan.make_task, MakeTrainingTask)
+    if process_count() == 1 and processes > 1 and trains and missing_units(plan):
+        _become_torchrun(processes, module)
+    if os.environ.get("RANK", "0") == "0":
+        return build(plan)
+    if trains:
+        _follow(plan)
+    return None
+
+
+def _follow(plan: Plan) -> None:
+    # All processes find the same missing units: none can be finished without all of them.
+    DvcParent()
+    scratch = find_scratch(plan.out)
+    missing = missing_units(plan)
+    if not missing:
+        return
+    limit_threads(plan.run.threads)
+    task = plan.make_task()
+    limit_threads(plan.run.threads)
+    for unit in missing:
+        task(unit.name, scratch.unit_folder(plan.stage, unit.key) / FILES)
+
+
+def _become_torchrun(processes: int, module: str) -> NoReturn:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "-m", module, *sys.argv[1:]]
+    # Not a child process: who waits for this process, or kills it, waits for or kills torchrun.
+    os.execv(sys.executable, command)  # noqa: S606

@@ -1,0 +1,31 @@
+"""The section ``target`` of params.yaml: how target heatmaps are made."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.base.params import Section
+
+Cells = Annotated[float, Field(gt=0)]
+Occluded = Literal["train", "ignore"]
+
+
+class Sigma(Section):
+    """Standard deviation of the target Gaussians by input, heatmap cells."""
+
+    hrnet: Cells
+    """3 on 96 x 72 cells (JM-Pose's public code, as HRNet at 384 x 288)."""
+    vit: Cells
+    """2 on 64 x 48 cells (ViTPose)."""
+
+    def of(self, crops: str) -> float:
+        """Return the value for crops of one input, ``hrnet`` or ``vit``."""
+        return self.hrnet if crops == "hrnet" else self.vit
+
+
+class Target(Section):
+    """Params of the target heatmaps."""
+
+    occluded: Occluded
+    """Whether occluded joints, which have coordinates, are trained or ignored."""
+    sigma: Sigma

@@ -1,4 +1,4 @@
-"""Checks of the GPU and of the torchvision operators that the networks are built on."""
+"""Checks of the GPU and of the torchvision operators that the networks use."""
 
 import torch
 import torchvision
@@ -7,7 +7,7 @@ from pipeline.maintenance.doctor import Finding
 
 
 def check_torch() -> list[Finding]:
-    """Return what is found of the GPU, of modulated deformable convolution and of NMS."""
+    """Return findings about the GPU, modulated deformable convolution and NMS."""
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     where = torch.cuda.get_device_name() if gpu else "no GPU, networks run on the CPU"
@@ -15,7 +15,7 @@ def check_torch() -> list[Finding]:
 
 
 def _deform(device: torch.device) -> Finding:
-    """Compare a modulated deformable convolution at rest with the plain one that it then is."""
+    """Compare deformable convolution with zero offsets and unit masks with plain convolution."""
     image, kernel = torch.rand(1, 2, 6, 6, device=device), torch.rand(3, 2, 3, 3, device=device)
     offset = torch.zeros(1, 18, 6, 6, device=device)
     mask = torch.ones(1, 9, 6, 6, device=device)
@@ -30,18 +30,18 @@ def _deform(device: torch.device) -> Finding:
 
 
 def _nms(device: torch.device) -> Finding:
-    """Let the detector's suppression choose between two boxes that are nearly one."""
+    """Check NMS on two boxes that almost coincide and a third one."""
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [50, 50, 60, 60]], device=device)
     try:
         kept = torchvision.ops.nms(boxes, torch.tensor([0.5, 0.9, 0.1], device=device), 0.5)
     except RuntimeError as error:
         return _broken("nms", device, str(error))
     if kept.tolist() != [1, 2]:
-        return _broken("nms", device, f"kept {kept.tolist()} where [1, 2] is right")
+        return _broken("nms", device, f"expected the boxes [1, 2], got {kept.tolist()}")
     return Finding("nms", True, f"works on {device.type}")
 
 
 def _broken(name: str, device: torch.device, why: str) -> Finding:
     found = f"fails on {device.type}: {' '.join(why.split())[:200]}"
-    cure = "torch and torchvision do not fit together: make setup"
+    cure = "torch and torchvision are incompatible: make setup"
     return Finding(name, False, found, cure)

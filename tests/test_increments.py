@@ -229,7 +229,7 @@ def test_a_comment_in_the_code_costs_no_unit_once_a_sample_agreed(
 ) -> None:
     project.edit("models/raft/network.py", lambda text: f"{text}\n# Changes no number.\n")
     said = project.clone.run("posereel", "rekey", "flow", "--sample", "2")
-    assert "2 sampled units have the same bytes, 6 re-labeled, 0 not here" in said
+    assert "2 sampled units have the same bytes, 6 units got new keys, 0 are missing" in said
     assert project.repro() == {"crop": [], "flow": []}
     assert changed(project, built, "flow/train") == set()
 

@@ -1,4 +1,4 @@
-"""Checks of an installation, each with its finding and, where it fails, the cure."""
+"""Checks of an installation; every failed check has a remedy."""
 
 import shutil
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from pipeline.units.numerics import LOCK, installed, python_minor, read_pins
 from pipeline.units.receipts import hash_file
 from pipeline.units.scratch import Scratch, find_scratch
 
-ENOUGH = 5e9
-"""Free bytes below which even the embedded default may not fit beside its experiments."""
+MIN_FREE = 5e9
+"""Free bytes that the default run and its experiments need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,18 @@ class Finding:
     """The result of one check."""
 
     check: str
-    well: bool
+    ok: bool
     found: str
     cure: str = ""
-    """What to do where something is wrong; '' where nothing is."""
+    """What to do after a failed check; '' after a passed one."""
 
 
 def guarded(check: str, examine: Callable[[], list[Finding]], cure: str) -> list[Finding]:
-    """Run checks; bad input that keeps them from running is a finding too.
+    """Run checks; invalid input that prevents a check is a finding, too.
 
     Args:
         check: Name of the check.
-        examine: Runs it.
+        examine: Function that runs it.
         cure: What to do if it cannot run.
     """
     try:
@@ -42,7 +42,7 @@ def guarded(check: str, examine: Callable[[], list[Finding]], cure: str) -> list
     except (ValueError, OSError) as error:
         return [Finding(check, False, " ".join(str(error).split()), cure)]
     except (KeyError, TypeError) as error:
-        return [Finding(check, False, f"the params file lacks something: {error!r}", cure)]
+        return [Finding(check, False, f"invalid params file: {error!r}", cure)]
 
 
 def examine_versions(project: Path) -> list[Finding]:
@@ -64,7 +64,7 @@ def examine_versions(project: Path) -> list[Finding]:
 
 
 def examine_links(scratch: Scratch) -> list[Finding]:
-    """Check that files are one inode in scratch, workspace and DVC's cache."""
+    """Check that scratch, workspace and DVC's cache can share inodes."""
     scratch.refuse_copies(scratch.project / "data" / "probe")
     return [Finding("links", True, "hardlinks between workspace, DVC's cache and scratch")]
 
@@ -72,27 +72,27 @@ def examine_links(scratch: Scratch) -> list[Finding]:
 def examine_space(scratch: Scratch) -> list[Finding]:
     """Check the free space of the file system of the cache."""
     free = shutil.disk_usage(scratch.project).free
-    well = free >= ENOUGH
+    ok = free >= MIN_FREE
     cure = "posereel gc --yes, dvc gc --workspace, or a larger disk (posereel plan)"
-    return [Finding("free space", well, f"{free / 1e9:.1f} GB", "" if well else cure)]
+    return [Finding("free space", ok, f"{free / 1e9:.1f} GB", "" if ok else cure)]
 
 
 def examine_remotes(project: Path) -> list[Finding]:
-    """Check that DVC compares what it fetches with its hash (``verify = true``, off by default)."""
+    """Check that DVC verifies the hashes of fetched files (``verify = true``, off by default)."""
     findings = []
     for section, values in read_config(project).items():
         kind, _, name = section.partition(" ")
         if kind == "remote":
             name = name.strip('"')
-            well = values.get("verify", "false").lower() == "true"
-            found = values.get("url", "no url") + ("" if well else ", unverified")
-            cure = "" if well else f"dvc remote modify {name} verify true"
-            findings.append(Finding(f"remote {name}", well, found, cure))
+            ok = values.get("verify", "false").lower() == "true"
+            found = values.get("url", "no url") + ("" if ok else ", unverified")
+            cure = "" if ok else f"dvc remote modify {name} verify true"
+            findings.append(Finding(f"remote {name}", ok, found, cure))
     return findings or [Finding("remote", True, "none")]
 
 
 def examine_weights(params: Path) -> list[Finding]:
-    """Check the weights files that the params name, and their digests against their cards."""
+    """Check that the weights in params exist and that their digests match their cards."""
     values = read_params(params)
     paths = {
         "finetune_backbone": values["finetune_backbone"]["weights"],
@@ -111,29 +111,29 @@ def examine_weights(params: Path) -> list[Finding]:
 def _weights_finding(stage: str, path: Path) -> Finding:
     check = f"weights of {stage}"
     if not path.exists():
-        cure = f"posereel import-weights FILE --as NAME, or name others: {stage}.weights"
-        return Finding(check, False, f"{path} is not there", cure)
+        cure = f"posereel import-weights FILE --as NAME, or change {stage}.weights"
+        return Finding(check, False, f"{path} does not exist", cure)
     if path.is_dir():
         return Finding(check, True, str(path))
     digest, card = hash_file(path), path.with_suffix(".json")
     content = read_json(card) if card.is_file() else {}
     listed = content.get("sha256") if isinstance(content, dict) else None
     if listed not in (None, digest):
-        cure = "git checkout the file and its card, or import it again"
+        cure = "restore the file and its card with git checkout, or import it again"
         return Finding(check, False, f"{path}: {digest[:12]}, its card says {listed!s:.12}", cure)
     known = "" if listed else ", its card has no digest"
     return Finding(check, True, f"{path} (sha256 {digest[:12]}{known})")
 
 
 def examine_data(params: Path) -> list[Finding]:
-    """Check that annotations, manifest and frames of the data set are where the params say."""
+    """Check that the manifest and the frames of the data set exist at the paths in params."""
     data = read_data_set(params)
     check = f"data set {data.name}"
     manifest = Path(data.manifest)
     if not manifest.is_file():
         synthetic = data.name == "synthetic"
         cure = "dvc repro render" if synthetic else "posereel use-preset NAME --root DIR"
-        return [Finding(check, synthetic, f"{manifest} is not there yet", cure)]
+        return [Finding(check, synthetic, f"{manifest} does not exist", cure)]
     entries = read_manifest(manifest)
     missing = [name for name in entries if not (Path(data.root) / name).is_file()]
     if missing:
@@ -147,7 +147,7 @@ def examine(params: Path, networks: Callable[[], list[Finding]]) -> list[Finding
 
     Args:
         params: The params file.
-        networks: Checks of torch and its operators.
+        networks: Function that checks torch and its operators.
     """
     scratch = find_scratch(Path())
     setup, restore = "make setup", "git restore params.yaml"
@@ -156,7 +156,7 @@ def examine(params: Path, networks: Callable[[], list[Finding]]) -> list[Finding
         *guarded("torch", networks, setup),
         *guarded("links", lambda: examine_links(scratch), "see the finding"),
         *guarded("free space", lambda: examine_space(scratch), "see the finding"),
-        *guarded("remotes", lambda: examine_remotes(scratch.project), "mend .dvc/config"),
+        *guarded("remotes", lambda: examine_remotes(scratch.project), "correct .dvc/config"),
         *guarded("weights", lambda: examine_weights(params), restore),
         *guarded("data set", lambda: examine_data(params), restore),
     ]

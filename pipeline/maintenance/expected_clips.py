@@ -7,16 +7,16 @@ from pipeline.posetrack.reader import read_annotations
 from pipeline.synthetic.dataset import VideoSpec
 
 TRAIN_LABELS, VAL_LABELS = 30.0, 53.0
-"""Labeled frames per video of PoseTrack: the 30 in the middle, and on val every fourth of about
-121 others too (Andriluka et al., CVPR 2018: 66,374 frames in 550 videos)."""
+"""Labeled frames per video of PoseTrack: 30 in the middle, and on val also every fourth of about
+121 others (Andriluka et al., CVPR 2018: 66,374 frames in 550 videos)."""
 POSES_PER_FRAME = 153_615 / 23_000
-"""People per labeled frame (the same paper's totals)."""
+"""People per labeled frame, from the totals of the same paper."""
 PUBLISHED = {
     "posetrack17": (250, 50, 80_144),
     "posetrack18": (593, 170, 153_615),
     "posetrack21": (593, 170, 177_164),
 }
-"""Videos of train and val, and labeled people of both together (JM-Pose Sec. 4.1)."""
+"""Number of train videos, val videos and labeled people of both (JM-Pose Sec. 4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +27,26 @@ class SplitCount:
     labeled: float
     """Labeled frames."""
     people: float
-    """People with joints on labeled frames: clips of variant 0."""
+    """People with joints on labeled frames, which is the number of clips of variant 0."""
     source: str
 
 
 def published_counts(name: str) -> dict[str, SplitCount]:
-    """Return both splits of a PoseTrack data set without its files.
+    """Return the sizes of both splits of a PoseTrack data set from published numbers.
 
-    The publications give the labeled people of train and val together; they are shared out by
-    the labeled frames of either.
+    The papers give the sum of labeled people over train and val; it is divided in proportion to the
+    labeled frames.
 
     Args:
         name: ``posetrack17``, ``posetrack18`` or ``posetrack21``.
 
     Raises:
-        ValueError: If nothing is published about it.
+        ValueError: If no numbers are published for the data set.
     """
     if name not in PUBLISHED:
         raise ValueError(
-            f"data set {name!r}: its annotation files are not there, and counts are published for "
-            f"{sorted(PUBLISHED)} only; take it in first: posereel use-preset"
+            f"data set {name!r}: expected annotation files, or one of {sorted(PUBLISHED)}, whose "
+            "sizes are published; import the data set first: posereel use-preset"
         )
     train, val, poses = PUBLISHED[name]
     frames = {"train": train * TRAIN_LABELS, "val": val * VAL_LABELS}
@@ -63,7 +63,7 @@ def published_counts(name: str) -> dict[str, SplitCount]:
 
 
 def counts_of_files(folder: Path) -> dict[str, SplitCount] | None:
-    """Return both splits from annotation files; nothing if there is none.
+    """Return the sizes of both splits from annotation files; None if there are none.
 
     Args:
         folder: Folder with ``train/*.json`` and ``val/*.json``.
@@ -88,11 +88,11 @@ def counts_of_files(folder: Path) -> dict[str, SplitCount] | None:
 def counts_of_specs(
     specs: dict[str, tuple[VideoSpec, ...]], people_per_frame: float
 ) -> dict[str, SplitCount]:
-    """Return both splits of a data set that is still to be rendered.
+    """Return the estimated sizes of both splits of a data set before it is rendered.
 
     Args:
         specs: Videos of both splits.
-        people_per_frame: From a video that was rendered for the purpose.
+        people_per_frame: Mean number of people per labeled frame, from rendered videos.
     """
     counts = {}
     for split, videos in specs.items():

@@ -1,4 +1,4 @@
-"""What a killed ``dvc exp run`` leaves behind in git, and the commands that mend it."""
+"""Find what a killed ``dvc exp run`` leaves in git, and the commands that clean it up."""
 
 import re
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from pipeline.report.git import ask_git
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something to mend."""
+    """One leftover and the commands that remove it."""
 
     what: str
     commands: tuple[str, ...]
 
 
 def advise(project: Path) -> list[Advice]:
-    """Return what is to be mended in the repository's git state; nothing is changed.
+    """Return the leftovers of killed experiments in the repository; change nothing.
 
-    ``dvc exp run`` in the workspace detaches HEAD and rewrites params.yaml, and puts both back at
-    its end; a killed one does not.
+    ``dvc exp run`` in the workspace detaches HEAD and rewrites params.yaml. At its end it restores
+    both, unless it was killed.
 
     Args:
-        project: Folder of the project; one that is no git repository has no state to mend.
+        project: Folder of the project. Outside a git repository there are no leftovers.
     """
     if _git(project, "rev-parse", "--git-dir") is None:
         return []
@@ -31,28 +31,28 @@ def advise(project: Path) -> list[Advice]:
         branch = _branch_before(project)
         found.append(
             Advice(
-                "HEAD is on no branch, as a killed dvc exp run leaves it",
+                "HEAD is on no branch, probably after a killed dvc exp run",
                 (f"git switch {branch}" if branch else "git switch BRANCH",),
             )
         )
         if _git(project, "status", "--porcelain", "--", "params.yaml"):
             found.append(
                 Advice(
-                    "params.yaml holds the params of that experiment",
+                    "params.yaml has the params of that experiment",
                     (
-                        "dvc repro  # to go on with them, or:",
+                        "dvc repro  # to continue with them, or:",
                         "git restore --staged --worktree params.yaml",
                     ),
                 )
             )
     if left := _git(project, "for-each-ref", "--format=%(refname)", "refs/exps/exec"):
         commands = tuple(f"git update-ref -d {name}" for name in left.split())
-        found.append(Advice("refs of an experiment that did not end", commands))
+        found.append(Advice("refs of an unfinished experiment", commands))
     return found
 
 
 def _branch_before(project: Path) -> str:
-    """Return the branch that HEAD was on: from its log, else one that points at the same commit."""
+    """Return the previous branch of HEAD: from its log, else a branch at the same commit."""
     moves = _git(project, "reflog", "show", "--format=%gs", "HEAD") or ""
     for line in moves.splitlines():
         match = re.fullmatch(r"checkout: moving from (\S+) to \S+", line)
@@ -65,7 +65,7 @@ def _branch_before(project: Path) -> str:
 
 
 def _git(project: Path, *words: str) -> str | None:
-    """Return what git prints; nothing if it fails."""
+    """Return the output of git; None if it fails."""
     try:
         return ask_git(project, *words).decode().strip()
     except ValueError:

@@ -1,9 +1,9 @@
-"""Healing of outs: what is damaged goes under all of its names, and comes back with the same bytes.
+"""Repair of damaged outputs: delete every hard link of a damaged file, then restore its content.
 
-A damaged inode is shared by workspace, DVC's cache and scratch. As long as one name of it is left,
-DVC's run-cache or the unit's folder would bring it back, before or instead of the stage; so all are
-dropped first. Then an undamaged object is linked, or pulled from the remote, or the stage's own
-command makes the missing units again. dvc.lock is never written.
+The workspace, DVC's cache and the scratch folder share one inode per file. If one link of a damaged
+inode is left, DVC's run cache or the folder of the unit restores the damage, so all links are
+deleted first. The content then comes from an intact copy, from the remote, or from the command of
+the stage, which computes the missing units. dvc.lock is never written.
 """
 
 import json
@@ -35,22 +35,22 @@ from pipeline.maintenance.verify import (
 from pipeline.units.scratch import Scratch
 
 _PROTECTED = 0o444
-"""Mode that DVC gives its objects."""
+"""Mode of objects in DVC's cache."""
 
 
 def in_order(stages: Sequence[LockedStage]) -> list[LockedStage]:
-    """Return stages so that each comes after those that make its dependencies."""
-    makers = {out: stage for stage in stages for out in stage.outs}
+    """Return the stages in topological order: each one after the stages that it depends on."""
+    producers = {out: stage for stage in stages for out in stage.outs}
     ordered: dict[str, LockedStage] = {}
 
     def add(stage: LockedStage) -> None:
         if stage.name in ordered:
             return
         for dep in stage.deps:
-            # A dependency may be a file inside an out: the clip table of a store.
-            for place in (dep, *(parent.as_posix() for parent in Path(dep).parents)):
-                if place in makers and makers[place] is not stage:
-                    add(makers[place])
+            # A dependency may be a file or folder inside an output.
+            for path in (dep, *(parent.as_posix() for parent in Path(dep).parents)):
+                if path in producers and producers[path] is not stage:
+                    add(producers[path])
         ordered[stage.name] = stage
 
     for stage in stages:
@@ -58,45 +58,45 @@ def in_order(stages: Sequence[LockedStage]) -> list[LockedStage]:
     return list(ordered.values())
 
 
-def heal(scratch: Scratch, stage: LockedStage, reports: Iterable[OutReport]) -> str:
-    """Bring the damaged outs of one stage back, with the bytes that dvc.lock names.
+def repair_stage(scratch: Scratch, stage: LockedStage, reports: Iterable[OutReport]) -> str:
+    """Restore the damaged outputs of one stage to the content that dvc.lock records.
 
-    The stages that it depends on must be whole.
+    The outputs of the stages that it depends on must be intact.
 
     Args:
-        scratch: The scratch store.
+        scratch: The scratch folder.
         stage: The stage.
-        reports: What the check found.
+        reports: Reports of ``check_stage``.
 
     Returns:
-        How it was done: ``linked``, ``pulled`` or ``computed``.
+        How the content was restored: ``linked``, ``pulled`` or ``computed``.
 
     Raises:
-        ValueError: If the bytes cannot be had; what was damaged is gone then.
+        ValueError: If the content cannot be restored; the damaged files are deleted nevertheless.
     """
     if is_newer(scratch, stage, Hashes()):
-        raise ValueError(f"{stage.name}: its out is newer than dvc.lock; run: dvc repro")
+        raise ValueError(f"{stage.name}: its output is newer than dvc.lock; run: dvc repro")
     damaged = [report.out for report in reports if report.state == "damaged"]
     for out in damaged:
-        _drop(scratch, stage, out)
-    how = "linked"
+        _delete(scratch, stage, out)
+    source = "linked"
     if not _link(scratch, stage, damaged):
-        how = "pulled"
+        source = "pulled"
         if not (_pull(scratch, stage) and _link(scratch, stage, damaged)):
-            how = "computed"
+            source = "computed"
             _compute(scratch, stage)
             _link(scratch, stage, damaged)
     left = [fault for report in check_stage(scratch, stage, Hashes()) for fault in report.faults]
     if left:
         raise ValueError(
-            f"{stage.name}: {left[0].file}: {left[0].what}, even after it was {how} again: its "
-            "code, params or inputs are not those of dvc.lock any more; run: dvc repro"
+            f"{stage.name}: {left[0].file}: {left[0].what}, even after it was {source} again: "
+            "code, params or inputs differ from dvc.lock; run: dvc repro"
         )
-    return how
+    return source
 
 
-def _drop(scratch: Scratch, stage: LockedStage, out: str) -> None:
-    """Remove every name of everything that is not what dvc.lock and receipts say."""
+def _delete(scratch: Scratch, stage: LockedStage, out: str) -> None:
+    """Delete every link of the files whose content differs from dvc.lock or from a receipt."""
     hashes, place, digest = Hashes(), scratch.project / out, stage.outs[out]
     files = files_of(scratch.cache, digest)
     if files is None:
@@ -111,11 +111,11 @@ def _drop(scratch: Scratch, stage: LockedStage, out: str) -> None:
         for path in paths_of(place) if files and place.is_dir() else ():
             if path not in known:
                 path.unlink()
-    _drop_units(scratch, stage)
+    _delete_units(scratch, stage)
 
 
-def _drop_units(scratch: Scratch, stage: LockedStage) -> None:
-    """Remove the units of a stage whose files in scratch are not what their receipts say."""
+def _delete_units(scratch: Scratch, stage: LockedStage) -> None:
+    """Delete the units of a stage whose files in scratch differ from their receipts."""
     name, listing, hashes = stage.name.partition("@")[0], listing_of(stage.outs), Hashes()
     for unit in read_units(scratch.project / listing).values() if listing else ():
         with scratch.lock(f"{name}-{unit.key}"):
@@ -125,30 +125,30 @@ def _drop_units(scratch: Scratch, stage: LockedStage) -> None:
 
 
 def _link(scratch: Scratch, stage: LockedStage, outs: Iterable[str]) -> bool:
-    """Make each file of outs one inode in workspace and cache; tell whether all are there.
+    """Hard-link each file of the outputs between workspace and cache; return whether all exist.
 
-    What one of the two lost is linked from the other, the list of a folder's files is written
-    again from the folder.
+    A file that is missing on one side is linked from the other side. A missing list of the files of
+    a folder is written again from the folder.
     """
-    whole = True
+    complete = True
     for out in outs:
         place = scratch.project / out
         with scratch.lock(scratch.lock_of_out(place)):
             files = _files(scratch, place, stage.outs[out])
             for file, wanted in files.items():
-                path, kept = _below(place, file), object_path(scratch.cache, wanted)
-                if not kept.is_file():
-                    _keep(path, kept)
-                elif not (path.is_file() and path.samefile(kept)):
+                path, cached = _below(place, file), object_path(scratch.cache, wanted)
+                if not cached.is_file():
+                    _add_to_cache(path, cached)
+                elif not (path.is_file() and path.samefile(cached)):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.unlink(missing_ok=True)
-                    path.hardlink_to(kept)
-            whole &= bool(files) and all(_below(place, file).is_file() for file in files)
-    return whole
+                    path.hardlink_to(cached)
+            complete &= bool(files) and all(_below(place, file).is_file() for file in files)
+    return complete
 
 
 def _files(scratch: Scratch, place: Path, digest: str) -> dict[str, str]:
-    """Return the files of an out; none if DVC's list is lost and the folder is not whole."""
+    """Return the files of an output; none if both DVC's list and the folder are incomplete."""
     files = files_of(scratch.cache, digest)
     if files is None and place.is_dir():
         hashes = Hashes()
@@ -163,40 +163,40 @@ def _files(scratch: Scratch, place: Path, digest: str) -> dict[str, str]:
     return files or {}
 
 
-def _keep(path: Path, kept: Path) -> None:
-    """Link a file as an object of DVC's cache, if its bytes are those that the name says."""
-    if path.is_file() and Hashes().of(path)[0] == kept.parent.name + kept.name:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.hardlink_to(path)
-        kept.chmod(_PROTECTED)
+def _add_to_cache(path: Path, cached: Path) -> None:
+    """Link a file into DVC's cache, if its MD5 is the name of the object."""
+    if path.is_file() and Hashes().of(path)[0] == cached.parent.name + cached.name:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.hardlink_to(path)
+        cached.chmod(_PROTECTED)
 
 
 def _pull(scratch: Scratch, stage: LockedStage) -> bool:
-    """Ask DVC's remote for the objects of a stage; tell whether it had them."""
+    """Fetch the objects of a stage from DVC's remote; return whether that succeeded."""
     return _dvc(scratch, "remote", "list").stdout.strip() != "" and (
         _dvc(scratch, "fetch", "--quiet", stage.name).returncode == 0
     )
 
 
 def _compute(scratch: Scratch, stage: LockedStage) -> None:
-    """Run the stage's command, which makes the units that are missing and publishes its out.
+    """Run the command of the stage, which computes missing units and publishes the output.
 
-    Not through ``dvc repro``: that would rewrite dvc.lock.
+    ``dvc repro`` is not used, because it rewrites dvc.lock.
     """
     if not stage.command:
         raise ValueError(
-            f"{stage.name}: neither DVC's cache nor a remote has its files; dvc pull them, or "
-            "take the data set in again: posereel use-preset"
+            f"{stage.name}: its files are neither in DVC's cache nor on a remote; run dvc pull, "
+            "or import the data set again: posereel use-preset"
         )
-    asked = _dvc(scratch, "status", "--json", stage.name)
+    status = _dvc(scratch, "status", "--json", stage.name)
     try:
-        changes = json.loads(asked.stdout or "{}").get(stage.name, [])
+        changes = json.loads(status.stdout or "{}").get(stage.name, [])
     except ValueError as error:
-        raise ValueError(f"dvc status {stage.name}: {' '.join(asked.stderr.split())}") from error
+        raise ValueError(f"dvc status {stage.name}: {' '.join(status.stderr.split())}") from error
     others = [change for change in changes if "changed outs" not in change]
     if others:
         raise ValueError(
-            f"{stage.name}: what was damaged is gone, and cannot be made again as it was: "
+            f"{stage.name}: the damaged files were deleted and cannot be restored: "
             f"{json.dumps(others[0])[:200]}; run: dvc repro"
         )
     done = _python(scratch, *stage.command[1:])
@@ -204,17 +204,17 @@ def _compute(scratch: Scratch, stage: LockedStage) -> None:
         raise ValueError(f"{stage.name}: {' '.join((done.stderr or done.stdout).split())[-500:]}")
 
 
-def _below(place: Path, file: str) -> Path:
-    return place / file if file else place
+def _below(out: Path, file: str) -> Path:
+    return out / file if file else out
 
 
-def _dvc(scratch: Scratch, *words: str) -> "subprocess.CompletedProcess[str]":
-    return _python(scratch, "-m", "dvc", *words)
+def _dvc(scratch: Scratch, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return _python(scratch, "-m", "dvc", *arguments)
 
 
-def _python(scratch: Scratch, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run this Python in the project's folder."""
-    command = [sys.executable, *words]
+def _python(scratch: Scratch, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run this Python interpreter in the folder of the project."""
+    command = [sys.executable, *arguments]
     return subprocess.run(  # noqa: S603
         command, cwd=scratch.project, capture_output=True, text=True, check=False
     )

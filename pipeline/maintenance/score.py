@@ -16,13 +16,12 @@ def score_folders(
     Args:
         truth: Folder of ground-truth files, one per video.
         predicted: Folder of prediction files of the same names.
-        protocol: Which official tool's rules hold, ``poseval`` or ``posetrack21``.
-        oks: Whether to compute OKS AP too.
+        protocol: Official tool whose rules apply, ``poseval`` or ``posetrack21``.
+        oks: Whether to also compute OKS AP.
 
     Returns:
         The keys of ``pipeline.evaluation.metrics.posetrack_ap.score``, and ``oks``: AP, AP50, AP75
-        and AR in
-        percent, or None where it is not asked for or the ground truth has no person boxes.
+        and AR in percent, or None if it is not computed or the ground truth has no person boxes.
 
     Raises:
         ValueError: If a file is missing or malformed, or frames do not agree.

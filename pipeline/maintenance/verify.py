@@ -1,8 +1,8 @@
-"""Is every out still what it was when it was made? Bytes against dvc.lock, digests, receipts, crc.
+"""Check outputs for damage: compare their content with dvc.lock, digests, receipts and checksums.
 
-A file of an out is one inode under three names: in the workspace, in DVC's cache and in the
-unit's folder in scratch. A write into one of them, which root can do in spite of mode 0444, is
-therefore a write into all, and DVC does not look: it believes a write-protected object.
+A file of an output is one inode with three hard links: in the workspace, in DVC's cache and in the
+unit's folder in scratch. A write to one of them, which root can do despite mode 0444, changes all
+three. DVC does not notice, because it trusts write-protected objects.
 """
 
 import hashlib
@@ -17,47 +17,47 @@ from pipeline.store.reader import DIGESTS, Store
 from pipeline.units.receipts import FILES, FileRecord, Receipt, read_receipt
 from pipeline.units.scratch import Scratch
 
-State = Literal["whole", "damaged", "absent", "not committed"]
+State = Literal["intact", "damaged", "absent", "not committed"]
 UNITS = "data/units"
-"""Folder of the outs that list units."""
+"""Folder of the outputs that list units."""
 
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not what it was."""
+    """One difference from the recorded content."""
 
     file: str
     """Path relative to the project."""
     unit: str
-    """Unit that the file belongs to; '' if none."""
+    """Unit of the file; '' if it belongs to none."""
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutReport:
-    """What the check of one out found."""
+    """Result of the check of one output."""
 
     out: str
     """Path relative to the project."""
     stage: str
     state: State
-    """``absent``: not in the workspace; ``not committed``: newer than dvc.lock, as after a kill
-    between a stage and DVC's own bookkeeping. Both are for ``dvc repro`` to settle."""
+    """``absent``: not in the workspace; ``not committed``: newer than dvc.lock, for example after
+    a kill between the end of a stage and DVC's commit. ``dvc repro`` resolves both."""
     files: int
     bytes: int
     faults: tuple[Fault, ...]
 
 
 class Hashes:
-    """md5 and sha256 of files, each inode read once."""
+    """MD5 and SHA-256 of files; every inode is read once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[str, str]] = {}
 
     def of(self, path: Path) -> tuple[str, str]:
-        """Return md5 and sha256 of a file's bytes."""
+        """Return the MD5 and the SHA-256 of a file."""
         status = path.stat()
         inode = status.st_dev, status.st_ino
         if inode not in self._known:
@@ -72,17 +72,17 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class ListedUnit:
-    """A unit as the list of its out has it."""
+    """A unit in the list of an output."""
 
     name: str
     key: str
     digest: str
     files: tuple[str, ...]
-    """Paths below the out."""
+    """Paths below the output."""
 
 
 def read_units(listing: Path) -> dict[str, ListedUnit]:
-    """Return the units that a listing names; none if it is absent or malformed."""
+    """Return the units of a listing; none if it is missing or malformed."""
     try:
         content: dict[str, dict[str, Any]] = json.loads(listing.read_bytes())
         return {
@@ -94,22 +94,22 @@ def read_units(listing: Path) -> dict[str, ListedUnit]:
 
 
 def listing_of(outs: Iterable[str]) -> str | None:
-    """Return that of a stage's outs which lists the units of another one."""
+    """Return the output of a stage that lists the units of another output."""
     return next((out for out in outs if out.startswith(f"{UNITS}/")), None)
 
 
 def _out_of_units(stage: LockedStage) -> str | None:
-    """Return the out of a stage that its units were put together to: its folder, if it has one."""
+    """Return the output that consists of the units: the folder, if the stage has one."""
     others = sorted(out for out in stage.outs if out != listing_of(stage.outs))
     folders = [out for out in others if stage.outs[out].endswith(FOLDER)]
     return next(iter(folders or others), None)
 
 
 def is_newer(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> bool:
-    """Tell whether a stage was published after dvc.lock was written.
+    """Return whether a stage was published after dvc.lock was written.
 
-    Its list of units then has other bytes and is no link to what DVC keeps. A list that was written
-    into, however, still is that link.
+    Its list of units then differs from dvc.lock and is not a link to an object of DVC's cache. A
+    list that was damaged by a write is still such a link.
     """
     listing = listing_of(stage.outs)
     if listing is None or not (scratch.project / listing).is_file():
@@ -121,15 +121,15 @@ def is_newer(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> bool:
 
 
 def check_stage(scratch: Scratch, stage: LockedStage, hashes: Hashes) -> list[OutReport]:
-    """Compare the outs of a stage with everything that was written down about them.
+    """Compare the outputs of a stage with all records of their content.
 
     Args:
         scratch: The scratch store.
         stage: The stage, from ``dvc.lock`` or a ``.dvc`` file.
-        hashes: Hashes that are known already.
+        hashes: Hashes of files that were read before.
 
     Returns:
-        A report for each of its outs.
+        One report per output.
     """
     listing = listing_of(stage.outs)
     units = read_units(scratch.project / listing) if listing else {}
@@ -157,7 +157,7 @@ def _check_out(
         Fault(out, name, what) for name, what in _check_units(scratch, stage, place, units, hashes)
     ]
     files = [path for path in paths_of(place) if path.is_file()]
-    state: State = "not committed" if newer else "whole" if place.exists() else "absent"
+    state: State = "not committed" if newer else "intact" if place.exists() else "absent"
     return OutReport(
         out,
         stage.name,
@@ -169,25 +169,25 @@ def _check_out(
 
 
 def _compare(scratch: Scratch, digest: str, place: Path, hashes: Hashes) -> dict[str, str]:
-    """Return what is wrong with the files of an out, by path, against dvc.lock."""
+    """Return the differences of an output from dvc.lock, by file."""
     expected = files_of(scratch.cache, digest)
     if expected is None:
-        # In a clone that has pulled nothing both are absent, and nothing is wrong.
-        there = place.exists() or object_path(scratch.cache, digest).exists()
-        return {"": "DVC's cache lacks the list of its files, or it was changed"} if there else {}
+        # In a clone before `dvc pull` both are absent, which is no fault.
+        exists = place.exists() or object_path(scratch.cache, digest).exists()
+        return {"": "the list of its files in DVC's cache is missing or damaged"} if exists else {}
     faults = {}
     for file, wanted in expected.items():
         kept = object_path(scratch.cache, wanted)
         if kept.is_file() and hashes.of(kept)[0] != wanted:
-            faults[file] = "its object in DVC's cache has other bytes than dvc.lock says"
+            faults[file] = "its object in DVC's cache differs from dvc.lock"
         path = place / file if file else place
         if place.exists() and not path.is_file():
             faults[file] = "missing"
         elif place.exists() and hashes.of(path)[0] != wanted:
-            faults[file] = "other bytes than dvc.lock says"
+            faults[file] = "differs from dvc.lock"
     for path in paths_of(place) if digest.endswith(FOLDER) else ():
         if path.relative_to(place).as_posix() not in expected:
-            faults[path.relative_to(place).as_posix()] = "does not belong here"
+            faults[path.relative_to(place).as_posix()] = "is not in dvc.lock"
     return faults
 
 
@@ -198,26 +198,26 @@ def _check_units(
     units: Mapping[str, ListedUnit],
     hashes: Hashes,
 ) -> Iterator[tuple[str, str]]:
-    """Yield unit and fault for all that is wrong with units: scratch, digests, checksums."""
+    """Yield unit and fault for every difference in scratch, digests and checksums."""
     for unit in units.values():
         folder = scratch.unit_folder(stage.name.partition("@")[0], unit.key)
         if bad := damaged_file(folder, hashes):
-            yield unit.name, f"{bad} in scratch has other bytes than its receipt says"
+            yield unit.name, f"{bad} in scratch differs from its receipt"
         if place.is_dir() and _digest(place, unit, hashes) not in (None, unit.digest):
-            yield unit.name, "other bytes than its listed digest"
+            yield unit.name, "differs from its listed digest"
     if (place / DIGESTS).is_file():
         yield from _check_store(place, units)
 
 
 def damaged_file(folder: Path, hashes: Hashes) -> str | None:
-    """Return a file of a unit in scratch that is not what the unit's receipt says.
+    """Return a file of a unit in scratch that differs from the receipt of the unit.
 
     Args:
         folder: The unit's folder.
-        hashes: Hashes that are known already.
+        hashes: Hashes of files that were read before.
 
     Returns:
-        Path below the unit's files; nothing if all are right, or the unit is not there.
+        Path below the files of the unit; None if all files are intact or the unit does not exist.
     """
     receipt = read_receipt(folder)
     for file, record in receipt.files.items() if receipt else ():
@@ -228,9 +228,9 @@ def damaged_file(folder: Path, hashes: Hashes) -> str | None:
 
 
 def _digest(place: Path, unit: ListedUnit, hashes: Hashes) -> str | None:
-    """Return the digest of a unit's files in an out; nothing if they cannot be told.
+    """Return the digest of the files of a unit in an output; None if a file is missing.
 
-    Files that a stage merges from several units (detect's table) belong to none of them.
+    A file that a stage merges from several units, such as the table of detect, has no unit.
     """
     start = unit.name + "/"
     files = {file.removeprefix(start): place / file for file in unit.files}
@@ -243,7 +243,7 @@ def _digest(place: Path, unit: ListedUnit, hashes: Hashes) -> str | None:
 
 
 def _check_store(place: Path, units: Mapping[str, ListedUnit]) -> Iterator[tuple[str, str]]:
-    """Yield the faults that the store's own reader finds: structure, and crc32c of every row."""
+    """Yield the faults that the reader of the store finds: structure, and CRC-32C of every row."""
     try:
         kind = json.loads((place / "zarr.json").read_bytes())["attributes"]["kind"]
         store = Store(place, kind)
@@ -261,7 +261,7 @@ def _check_store(place: Path, units: Mapping[str, ListedUnit]) -> Iterator[tuple
 
 
 def paths_of(place: Path) -> list[Path]:
-    """Return everything but folders below an out, or the out itself."""
+    """Return all files and links below an output, or the output itself."""
     if place.is_dir():
         return sorted(path for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
     return [place]

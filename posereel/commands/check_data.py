@@ -1,7 +1,7 @@
 """Check a real data set and count what it holds.
 
-All labels and all pictures are read once. Writes frames.manifest into the data set's folder, or
-where --manifest says, if nothing is wrong.
+Reads all annotations and all images once. If there are no faults, writes frames.manifest to the
+folder of the data set, or to the path of --manifest.
 """
 
 import json
@@ -20,23 +20,23 @@ ROWS = {
     "videos": "videos",
     "frames": "frames on disk",
     "missing": "frames missing",
-    "unreadable": "unreadable pictures",
+    "unreadable": "unreadable images",
     "labeled": "labeled frames",
     "people": "people",
-    "boxes_beyond": "boxes that reach out of the image",
+    "boxes_beyond": "boxes partly outside the image",
 }
 _SHOWN = 20
 """Faults that the table lists; --json has all."""
 
 
 def main(
-    root: Annotated[Path, typer.Argument(help="Folder that the archives were unpacked into.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the unpacked archives.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     manifest: Annotated[
-        Path | None, typer.Option(help="Manifest to write; else ROOT/frames.manifest.")
+        Path | None, typer.Option(help="Manifest to write; by default ROOT/frames.manifest.")
     ] = None,
 ) -> None:
-    """Check the data set below ROOT; exit code 1 if the pipeline could not run on it."""
+    """Check the data set below ROOT; exit with code 1 if the pipeline cannot run on it."""
     from pipeline.dataset.layout import find_data_set_files
     from pipeline.importing.annotations import import_annotations
     from pipeline.importing.survey import survey

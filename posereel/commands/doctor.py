@@ -12,19 +12,19 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check everything that a run needs; every failing line says the cure."""
+    """Check everything that a run needs; each failed check has a remedy."""
     from pipeline.maintenance.doctor import examine
     from posereel.torch_operators import check_torch
 
     findings = examine(params, check_torch)
-    bad = [finding for finding in findings if not finding.well]
+    bad = [finding for finding in findings if not finding.ok]
     if as_json:
-        content = {"well": not bad, "findings": [asdict(finding) for finding in findings]}
+        content = {"ok": not bad, "findings": [asdict(finding) for finding in findings]}
         typer.echo(json.dumps(content, indent=1))
     else:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
-            mark = "ok  " if finding.well else "BAD "
+            mark = "ok  " if finding.ok else "BAD "
             cure = f"; cure: {finding.cure}" if finding.cure else ""
             typer.echo(f"{mark}{finding.check:<{width}}  {finding.found}{cure}")
     if bad:

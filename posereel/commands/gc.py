@@ -1,7 +1,7 @@
 """Remove old units and checkpoints from the scratch folder.
 
-Reads: the scratch store beside DVC's cache. Units that are published stay: they share their inodes
-with the workspace and the cache, and take no space. DVC's own objects are for ``dvc gc``.
+Reads: the scratch folder next to DVC's cache. Published units are kept: they share their inodes
+with the workspace and the cache and take no space. ``dvc gc`` removes objects of DVC's cache.
 """
 
 import json
@@ -19,18 +19,20 @@ from pipeline.units.scratch import find_scratch
 
 def main(
     older_than: Annotated[float, typer.Option(min=0, help="Days without use.")] = 14,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are listed.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them; otherwise only list them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List, and with --yes remove, what scratch no longer needs."""
+    """List unused folders of scratch; remove them with --yes."""
     scratch = find_scratch(Path())
     scratch.refuse_running()
     found = find_removable(scratch, older_than * DAY, time.time())
-    gone = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
+    removed = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
     if as_json:
-        typer.echo(json.dumps(_summary(gone if yes else found, removed=yes), indent=1))
+        typer.echo(json.dumps(_summary(removed if yes else found, removed=yes), indent=1))
         return
-    shown = gone if yes else found
+    shown = removed if yes else found
     for (stage, kind), members in sorted(_grouped(shown).items()):
         typer.echo(f"{stage}: {len(members)} {kind}s, {_size(members) / 1e6:.1f} MB")
     verb = "removed" if yes else "would remove (--yes does)"

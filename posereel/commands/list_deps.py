@@ -1,6 +1,6 @@
 """Rewrite the code dependencies of all stages in dvc.yaml.
 
-A folder that belongs to the closure with all of its files is one dependency.
+A folder whose files all belong to the import closure is listed as one dependency.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ NUMERICS = "numerics.lock"
 def main(
     dvcfile: Annotated[Path, typer.Option(help="The DAG to rewrite.")] = Path("dvc.yaml"),
 ) -> None:
-    """Put the import closure of each stage's module, and numerics.lock, into its deps."""
+    """Set the deps of each stage to the import closure of its module and numerics.lock."""
     yaml = YAML()
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)

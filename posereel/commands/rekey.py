@@ -1,9 +1,9 @@
 """Give finished units new keys after an edit without effect.
 
-An edit of a numeric module gives all units new keys, and everything would be computed again. This
-command computes a sample under the new code. Only if every byte agrees with what was published
-does it link the other units to their new keys; ``dvc repro`` then finds them. Units whose keys
-differ in more than the code (params, weights, frames, labels) are never touched.
+An edit of a numeric module gives all units new keys, so ``dvc repro`` computes them again. This
+command avoids that for an edit that changes no result. It computes a sample of units with the new
+code. If every byte equals the published one, it links the other units to their new keys. Units
+whose params, weights, frames or labels changed, too, keep their old keys.
 """
 
 import json
@@ -26,11 +26,11 @@ Stage = Literal["render", "detect", "crop", "heatmaps", "flow", "tokens", "featu
 
 
 def main(
-    stage: Annotated[Stage, typer.Argument(help="A stage that works in units.")],
+    stage: Annotated[Stage, typer.Argument(help="A stage with units.")],
     sample: Annotated[int, typer.Option(min=1, help="Units to compute again.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Give the units of STAGE their new keys, if a sample of them has the same bytes."""
+    """Give the units of STAGE their new keys if a sample of them has the same bytes."""
     scratch = find_scratch(Path())
     scratch.refuse_running()
     known = list(_known_by_other_keys(scratch, stage))
@@ -40,8 +40,8 @@ def main(
         for line in different:
             typer.echo(line, err=True)
         raise ValueError(
-            f"{stage}: {len(different)} of {len(chosen)} sampled units differ (above): the edit is "
-            "not cosmetic, nothing was re-labeled; run: dvc repro"
+            f"{stage}: {len(different)} of {len(chosen)} sampled units differ (above): the edit "
+            "changes results, no unit got a new key; run: dvc repro"
         )
     others = [one for one in cosmetic if one not in chosen]
     done = sum(relabel(scratch, one) for one in others)
@@ -56,18 +56,18 @@ def main(
         typer.echo(json.dumps(counts))
         return
     typer.echo(
-        f"rekey: {stage}: {len(chosen)} sampled units have the same bytes, {done} re-labeled, "
-        f"{counts['absent']} not here, {counts['changed_otherwise']} changed in more than the "
-        "code; run: dvc repro"
+        f"rekey: {stage}: {len(chosen)} sampled units have the same bytes, {done} units got "
+        f"new keys, {counts['absent']} are missing, {counts['changed_otherwise']} differ in more "
+        "than the code; run: dvc repro"
     )
 
 
 def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[Renamed]:
-    """Return the units whose keys differ in the code alone, by plans with the same modules."""
+    """Return the units whose keys differ only in the code."""
     found: list[Renamed] = []
     for modules in sorted({tuple(one.plan.modules) for one, _ in known}):
         group = [(one, parts) for one, parts in known if tuple(one.plan.modules) == modules]
-        # Names repeat from split to split, new keys do not.
+        # Names repeat between splits, new keys do not.
         keys = {one.unit.key: one.old.key for one, _ in group}
         parts_of = {one.unit.key: parts for one, parts in group}
         same = same_but_code(keys, parts_of, past_code(modules, project))
@@ -76,12 +76,12 @@ def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[
 
 
 def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[Renamed, KeyParts]]:
-    """Yield the published units whose keys are not those of now, with the parts of the new key."""
+    """Yield the published units whose keys have changed, with the parts of the new key."""
     # Imported here: stages load torch, which --help does not need.
     module = import_module(f"stages.{stage}")
     command = typer.main.get_command(module.app)
     for item in read_dag(scratch.project):
-        # What was never published has no unit to re-label, and may lack its inputs.
+        # A stage that was never published has no units, and its inputs may be missing.
         if item.stage != stage or not all((scratch.project / out).exists() for out in item.outs):
             continue
         plan = module.plan(**command.make_context(stage, list(item.command[3:])).params)

@@ -11,7 +11,7 @@ from pipeline.base.atomic_file import write_file
 
 
 class ProtocolName(StrEnum):
-    """The two official tools whose rules are known."""
+    """Official tools whose rules are implemented."""
 
     POSEVAL = "poseval"
     POSETRACK21 = "posetrack21"
@@ -19,12 +19,12 @@ class ProtocolName(StrEnum):
 
 def main(
     gt_dir: Annotated[Path, typer.Argument(help="Ground-truth files, one per video.")],
-    pred_dir: Annotated[Path, typer.Argument(help="Prediction files of the same names.")],
-    protocol: Annotated[ProtocolName, typer.Option(help="Whose rules hold.")],
+    pred_dir: Annotated[Path, typer.Argument(help="Prediction files with the same names.")],
+    protocol: Annotated[ProtocolName, typer.Option(help="Official tool whose rules apply.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
-    no_oks: Annotated[bool, typer.Option("--no-oks", help="Leave OKS AP out.")] = False,
+    no_oks: Annotated[bool, typer.Option("--no-oks", help="Do not compute OKS AP.")] = False,
 ) -> None:
-    """Write AP per joint and group in percent, counts and OKS AP to OUT."""
+    """Write AP per joint and group (percent), counts and OKS AP to OUT."""
     from pipeline.maintenance.score import score_folders
 
     values = score_folders(gt_dir, pred_dir, protocol.value, oks=not no_oks)

@@ -1,6 +1,6 @@
 """Show progress, failures, disk use and times by stage.
 
-Reads: dvc.yaml, dvc.lock, data/units, scratch, and the state of git; it may run while a stage does.
+Reads: dvc.yaml, dvc.lock, data/units, scratch and the state of git, also while a stage runs.
 Writes: nothing; with ``--page`` data/report/timings.html, which DVC does not track.
 """
 
@@ -25,7 +25,7 @@ def main(
     page: Annotated[bool, typer.Option("--page", help="Write data/report/timings.html.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what is done, open and failed, and what a killed experiment left to mend."""
+    """Print what is done, open and failed, and what a killed experiment left behind."""
     scratch = find_scratch(Path())
     stages = stand(scratch, read_dag(scratch.project))
     free = shutil.disk_usage(scratch.project).free
@@ -76,15 +76,17 @@ def _print_stages(stages: Sequence[Standing]) -> None:
 
 def _print_scratch(scratch: Scratch, timings: Sequence[StageTiming], disk: Disk) -> None:
     if held := scratch.held_locks():
-        typer.echo(f"running now: {len(held)} locks are held, {held[0]} among them")
+        typer.echo(f"running: {len(held)} locks are held, for example {held[0]}")
     for run in open_runs(scratch):
-        typer.echo(f"{run.stage}: a run was interrupted after step {run.steps}; dvc repro goes on")
+        typer.echo(
+            f"{run.stage}: a run was interrupted after step {run.steps}; dvc repro resumes it"
+        )
     for one in timings:
         rate = f"{one.seconds / one.units:.2f} s per unit, longest {one.longest:.2f} s"
         typer.echo(
             f"{one.stage}: {one.units} units computed here, {rate}, {one.bytes / 1e6:.1f} MB"
         )
     typer.echo(
-        f"disk: outs {disk.outs / 1e9:.2f} GB, DVC's cache {disk.cache / 1e9:.2f} GB (the same "
-        f"inodes), scratch alone {disk.scratch / 1e9:.2f} GB, free {disk.free / 1e9:.2f} GB"
+        f"disk: outputs {disk.outs / 1e9:.2f} GB, DVC's cache {disk.cache / 1e9:.2f} GB (the same "
+        f"inodes), scratch only {disk.scratch / 1e9:.2f} GB, free {disk.free / 1e9:.2f} GB"
     )

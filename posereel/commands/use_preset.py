@@ -1,8 +1,8 @@
 """Write params.yaml from a preset and import its data set.
 
-A preset of a real data set writes one annotation file per video to data/raw/<name>/annotations and
-frames.manifest over every frame on disk, puts the detections beside them and tracks the folder with
-`dvc add`. The frames stay where they are: stages read them below `data.root`.
+For a real data set the command writes one annotation file per video to data/raw/<name>/annotations,
+frames.manifest with every frame on disk, and the detections, and tracks the folder with `dvc add`.
+The frames are not copied: stages read them below `data.root`.
 """
 
 import shutil
@@ -24,35 +24,35 @@ def main(
     name: Annotated[str, typer.Argument(help="A file of presets/, without .yaml.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the real data set.")] = None,
     detections: Annotated[
-        Path | None, typer.Option(help="COCO-result boxes, used in place of a detector.")
+        Path | None, typer.Option(help="Boxes in COCO result format, instead of a detector.")
     ] = None,
     params: Annotated[Path, typer.Option(help="Params file to write.")] = Path("params.yaml"),
 ) -> None:
-    """Write params.yaml from presets/NAME.yaml and take in the data set below ROOT."""
+    """Write params.yaml from presets/NAME.yaml and import the data set below ROOT."""
     preset = find_preset(name)
     yaml = YAML()
     yaml.width = 4096
     values = yaml.load(preset.read_text(encoding="utf-8"))
     synthetic = values["data"]["name"] == "synthetic"
     if synthetic != (root is None):
-        wants = "takes no --root: its data set is rendered" if synthetic else "needs --root DIR"
-        raise ValueError(f"{name}: this preset {wants}")
+        reason = "takes no --root: its data set is rendered" if synthetic else "needs --root DIR"
+        raise ValueError(f"{name}: this preset {reason}")
     if root is not None:
         source = find_data_set_files(root)
         values["data"]["root"] = source.root.resolve().as_posix()
         if detections is not None:
             values["detect"]["kind"] = "file"
-        _take_in(Path(values["data"]["annotations"]).parent, source, detections)
+        _import_data_set(Path(values["data"]["annotations"]).parent, source, detections)
     yaml.dump(values, params)
     typer.echo(f"use-preset: {params} is now {preset}; next: dvc repro")
 
 
-def _take_in(folder: Path, source: DataSetFiles, detections: Path | None) -> None:
-    """Fill data/raw/<name>, whole or not at all, and track it with DVC."""
+def _import_data_set(folder: Path, source: DataSetFiles, detections: Path | None) -> None:
+    """Write data/raw/<name> completely or not at all, and track it with DVC."""
     if detections is not None and not detections.is_file():
-        raise ValueError(f"{detections}: expected a COCO-result JSON file, found nothing")
+        raise ValueError(f"{detections}: expected a JSON file in COCO result format, found nothing")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".taking-in-", dir=folder.parent) as scratch:
+    with TemporaryDirectory(prefix=".import-", dir=folder.parent) as scratch:
         made = Path(scratch) / folder.name
         files = import_annotations(source, made / "annotations")
         check_release_format(folder.name, made / "annotations")

@@ -117,6 +117,6 @@ def test_published_people_are_shared_out_whole(name: str, poses: int) -> None:
     assert counts["train"].people > counts["val"].people
 
 
-def test_a_data_set_of_which_nothing_is_known_is_named() -> None:
-    with pytest.raises(ValueError, match=r"data set 'mine': its annotation files are not there"):
+def test_an_unknown_data_set_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"data set 'mine': expected annotation files"):
         published_counts("mine")

@@ -41,8 +41,8 @@ def examine(*arguments: str) -> Result:
 
 def problems() -> dict[str, dict[str, str]]:
     content = json.loads(examine("--json").stdout)
-    failed = [finding for finding in content["findings"] if not finding["well"]]
-    assert content["well"] is not bool(failed)
+    failed = [finding for finding in content["findings"] if not finding["ok"]]
+    assert content["ok"] is not bool(failed)
     assert all(finding["cure"] for finding in failed)
     return {finding["check"]: finding for finding in failed}
 
@@ -108,7 +108,7 @@ def test_weights_that_are_missing_or_do_not_match_their_card_are_reported(projec
         "weights of finetune_backbone",
         "weights of train_jmpose",
     }
-    assert "vit.safetensors is not there" in found["weights of tokens"]["found"]
+    assert "vit.safetensors does not exist" in found["weights of tokens"]["found"]
     assert "its card says" in found["weights of finetune_backbone"]["found"]
 
 

@@ -70,4 +70,4 @@ def test_an_unknown_data_set_gives_a_one_line_error(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 1
-    assert "data set 'mine': its annotation files are not there" in result.stderr
+    assert "data set 'mine': expected annotation files" in result.stderr

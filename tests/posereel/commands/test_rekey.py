@@ -1,4 +1,4 @@
-"""Re-labeling: only after a cosmetic edit, only units that nothing else has changed."""
+"""Command rekey: new keys only after an edit without effect, and only for units like that."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -37,13 +37,13 @@ stages:
 """
 
 
-def present_code(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that the numeric modules of the stage have this digest now."""
+def set_code(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the digest of the stage's numeric modules."""
     monkeypatch.setattr(stages.crop, "modules_digest", lambda _: digest)
 
 
-def remember_code(monkeypatch: pytest.MonkeyPatch, *digests: str) -> None:
-    """Pretend that git has commits whose numeric modules had these digests."""
+def set_past_code(monkeypatch: pytest.MonkeyPatch, *digests: str) -> None:
+    """Set the digests of the numeric modules in past commits."""
 
     def past(modules: Sequence[str], _project: Path) -> Iterator[PastCode]:
         assert list(modules) == ["stages.crop"]
@@ -55,18 +55,18 @@ def remember_code(monkeypatch: pytest.MonkeyPatch, *digests: str) -> None:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Two videos in four variants, cropped by code ``old``; the present code is ``new``."""
+    """Return two videos in four variants, cropped by code ``old``; the code now is ``new``."""
     workspace = Workspace(tmp_path, monkeypatch)
     make_data_set(workspace.root)
     (tmp_path / "dvc.yaml").write_text(DAG)
     workspace.set_params(crop__variants=4)
     workspace.run(index.app)
     workspace.run(detect.app, "--split", "train")
-    present_code("old", monkeypatch)
+    set_code("old", monkeypatch)
     assert crop(workspace).endswith("8 units computed, 0 reused, 5.3 MB")
-    present_code("new", monkeypatch)
+    set_code("new", monkeypatch)
 
-    remember_code(monkeypatch, "new", "other", "old", "older")
+    set_past_code(monkeypatch, "new", "other", "old", "older")
     return workspace
 
 
@@ -76,15 +76,15 @@ def crop(workspace: Workspace) -> str:
     return result.stdout.strip()
 
 
-def rekey(workspace: Workspace, *words: str) -> Result:
-    return workspace.run(app, "crop", *words)
+def rekey(workspace: Workspace, *arguments: str) -> Result:
+    return workspace.run(app, "crop", *arguments)
 
 
 def units_in_scratch() -> set[str]:
     return {path.name for path in (find_scratch(Path()).folder / "crop").iterdir()}
 
 
-def test_after_a_cosmetic_edit_the_sample_is_computed_and_the_rest_linked(
+def test_after_an_edit_without_effect_only_the_sample_is_computed(
     workspace: Workspace,
 ) -> None:
     before = workspace.files(OUT)
@@ -97,28 +97,28 @@ def test_after_a_cosmetic_edit_the_sample_is_computed_and_the_rest_linked(
     assert workspace.files(OUT) == before
 
 
-def test_without_the_command_the_edit_costs_all_units(workspace: Workspace) -> None:
+def test_without_the_command_all_units_are_computed_again(workspace: Workspace) -> None:
     assert "8 units computed, 0 reused" in crop(workspace)
 
 
-def test_an_edit_that_changes_a_byte_is_refused_and_nothing_re_labeled(
+def test_an_edit_that_changes_results_is_rejected(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = pipeline.clips.cropping.crop
+    original = pipeline.clips.cropping.crop
 
     def brighter(*given: object, **more: object) -> np.ndarray:
-        return np.maximum(true(*given, **more), 1)
+        return np.maximum(original(*given, **more), 1)
 
     monkeypatch.setattr(pipeline.clips.cropping, "crop", brighter)
     before = units_in_scratch()
     result = rekey(workspace, "--sample", "2")
     assert result.exit_code == 1
-    assert "crop: 2 of 2 sampled units differ (above): the edit is not cosmetic" in result.stderr
+    assert "crop: 2 of 2 sampled units differ (above): the edit changes results" in result.stderr
     assert f"{OUT}: " in result.stderr
     assert len(units_in_scratch()) == len(before) + 2
 
 
-def test_a_unit_whose_labels_changed_too_is_never_re_labeled(workspace: Workspace) -> None:
+def test_a_unit_whose_labels_changed_too_keeps_its_key(workspace: Workspace) -> None:
     file = document("train", 1)
     for annotation in file["annotations"]:
         annotation["bbox"][2] += 7.0
@@ -128,20 +128,20 @@ def test_a_unit_whose_labels_changed_too_is_never_re_labeled(workspace: Workspac
     workspace.run(detect.app, "--split", "train")
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
-    assert "3 re-labeled, 0 not here, 4 changed in more than the code" in result.stdout
+    assert "3 units got new keys, 0 are missing, 4 differ in more than the code" in result.stdout
     assert "4 units computed, 4 reused" in crop(workspace)
 
 
 def test_units_of_code_that_was_never_committed_are_computed(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember_code(monkeypatch, "new", "older")
+    set_past_code(monkeypatch, "new", "older")
     result = rekey(workspace)
     assert result.exit_code == 0, result.output
-    assert "0 re-labeled, 0 not here, 8 changed in more than the code" in result.stdout
+    assert "0 units got new keys, 0 are missing, 8 differ in more than the code" in result.stdout
 
 
-def test_units_whose_old_files_were_written_into_are_not_re_labeled(workspace: Workspace) -> None:
+def test_units_with_damaged_files_are_computed_again(workspace: Workspace) -> None:
     before = workspace.files(OUT)
     for name in ("v1", "v2"):
         for shard in (workspace.folder / OUT / name).rglob("c.*"):
@@ -150,12 +150,14 @@ def test_units_whose_old_files_were_written_into_are_not_re_labeled(workspace: W
             shard.write_bytes(content)
     result = rekey(workspace, "--sample", "1")
     assert result.exit_code == 0, result.output
-    assert "1 sampled units have the same bytes, 0 re-labeled, 7 not here" in result.stdout
+    assert (
+        "1 sampled units have the same bytes, 0 units got new keys, 7 are missing" in result.stdout
+    )
     assert "7 units computed, 1 reused" in crop(workspace)
     assert workspace.files(OUT) == before
 
 
-def test_a_stage_without_units_and_a_stage_that_runs_are_refused(workspace: Workspace) -> None:
+def test_a_stage_without_units_and_a_running_stage_are_rejected(workspace: Workspace) -> None:
     assert workspace.run(app, "train_jmpose").exit_code == 2
     with find_scratch(Path()).lock("crop-unit"):
         result = rekey(workspace)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,17 +41,24 @@ def _row(spec: VideoSpec, columns: int, plain: bool) -> tuple[list[NDArray[np.ui
     return [_drawn(video, frame, plain) for frame in frames], captions
 
 
-def clip_sheet(specs: Sequence[VideoSpec], columns: int, *, plain: bool) -> NDArray[np.uint8]:
+def clip_sheet(
+    specs: Sequence[VideoSpec], columns: int, *, plain: bool, width: int
+) -> NDArray[np.uint8]:
     """Return a picture with one row per video and consecutive frames as columns.
 
     Args:
         specs: The videos to render.
         columns: Frames per video, from the middle of it.
         plain: Whether to leave out the labels.
+        width: Width of the picture in pixels; 0 does not resize it.
 
     Returns:
         RGB picture ``(H, W, 3)``.
     """
     rows = [_row(spec, columns, plain) for spec in specs]
     tiles = [tile for pictures, _ in rows for tile in pictures]
-    return contact_sheet(tiles, columns, [caption for _, lines in rows for caption in lines])
+    sheet = contact_sheet(tiles, columns, [caption for _, lines in rows for caption in lines])
+    if not width:
+        return sheet
+    height = round(sheet.shape[0] * width / sheet.shape[1])
+    return np.asarray(cv2.resize(sheet, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

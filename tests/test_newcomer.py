@@ -1,8 +1,8 @@
-"""README's numbered list for PoseTrack, command by command, with miniatures in place of the files.
+"""The numbered list of docs/posetrack.md, command by command, with small files.
 
-The commands are read out of README. Only what cannot be here is replaced: the data set by one of
-its layout with two videos, checkpoints by random ones in their official naming (smaller networks of
-the same families), and sizes and lengths of training in params.yaml.
+The commands are read from the page. Only files that are not available here are replaced: the data
+set by one with its layout and two videos, checkpoints by random ones in their official naming
+scheme (smaller networks of the same families), and sizes and training lengths in params.yaml.
 """
 
 import json
@@ -55,15 +55,15 @@ MINIATURE = {
 
 def commands() -> list[list[str]]:
     """Return the words of every command in the numbered list, in its order."""
-    text = (ROOT / "README.md").read_text()
-    section = text.partition("\n## Real data\n")[2].partition("\n### ")[0]
+    text = (ROOT / "docs/posetrack.md").read_text()
+    section = text.partition("\n## From the archives to the table\n")[2].partition("\n## ")[0]
     steps = re.findall(r"^\d+\. .*(?:\n   .*)*", section, flags=re.MULTILINE)
     spans = re.findall(r"`([^`]+)`", " ".join(" ".join(steps).split()))
     return [shlex.split(span) for span in spans if re.match(r"(posereel|dvc|git|make) ", span)]
 
 
 def write_checkpoints(folder: Path) -> dict[str, str]:
-    """Write random checkpoints and return their paths by the names that README has for them."""
+    """Write random checkpoints and return their paths by the names that the page has for them."""
     torch.manual_seed(1)
     hrnet = build_hrnet("w32", joints=17).state_dict()
     torch.save({k.removeprefix("backbone."): v for k, v in hrnet.items()}, folder / "hrnet.pth")

@@ -18,6 +18,7 @@ def main(
     first: Annotated[int, typer.Option(help="Position in the range of the first video.")] = 0,
     videos: Annotated[int, typer.Option(help="Rows.", min=1)] = 4,
     frames: Annotated[int, typer.Option(help="Columns: consecutive frames.", min=1)] = 4,
+    width: Annotated[int, typer.Option(help="Width of the PNG in pixels; 0: not resized.")] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="Draw no labels.")] = False,
 ) -> None:
     """Render some videos and write a contact sheet of them to OUT."""
@@ -26,5 +27,5 @@ def main(
     from posereel.clip_sheet import clip_sheet
 
     specs = video_specs(seed_range, videos, first=first, frames=max(24, frames))
-    write_png(out, clip_sheet(specs, frames, plain=plain))
+    write_png(out, clip_sheet(specs, frames, plain=plain, width=width))
     typer.echo(f"show-clips: {len(specs)} videos, {len(specs) * frames} frames in {out}")

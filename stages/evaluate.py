@@ -2,12 +2,17 @@
 
 Reads: the annotation files, data/index, data/boxes/val.parquet, the weights that the system runs
 on, and data/predictions/<system>/{val,val_gt}.
-Writes: data/metrics/<system>.json and <system>.provenance.json, and data/evaluation/<system>/ with
-curves.parquet, videos.parquet and errors.parquet.
+Writes: data/evaluation/<system>/ with curves.parquet, videos.parquet, errors.parquet, metrics.json
+and provenance.json; copies of the latter two in data/metrics; data/units/evaluate/<system>.json.
 Params: ``evaluate``; ``data`` and those that ``provenance`` states.
+
+The unit is the system.
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,13 +31,21 @@ from pipeline.evaluation.metrics.posetrack_pool import VideoPair
 from pipeline.evaluation.provenance import label_version, lookup, weight_digests
 from pipeline.evaluation.releases import refuse_other_release
 from pipeline.posetrack.reader import read_annotations, read_predictions
+from pipeline.publishing.build import build
 from pipeline.skeleton import GROUPS
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
+from pipeline.units.key import KeyParts, make_unit, modules_digest, stage_pins
+from pipeline.units.options import RunOptions
+from pipeline.units.plan import Plan, UnitFolders
+from pipeline.units.receipts import hash_file
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")
+STAGE = "evaluate"
 SPLITS = ("val", "val_gt")
+METRICS, PROVENANCE = "metrics.json", "provenance.json"
+_BYTES = 100_000
 
 TRAINED_BY = {
     "hrnet": "finetune_backbone",
@@ -86,6 +99,7 @@ ERRORS = pa.schema(
         "share": pa.float64(),
     }
 )
+TABLES = {"curves": CURVES, "videos": VIDEO_SCORES, "errors": ERRORS}
 
 
 class Evaluate(Section):
@@ -99,6 +113,70 @@ class Evaluate(Section):
     """Most points that are kept of a precision-recall curve."""
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluateTask:
+    """Computes metrics, provenance and evaluation tables of one system, the only unit."""
+
+    section: Evaluate
+    data: DataSet
+    facts: Mapping[str, Any]
+    """Provenance that does not depend on the predictions."""
+
+    def __call__(self, name: str, folder: Path) -> None:
+        """Write all files of the system ``name`` into ``folder``."""
+        results = {split: _evaluate(name, split, self.data, self.section) for split in SPLITS}
+        metrics = {split: result.metrics for split, result in results.items()}
+        metrics |= {f"{split}_hard": result.hard for split, result in results.items()}
+        for table, schema in TABLES.items():
+            write_table(folder / f"{table}.parquet", _joined(results, table), schema)
+        _write_json(folder / METRICS, metrics)
+        _write_json(folder / PROVENANCE, self.facts)
+
+
+def plan(system: str, params: Path) -> Plan:
+    """Return the plan of one system.
+
+    Args:
+        system: Name of the system.
+        params: The params file.
+    """
+    section = read_section(params, STAGE, Evaluate)
+    data = read_data_set(params)
+    facts = _provenance(system, section, data, params)
+    modules = [f"stages.{STAGE}"]
+    parts = KeyParts(
+        stage=STAGE,
+        params=section.key_params() | {"facts": facts},
+        modules=modules_digest(modules),
+        pins=stage_pins(modules),
+        weights={},
+        device="cpu",
+        dtype="float64",
+        batch=1,
+        clips=hash_file(DATA / "index" / "videos.parquet"),
+        frames={},
+        inputs={
+            f"{split}/{file.name}": hash_file(file)
+            for split in SPLITS
+            for file in sorted((DATA / "predictions" / system / split).glob("*.json"))
+        },
+    )
+    return Plan(
+        stage=STAGE,
+        modules=modules,
+        out=DATA / "evaluation" / system,
+        listing=DATA / "units" / STAGE / f"{system}.json",
+        units=[make_unit(system, parts, _BYTES, place="")],
+        make_task=partial(EvaluateTask, section, data, facts),
+        run=RunOptions(engine="direct"),
+        # Git tracks them: copies, which a merge may write into.
+        further={
+            DATA / "metrics" / f"{system}.json": partial(_copy, system, METRICS),
+            DATA / "metrics" / f"{system}.provenance.json": partial(_copy, system, PROVENANCE),
+        },
+    )
+
+
 @app.command()
 @one_line
 def main(
@@ -106,23 +184,11 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
     """Write metrics, provenance and evaluation tables of SYSTEM."""
-    if system not in TRAINED_BY:
-        raise ValueError(f"expected one of {', '.join(TRAINED_BY)}, got {system!r}")
-    section = read_section(params, "evaluate", Evaluate)
-    data = read_data_set(params)
-    results = {split: _evaluate(system, split, data, section) for split in SPLITS}
-    metrics = {split: result.metrics for split, result in results.items()}
-    metrics |= {f"{split}_hard": result.hard for split, result in results.items()}
-    facts = _provenance(system, section, data, params)
-    tables = DATA / "evaluation" / system
-    write_table(tables / "curves.parquet", _joined(results, "curves"), CURVES)
-    write_table(tables / "videos.parquet", _joined(results, "videos"), VIDEO_SCORES)
-    write_table(tables / "errors.parquet", _joined(results, "errors"), ERRORS)
-    (DATA / "metrics").mkdir(parents=True, exist_ok=True)
-    _write(DATA / "metrics" / f"{system}.provenance.json", facts)
-    _write(DATA / "metrics" / f"{system}.json", metrics)
+    done = build(plan(system, params))
+    metrics = json.loads((done.plan.out / METRICS).read_text(encoding="utf-8"))
     means = ", ".join(f"{split} {_percent(metrics[split]['ap_total'])}" for split in SPLITS)
-    typer.echo(f"evaluate: {system}: {section.protocol} AP {means}; wrote {tables}")
+    typer.echo(f"{STAGE}: {system}: AP {means}")
+    typer.echo(done)
 
 
 def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> SplitResult:
@@ -144,6 +210,8 @@ def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> Spli
 
 def _provenance(system: str, section: Evaluate, data: DataSet, params: Path) -> dict[str, Any]:
     """State what made the numbers; nothing in it depends on when or where they were made."""
+    if system not in TRAINED_BY:
+        raise ValueError(f"expected one of {', '.join(TRAINED_BY)}, got {system!r}")
     values = read_params(params)
     stated = STATED | {"seed": f"{TRAINED_BY[system]}.seed"}
     boxes = read_table(DATA / "boxes" / "val.parquet", BOXES)
@@ -168,9 +236,13 @@ def _joined(results: dict[str, SplitResult], name: str) -> pd.DataFrame:
     return table
 
 
-def _write(path: Path, values: dict[str, Any]) -> None:
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_file(path, text.encode())
+
+
+def _copy(system: str, name: str, units: UnitFolders, path: Path) -> None:
+    write_file(path, (units[system] / name).read_bytes())
 
 
 def _percent(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """Stage evaluate on a small data set: its outputs, their reproducibility, and its errors."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.posetrack.reader import read_annotations
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 from stages.evaluate import CURVES, ERRORS, VIDEO_SCORES, app
+from tests.pipeline.toy_stage import make_project, tree
 from tests.posetrack_documents import as_2017, random_pair, write
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,7 @@ def write_inputs(videos: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -125,10 +128,32 @@ def test_a_second_run_writes_the_same_bytes(folder: Path) -> None:
     write_inputs(5)
     assert run() == (0, "")
     files = sorted(Path("data/metrics").iterdir()) + sorted(Path("data/evaluation").rglob("*.*"))
-    assert len(files) == 5
+    assert len(files) == 7
     before = [file.read_bytes() for file in files]
     assert run() == (0, "")
     assert [file.read_bytes() for file in files] == before
+
+
+def test_an_evaluation_is_reused_until_an_input_of_it_changes(folder: Path) -> None:
+    write_inputs(3)
+
+    def counts() -> str:
+        result = CliRunner().invoke(app, ["--system", "jmpose"])
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()[-1].partition("jmpose: ")[2]
+
+    assert counts().startswith("1 units computed, 0 reused")
+    before = tree(folder / "data/metrics")
+    shutil.rmtree("data/metrics")
+    assert counts().startswith("0 units computed, 1 reused")
+    assert tree(folder / "data/metrics") == before
+    for path in (folder / "data/metrics").iterdir():
+        assert path.stat().st_nlink == 1
+    write(Path("data/predictions/jmpose/val"), {"video0": random_pair(0)[0]})
+    assert counts().startswith("1 units computed, 0 reused")
+    Path("data/runs/jmpose/weights.safetensors").write_bytes(b"others")
+    assert counts().startswith("1 units computed, 0 reused")
+    assert counts().startswith("0 units computed, 1 reused")
 
 
 def test_tables_follow_their_schemas_and_contain_both_splits(folder: Path) -> None:
@@ -168,6 +193,8 @@ def test_missing_predictions_keys_and_systems_give_one_line_errors(folder: Path)
     code, error = run()
     assert code == 1
     assert "expected the key predict.score" in error
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump(PARAMS, file)
     Path("data/predictions/jmpose/val/video1.json").unlink()
     code, error = run()
     assert code == 1

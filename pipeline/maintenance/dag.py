@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, with ``matrix`` and ``foreach`` written out as DVC does it."""
+"""Read the stages of dvc.yaml and expand ``matrix`` and ``foreach`` as DVC does."""
 
 import re
 import shlex
@@ -14,15 +14,15 @@ from ruamel.yaml.error import YAMLError
 
 @dataclass(frozen=True, slots=True)
 class DagStage:
-    """One stage, one item of a matrix."""
+    """One stage, or one item of a matrix."""
 
     name: str
-    """``crop@hrnet-train``."""
+    """Name in DVC, such as ``crop@hrnet-train``."""
     stage: str
-    """``crop``: module in stages/ and section of params.yaml."""
+    """Module in stages/ and section of params.yaml, such as ``crop``."""
     command: tuple[str, ...]
     outs: tuple[str, ...]
-    """Paths of outs and metrics, relative to the project."""
+    """Paths of outputs and metrics, relative to the project."""
 
 
 def read_dag(project: Path) -> list[DagStage]:
@@ -32,7 +32,7 @@ def read_dag(project: Path) -> list[DagStage]:
         project: Folder of ``dvc.yaml``.
 
     Raises:
-        ValueError: If there is none, or it cannot be read.
+        ValueError: If the file is missing or malformed.
     """
     path = project / "dvc.yaml"
     try:
@@ -47,7 +47,7 @@ def read_dag(project: Path) -> list[DagStage]:
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield name and template values of every item of a stage; one without name if it has none."""
+    """Yield name and template values of every item; a stage without items yields an empty name."""
     if "matrix" in body:
         axes = body["matrix"]
         for values in product(*axes.values()):
@@ -62,7 +62,7 @@ def _items(body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _stage(name: str, item: str, values: Mapping[str, str], body: Mapping[str, Any]) -> DagStage:
-    def written_out(text: str) -> str:
+    def expand(text: str) -> str:
         return re.sub(r"\$\{([\w.]+)\}", lambda m: values.get(m[1], m[0]), text)
 
     outs = [*body.get("outs", ()), *body.get("metrics", ())]
@@ -70,6 +70,6 @@ def _stage(name: str, item: str, values: Mapping[str, str], body: Mapping[str, A
     return DagStage(
         f"{name}@{item}" if item else name,
         name,
-        tuple(shlex.split(written_out(body["cmd"]))),
-        tuple(written_out(path) for path in paths),
+        tuple(shlex.split(expand(body["cmd"]))),
+        tuple(expand(path) for path in paths),
     )

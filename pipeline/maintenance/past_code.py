@@ -1,4 +1,4 @@
-"""Which committed code made a unit: its key, computed again with the code of older commits."""
+"""Find the commit whose code made a unit: compute its key with the code of older commits."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from pipeline.units.key import KeyParts
 
 PATHS = ("models", "pipeline", "stages", "numerics.lock")
 COMMITS = 60
-"""Most commits that are read, latest first."""
+"""Maximum number of commits to read, latest first."""
 
 _PROGRAM = """
 import json, sys
@@ -25,22 +25,22 @@ except ImportError:
 modules = sys.argv[1:] if len(sys.argv) > 2 else sys.argv[1]
 print(json.dumps([modules_digest(modules, Path()), stage_pins(modules, Path())]))
 """
-"""Each commit computes the digest by its own rules, which have changed more than once."""
+"""Each commit computes the digest with its own code, because the rule has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastCode:
-    """The parts of a key that come from the code of a commit."""
+    """The parts of a key that depend on the code of a commit."""
 
     modules: str
     pins: Mapping[str, str]
 
 
 def past_code(modules: Sequence[str], project: Path) -> Iterator[PastCode]:
-    """Yield the code of a stage at commit after commit, latest first, each state once.
+    """Yield the distinct states of the code of a stage, latest commit first.
 
     Args:
-        modules: Modules whose code the stage's keys digest (``Plan.modules``).
+        modules: Modules whose code is part of the keys of the stage (``Plan.modules``).
         project: A git repository.
 
     Raises:
@@ -52,7 +52,7 @@ def past_code(modules: Sequence[str], project: Path) -> Iterator[PastCode]:
         with tempfile.TemporaryDirectory() as folder:
             unpack(project, commit, PATHS, Path(folder))
             answer = _ask(modules, folder)
-        # A commit without the stage, or with other versions of the libraries, has no answer.
+        # There is no answer if the commit lacks the stage or pins other versions of libraries.
         if answer and answer not in seen:
             seen.add(answer)
             yield PastCode(*json.loads(answer))
@@ -61,7 +61,7 @@ def past_code(modules: Sequence[str], project: Path) -> Iterator[PastCode]:
 def same_but_code(
     keys: Mapping[str, str], parts: Mapping[str, KeyParts], past: Iterable[PastCode]
 ) -> set[str]:
-    """Return the units whose old keys differ from the new ones in the code alone.
+    """Return the units whose old and new keys differ only in the code.
 
     Args:
         keys: Old key of every unit, by name.
@@ -81,7 +81,7 @@ def same_but_code(
 
 
 def _ask(modules: Sequence[str], folder: str) -> str:
-    """Return what a commit's own code prints; '' if it fails."""
+    """Return the output of the program with the code of a commit; '' if it fails."""
     command = [sys.executable, "-c", _PROGRAM, *modules]
     done = subprocess.run(  # noqa: S603
         command, cwd=folder, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Giving units new keys after an edit of the code that changed none of their bytes."""
+"""Give units new keys after an edit of the code that does not change their content."""
 
 import hashlib
 import os
@@ -16,52 +16,52 @@ from pipeline.units.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
-class Renamed:
-    """A unit that is known under an old key and wanted under a new one."""
+class RenamedUnit:
+    """A unit that is published under an old key and planned under a new key."""
 
     plan: Plan
     unit: Unit
     old: Unit
     digest: str
-    """Content digest of the unit as it was published."""
+    """Content digest of the published unit."""
 
 
-def sample_of(units: Sequence[Renamed], count: int) -> list[Renamed]:
-    """Return some units, always the same ones, in an order that has nothing to do with names."""
+def sample_of(units: Sequence[RenamedUnit], count: int) -> list[RenamedUnit]:
+    """Return a reproducible sample of units that does not depend on their names."""
     order = sorted(units, key=lambda one: hashlib.sha256(one.unit.key.encode()).digest())
     return order[:count]
 
 
-def compute_again(scratch: Scratch, units: Sequence[Renamed]) -> list[str]:
-    """Compute units under their new keys and compare them with what was published.
+def compute_again(scratch: Scratch, units: Sequence[RenamedUnit]) -> list[str]:
+    """Compute units under their new keys and compare them with the published ones.
 
     Args:
         scratch: The scratch store.
         units: The sample.
 
     Returns:
-        Names of the units that came out with other bytes, or failed, with the reason.
+        One line per unit that differs or failed, with the reason.
     """
     different = []
     plans = {id(one.plan): one.plan for one in units}
     with progress("rekey", len(units), "sampled units") as advance:
         for identity, plan in plans.items():
-            mine = [one for one in units if id(one.plan) == identity]
-            jobs = [Job(scratch, plan.stage, one.unit.name, one.unit.key) for one in mine]
+            of_plan = [one for one in units if id(one.plan) == identity]
+            jobs = [Job(scratch, plan.stage, one.unit.name, one.unit.key) for one in of_plan]
             failed = run_jobs(jobs, plan.make_task, plan.run, lambda _: advance())
             reasons = {outcome.job.key: str(outcome.failure) for outcome in failed}
-            for one, job in zip(mine, jobs, strict=True):
+            for one, job in zip(of_plan, jobs, strict=True):
                 receipt = check(job.folder)
                 where = f"{plan.out.as_posix()}: {one.unit.name}"
                 if receipt is None:
-                    different.append(f"{where}: {reasons.get(job.key, 'was not computed')}")
+                    different.append(f"{where}: {reasons.get(job.key, 'not computed')}")
                 elif receipt.digest != one.digest:
-                    different.append(f"{where}: other bytes than before")
+                    different.append(f"{where}: differs from the published unit")
     return different
 
 
-def relabel(scratch: Scratch, one: Renamed) -> bool:
-    """Link a unit to its new key; tell whether the old one was there and is what was published."""
+def relabel(scratch: Scratch, one: RenamedUnit) -> bool:
+    """Link a unit to its new key; return whether the published unit was found intact."""
     stage = one.plan.stage
     if check(scratch.unit_folder(stage, one.unit.key)) is not None:
         return True
@@ -78,6 +78,6 @@ def relabel(scratch: Scratch, one: Renamed) -> bool:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             os.link(old / FILES / file, target)
-        # The same inodes: what the receipt remembers of them holds here too.
+        # The inodes are the same, so the receipt is valid here, too.
         write_receipt(new, receipt)
     return True

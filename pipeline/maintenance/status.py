@@ -1,4 +1,4 @@
-"""How far every stage has come: what is published, what scratch holds, what failed last."""
+"""Progress of every stage: published outputs, finished units, last errors, disk use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,31 +19,31 @@ State = Literal["done", "open", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far one stage has come."""
+class StageStatus:
+    """Progress of one stage."""
 
     name: str
     state: State
-    """``done``: published and in dvc.lock, with the units of its last build; whether params or
-    inputs have changed since is for ``dvc status`` to say."""
+    """``done``: published and in dvc.lock, with the units of its last build. Whether params or
+    inputs have changed since then, ``dvc status`` shows."""
     done: int
-    """Units that are whole."""
+    """Number of finished units."""
     total: int | None
-    """Units of its out; nothing if it has none, or was never begun."""
+    """Number of units of its output; None if it has no units or was never started."""
     bytes: int
-    """Size of its outs in the workspace."""
+    """Size of its outputs in the workspace."""
     error: str
-    """Why a unit that is still missing failed last; '' if none did."""
+    """Last error of a missing unit; '' if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A training run that has not ended."""
+    """An unfinished training run."""
 
     stage: str
     key: str
     steps: int
-    """Steps up to the last checkpoint."""
+    """Number of steps until the last checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +53,40 @@ class Disk:
     outs: int
     cache: int
     scratch: int
-    """Of scratch alone: what is linked from workspace or cache counts there."""
+    """Files in scratch without links in the workspace or in DVC's cache."""
     free: int
 
 
-def stand(scratch: Scratch, dag: list[DagStage]) -> list[Standing]:
-    """Return how far each stage of the DAG has come."""
+def stage_status(scratch: Scratch, dag: list[DagStage]) -> list[StageStatus]:
+    """Return the progress of each stage of the DAG."""
     begun, locked = read_begun(scratch), {stage.name for stage in read_lock(scratch.project)}
     errors = {
         entry["key"]: f"{entry['unit']}: {entry['reason']}"
         for entry in read_entries(scratch.failures)
         if {"key", "unit", "reason"} <= entry.keys()
     }
-    return [_stand(scratch, stage, begun, stage.name in locked, errors) for stage in dag]
+    return [_status_of(scratch, stage, begun, stage.name in locked, errors) for stage in dag]
 
 
-def _stand(
+def _status_of(
     scratch: Scratch,
     stage: DagStage,
     begun: Mapping[str, Begun],
     locked: bool,
     errors: Mapping[str, str],
-) -> Standing:
+) -> StageStatus:
     project = scratch.project
     listing = listing_of(stage.outs)
     listed = {u.name: u.key for u in read_units(project / listing).values()} if listing else {}
     last = next((begun[out] for out in stage.outs if out in begun), None)
     wanted = last.units if last is not None else listed
-    there = all((project / out).exists() for out in stage.outs)
-    missing = {} if there and wanted == listed else _missing(scratch, stage.stage, wanted)
+    exists = all((project / out).exists() for out in stage.outs)
+    missing = {} if exists and wanted == listed else _missing(scratch, stage.stage, wanted)
     error = next((errors[key] for key in missing.values() if key in errors), "")
     error = error or _running_error(scratch, stage.stage, missing)
-    done = there and locked and wanted == listed
+    done = exists and locked and wanted == listed
     known = listing is not None and (last is not None or (project / listing).is_file())
-    return Standing(
+    return StageStatus(
         stage.name,
         "done" if done else "failed" if error else "open",
         len(wanted) - len(missing),
@@ -97,13 +97,13 @@ def _stand(
 
 
 def _missing(scratch: Scratch, stage: str, units: Mapping[str, str]) -> dict[str, str]:
-    """Return the units that scratch does not have whole."""
+    """Return the units without a finished folder in scratch."""
     folders = {name: scratch.unit_folder(stage, key) for name, key in units.items()}
-    return {name: units[name] for name, place in folders.items() if read_receipt(place) is None}
+    return {name: units[name] for name, folder in folders.items() if read_receipt(folder) is None}
 
 
 def _running_error(scratch: Scratch, stage: str, missing: Mapping[str, str]) -> str:
-    """Return why an attempt at a unit that is not given up yet failed last; '' if none did."""
+    """Return the last error of a unit that will be tried again; '' if there was none."""
     for name, key in missing.items():
         if failures := Attempts(scratch.unit_folder(stage, key)).failures:
             return f"{name}: {failures[-1]}"
@@ -111,7 +111,7 @@ def _running_error(scratch: Scratch, stage: str, missing: Mapping[str, str]) -> 
 
 
 def open_runs(scratch: Scratch) -> list[OpenRun]:
-    """Return the training runs in scratch that were not published yet."""
+    """Return the training runs in scratch that are not published yet."""
     runs = []
     for file in sorted(scratch.folder.glob(f"*/*/{TIMINGS}")):
         folder = file.parent
@@ -128,12 +128,12 @@ def _is_finished(folder: Path) -> bool:
 
 
 def disk_use(scratch: Scratch, outs: int, free: int) -> Disk:
-    """Return what the project takes on disk.
+    """Return the disk use of the project.
 
     Args:
         scratch: The scratch store.
-        outs: Bytes of all outs.
-        free: Free bytes of the file system.
+        outs: Bytes of all outputs.
+        free: Free bytes on the file system.
     """
     objects = scratch.cache / "files"
     own = sum(
@@ -144,7 +144,7 @@ def disk_use(scratch: Scratch, outs: int, free: int) -> Disk:
     return Disk(outs, bytes_below(objects), own, free)
 
 
-def bytes_below(place: Path) -> int:
+def bytes_below(path: Path) -> int:
     """Return the size of a file, or of all files below a folder."""
-    files = place.rglob("*") if place.is_dir() else [place]
-    return sum(path.stat().st_size for path in files if path.is_file())
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -17,7 +17,7 @@ import typer
 
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.past_code import past_code, same_but_code
-from pipeline.maintenance.relabel import Renamed, compute_again, relabel, sample_of
+from pipeline.maintenance.relabel import RenamedUnit, compute_again, relabel, sample_of
 from pipeline.maintenance.verify import read_units
 from pipeline.units.key import KeyParts
 from pipeline.units.scratch import Scratch, find_scratch
@@ -62,9 +62,9 @@ def main(
     )
 
 
-def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[Renamed]:
+def _cosmetic(known: Sequence[tuple[RenamedUnit, KeyParts]], project: Path) -> list[RenamedUnit]:
     """Return the units whose keys differ only in the code."""
-    found: list[Renamed] = []
+    found: list[RenamedUnit] = []
     for modules in sorted({tuple(one.plan.modules) for one, _ in known}):
         group = [(one, parts) for one, parts in known if tuple(one.plan.modules) == modules]
         # Names repeat between splits, new keys do not.
@@ -75,7 +75,7 @@ def _cosmetic(known: Sequence[tuple[Renamed, KeyParts]], project: Path) -> list[
     return found
 
 
-def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[Renamed, KeyParts]]:
+def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[RenamedUnit, KeyParts]]:
     """Yield the published units whose keys have changed, with the parts of the new key."""
     # Imported here: stages load torch, which --help does not need.
     module = import_module(f"stages.{stage}")
@@ -90,4 +90,4 @@ def _known_by_other_keys(scratch: Scratch, stage: Stage) -> Iterator[tuple[Renam
             listed = published.get(unit.name)
             if listed is not None and listed.key != unit.key and unit.parts is not None:
                 old = replace(unit, key=listed.key)
-                yield Renamed(plan, unit, old, listed.digest), unit.parts
+                yield RenamedUnit(plan, unit, old, listed.digest), unit.parts

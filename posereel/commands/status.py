@@ -16,7 +16,7 @@ import typer
 from pipeline.base.atomic_file import write_file
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.git_state import advise
-from pipeline.maintenance.status import Disk, Standing, disk_use, open_runs, stand
+from pipeline.maintenance.status import Disk, StageStatus, disk_use, open_runs, stage_status
 from pipeline.report.timings import StageTiming, read_timings
 from pipeline.units.scratch import Scratch, find_scratch
 
@@ -27,7 +27,7 @@ def main(
 ) -> None:
     """Print what is done, open and failed, and what a killed experiment left behind."""
     scratch = find_scratch(Path())
-    stages = stand(scratch, read_dag(scratch.project))
+    stages = stage_status(scratch, read_dag(scratch.project))
     free = shutil.disk_usage(scratch.project).free
     disk = disk_use(scratch, sum(stage.bytes for stage in stages), free)
     timings = read_timings(scratch.timings)
@@ -53,7 +53,7 @@ def main(
 
 
 def _write_page(path: Path, timings: Sequence[StageTiming]) -> None:
-    # Imported here: the command itself needs none of it.
+    # Imported here, because the command needs it only with --page.
     from pipeline.report.page import render_page
     from pipeline.report.sections import timing_section
 
@@ -61,7 +61,7 @@ def _write_page(path: Path, timings: Sequence[StageTiming]) -> None:
     write_file(path, render_page("timings", "", [timing_section(timings)]).encode())
 
 
-def _print_stages(stages: Sequence[Standing]) -> None:
+def _print_stages(stages: Sequence[StageStatus]) -> None:
     width = max(len(stage.name) for stage in stages)
     typer.echo(f"{'stage':<{width}}  state   {'units':>11}  {'MB':>9}")
     for stage in stages:

@@ -1,4 +1,4 @@
-"""The DAG as DVC itself reads it."""
+"""The DAG has the stages and commands that DVC would run."""
 
 import re
 from pathlib import Path
@@ -31,17 +31,17 @@ stages:
 """
 
 
-def test_names_and_commands_are_those_that_dvc_would_run(
+def test_names_and_commands_equal_those_of_dvc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     isolate_dvc(tmp_path, monkeypatch)
     dvc(tmp_path, "init", "--no-scm", "--quiet")
     (tmp_path / "dvc.yaml").write_text(DAG)
     shown = dvc(tmp_path, "repro", "--dry")
-    theirs = dict(re.findall(r"Running stage '(\S+)':\n> (.*)", shown))
+    expected = dict(re.findall(r"Running stage '(\S+)':\n> (.*)", shown))
     stages = read_dag(tmp_path)
-    assert {stage.name: " ".join(stage.command) for stage in stages} == theirs
-    assert len(theirs) == 7
+    assert {stage.name: " ".join(stage.command) for stage in stages} == expected
+    assert len(expected) == 7
     outs = {stage.name: stage.outs for stage in stages}
     assert outs["crop@vit-val"] == ("data/crops/vit/val",)
     assert outs["evaluate@jmpose"] == ("data/metrics/jmpose.json",)
@@ -49,7 +49,7 @@ def test_names_and_commands_are_those_that_dvc_would_run(
 
 
 @pytest.mark.parametrize("text", ["", "stages: 3", "stages: {a: {}}", "a: ["])
-def test_a_file_that_is_no_dag_is_named(tmp_path: Path, text: str) -> None:
+def test_a_malformed_dvc_yaml_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "dvc.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"dvc\.yaml: expected the DAG, got .*; restore it"):
         read_dag(tmp_path)

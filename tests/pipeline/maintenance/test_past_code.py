@@ -1,4 +1,4 @@
-"""The code of older commits, as that code itself describes it."""
+"""Digests of the code of older commits, computed by that code."""
 
 import subprocess
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from pipeline.maintenance.past_code import PastCode, past_code, same_but_code
 from pipeline.units.key import KeyParts
 
-WHO = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 RULE = """
 def modules_digest(module, root):
     return "{rule} " + (root / "pipeline/blur.py").read_text() + str(module)
@@ -23,13 +23,13 @@ def commit(project: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
-    for words in (["add", "--all"], [*WHO, "commit", "--quiet", "-m", "test"]):
-        subprocess.run(["git", *words], cwd=project, check=True)
+    for arguments in (["add", "--all"], [*AUTHOR, "commit", "--quiet", "-m", "test"]):
+        subprocess.run(["git", *arguments], cwd=project, check=True)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository whose rule for digests moved, and whose first commit had none."""
+    """Return a repository whose rule for digests moved; its first commit has no rule."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     commit(tmp_path, {"pipeline/__init__.py": "", "numerics.lock": "1"})
     commit(tmp_path, {"pipeline/units.py": RULE.format(rule="bytes"), "pipeline/blur.py": "a"})
@@ -38,11 +38,13 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pipeline/units.py").unlink()
     rule = RULE.format(rule="syntax")
     commit(tmp_path, {"pipeline/units/key.py": rule, "pipeline/units/__init__.py": ""})
-    (tmp_path / "pipeline/blur.py").write_text("an edit that nobody committed")
+    (tmp_path / "pipeline/blur.py").write_text("an uncommitted edit")
     return tmp_path
 
 
-def test_every_state_of_the_code_comes_once_latest_first_by_its_own_rule(project: Path) -> None:
+def test_each_state_of_the_code_appears_once_latest_first_with_its_own_digest(
+    project: Path,
+) -> None:
     assert list(past_code(["stages.flow"], project)) == [
         PastCode("syntax bstages.flow", {"numpy": "2"}),
         PastCode("bytes bstages.flow", {"numpy": "2"}),
@@ -50,17 +52,17 @@ def test_every_state_of_the_code_comes_once_latest_first_by_its_own_rule(project
     ]
 
 
-def test_several_modules_are_asked_for_together(project: Path) -> None:
+def test_several_modules_have_one_digest(project: Path) -> None:
     latest = next(past_code(["stages.flow", "models.raft"], project))
     assert latest.modules == "syntax b['stages.flow', 'models.raft']"
 
 
-def test_outside_a_repository_the_cure_is_said(tmp_path: Path) -> None:
+def test_outside_a_repository_the_error_has_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"git rev-list: .*run in a clone with its history"):
         list(past_code(["stages.flow"], tmp_path))
 
 
-def test_only_what_differs_in_the_code_alone_is_the_same() -> None:
+def test_only_units_whose_keys_differ_in_the_code_alone_are_returned() -> None:
     new = KeyParts(
         stage="flow", params={}, modules="new", pins={"numpy": "1", "av": "1"}, weights={},
         device="cpu", dtype="float32", batch=1, clips="", frames={}, inputs={},

@@ -1,4 +1,4 @@
-"""What status says of stages that are done, open, failed or interrupted, and of git."""
+"""Command status: stages that are done, open, failed or interrupted, and the state of git."""
 
 import json
 import subprocess
@@ -35,25 +35,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def status(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words))
+def status(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def standing() -> dict[str, Any]:
+def stage_states() -> dict[str, Any]:
     content = json.loads(status("--json"))
     return {stage["name"]: stage for stage in content["stages"]}
 
 
-def test_a_stage_is_done_once_dvc_has_locked_what_it_published(project: Path) -> None:
-    assert standing()["toy"] | {"bytes": 0} == {
+def test_a_stage_is_done_when_its_output_is_in_dvc_lock(project: Path) -> None:
+    assert stage_states()["toy"] | {"bytes": 0} == {
         "name": "toy", "state": "open", "done": 0, "total": None, "bytes": 0, "error": "",
     }  # fmt: skip
     run_stage(project, ["a/v0", "b/v0"])
-    assert standing()["toy"]["state"] == "open"
+    assert stage_states()["toy"]["state"] == "open"
     (project / "dvc.lock").write_text(LOCK)
-    found = standing()
+    found = stage_states()
     sizes = [path.stat().st_size for path in (project / "data").rglob("*") if path.is_file()]
     assert found["toy"] == {
         "name": "toy", "state": "done", "done": 2, "total": 2, "bytes": sum(sizes), "error": "",
@@ -64,24 +64,24 @@ def test_a_stage_is_done_once_dvc_has_locked_what_it_published(project: Path) ->
 
 def test_units_of_an_unfinished_build_are_counted(project: Path) -> None:
     run_stage(project, ["a/v0", "b/v0", "c/v0"], options=RunOptions(part=(0, 2)))
-    toy = standing()["toy"]
+    toy = stage_states()["toy"]
     assert (toy["state"], toy["done"], toy["total"]) == ("open", 2, 3)
 
 
-def test_a_unit_that_was_given_up_is_shown_with_its_reason_until_it_is_whole(
+def test_a_failed_unit_is_shown_with_its_error_until_it_is_replaced(
     project: Path,
 ) -> None:
     with pytest.raises(FailedUnitsError):
         run_stage(project, ["a/v0", "faulty/v0"])
-    toy = standing()["toy"]
+    toy = stage_states()["toy"]
     assert (toy["state"], toy["done"], toy["total"]) == ("failed", 1, 2)
     assert toy["error"] == "faulty/v0: RuntimeError: cannot do faulty/v0"
     assert "last error: faulty/v0: RuntimeError" in status()
     run_stage(project, ["a/v0"])
-    assert standing()["toy"]["error"] == ""
+    assert stage_states()["toy"]["error"] == ""
 
 
-def test_times_disk_locks_and_open_runs_are_told(project: Path) -> None:
+def test_times_disk_use_locks_and_open_runs_are_shown(project: Path) -> None:
     run_stage(project, ["a/v0", "b/v0"])
     scratch = find_scratch(project)
     run = scratch.unit_folder("train_toy", "k" * 64)
@@ -108,19 +108,19 @@ def test_the_page_of_timings_is_written_on_request(project: Path) -> None:
     assert "units computed" in page.read_text()
 
 
-def test_without_a_dag_one_line_says_so(project: Path) -> None:
+def test_a_missing_dvc_yaml_gives_an_error(project: Path) -> None:
     (project / "dvc.yaml").unlink()
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 1
     assert "dvc.yaml: expected the DAG" in result.stderr
 
 
-def git(project: Path, *words: str) -> None:
-    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run(["git", *who, *words], cwd=project, check=True, capture_output=True)
+def git(project: Path, *arguments: str) -> None:
+    author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run(["git", *author, *arguments], cwd=project, check=True, capture_output=True)
 
 
-def test_what_a_killed_experiment_left_in_git_is_mended_by_the_commands_given(
+def test_the_printed_commands_clean_up_after_a_killed_experiment(
     project: Path,
 ) -> None:
     assert advise(project) == []
@@ -129,7 +129,7 @@ def test_what_a_killed_experiment_left_in_git_is_mended_by_the_commands_given(
     git(project, "add", "params.yaml")
     git(project, "commit", "--message=test")
     assert advise(project) == []
-    # What `dvc exp run` does to the workspace before its stages run (DVC 3.67.1).
+    # `dvc exp run` changes the workspace like this before its stages run (DVC 3.67.1).
     git(project, "checkout", "--detach")
     git(project, "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
     git(project, "update-ref", "refs/exps/exec/EXEC_BASELINE", "HEAD")

@@ -26,12 +26,12 @@ from pipeline.evaluation.metrics.posetrack_ap import THRESHOLD
 from pipeline.geometry.affine import transform
 from pipeline.heatmap import decode
 from pipeline.prediction.units import PREDICTIONS
-from pipeline.report.run_results import SYSTEMS
 from pipeline.skeleton import JOINT_SLOTS
 from pipeline.store.reader import Store
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import PEOPLE
 from stages.predict import Predict
+from stages.report import SYSTEMS
 
 SPLIT = "val_gt"
 QUICK_VIDEOS = 2

@@ -23,9 +23,9 @@ from pipeline.posetrack.annotations import Annotations
 from pipeline.posetrack.reader import read_annotations
 from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
 from pipeline.report.past_run import lay_out
-from pipeline.report.run_results import SYSTEMS, read_results
-from pipeline.report.sections import RIVALS
+from pipeline.report.run_results import read_results
 from pipeline.units.scratch import find_scratch
+from stages.report import COMPARISONS, SYSTEMS
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
 """Sets 1 to 3 measured VREMD and its controls before their decoders had 2x2 kernels."""
@@ -97,7 +97,7 @@ def draws_of(commit: str, seed: int) -> Drawn:
     with TemporaryDirectory() as folder:
         past = Path(folder)
         lay_out(scratch.project, scratch.cache, commit, past)
-        matches = read_results(past / "data", truths_of(past, scratch.cache)).matches
+        matches = read_results(past / "data", truths_of(past, scratch.cache), SYSTEMS).matches
     return {
         split: {system: draw_ap(found, seed=seed) for system, found in of_split.items()}
         for split, of_split in matches.items()
@@ -130,13 +130,13 @@ def mean_over_sets(drawn: list[dict[str, DrawnAP]], system: str) -> DrawnAP:
 def gains(table: Scores, drawn: list[dict[str, DrawnAP]]) -> dict[str, dict[str, Any]]:
     """Return gains in points by head and baseline: per set, their mean and its 95 % interval."""
     found: dict[str, dict[str, Any]] = {}
-    for head, baselines in RIVALS.items():
+    for head, baselines in COMPARISONS.items():
         for baseline in baselines:
             each = [row[head] - row[baseline] for row in table.values()]
             gain = found[f"{head} over {baseline}"] = {"each": each, "mean": mean(each)}
             if drawn:
                 paired = paired_gain(mean_over_sets(drawn, head), mean_over_sets(drawn, baseline))
-                gain["ci95"] = None if paired is None else [paired.low, paired.high]
+                gain["ci95"] = None if paired is None else paired.interval
     return found
 
 

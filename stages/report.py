@@ -1,20 +1,20 @@
-"""One self-contained page: tables beside the papers', gains, curves, kinds of error, pictures.
+"""Write the report page, the summary that DVC shows as metrics, and the files of `dvc plots`.
 
-Reads: annotations, data/index, data/metrics, data/evaluation, data/predictions, data/runs,
-data/ablations, and frames below ``data.root``.
-Writes: data/report/index.html; beside it, for people only, timings.html, which DVC does not track.
-With ``--against REVISION`` only data/report/against.html, which DVC does not track either: what
-became other since an earlier run, whose results are read from git and DVC's cache.
-Params: ``report``; ``data`` says where frames and annotations lie.
+Reads: annotations, data/index, data/evaluation, data/predictions, data/runs, data/ablations, and
+frames below ``data.root``.
+Writes: data/report/index.html, data/report/plots/, data/metrics/summary.json; and timings.html
+beside the page, which DVC does not track.
+With ``--against REVISION``, writes only data/report/against.html, which DVC does not track either:
+a comparison with an earlier run, whose results come from git and DVC's cache.
+Params: ``report``; ``data`` for the folders of frames and annotations.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from pydantic import Field
 
@@ -22,10 +22,9 @@ from pipeline.base.atomic_file import write_file
 from pipeline.base.errors import one_line
 from pipeline.base.params import Section, read_params, read_section
 from pipeline.data_set import DataSet, read_data_set
-from pipeline.evaluation.metrics.posetrack_ap import Matches
 from pipeline.posetrack.annotations import Annotations
 from pipeline.report.ablations import ablation_section
-from pipeline.report.bootstrap import Gain, draw_ap, paired_gain
+from pipeline.report.bootstrap import paired_gains
 from pipeline.report.comparison import (
     clip_section,
     fact_section,
@@ -35,11 +34,18 @@ from pipeline.report.comparison import (
     video_section,
 )
 from pipeline.report.labeled_frames import frame_reader
-from pipeline.report.page import PageSection, picture_of, render_page
+from pipeline.report.page import PageSection, render_page
 from pipeline.report.past_run import lay_out
-from pipeline.report.run_results import RunResults, read_facts, read_results, read_truths
+from pipeline.report.people import people_sections
+from pipeline.report.plots import read_training, write_plots
+from pipeline.report.run_results import (
+    RunResults,
+    evaluated_systems,
+    read_facts,
+    read_results,
+    read_truths,
+)
 from pipeline.report.sections import (
-    RIVALS,
     curve_section,
     error_section,
     gain_section,
@@ -48,29 +54,19 @@ from pipeline.report.sections import (
     tag_section,
     timing_section,
 )
-from pipeline.report.showcase import Kind, ReadImage, describe_person, most_changed, side_by_side
+from pipeline.report.showcase import ReadImage
+from pipeline.report.summary import summarize
 from pipeline.report.timings import read_timings
 from pipeline.units.scratch import find_scratch
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")
-SUMMARY = (
-    "Seven systems on the same clips and boxes: the single-frame backbones hrnet and vit, the"
-    " controls refine, fuse and fuse_vit, and the heads jmpose and vremd of the two papers."
-)
+SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
+COMPARISONS = {"jmpose": ("hrnet", "refine", "fuse"), "vremd": ("vit", "fuse_vit")}
 AGAINST = (
-    "What became other since an earlier run on the same labels. Its files are those of its commit,"
-    " and of DVC's cache as the commit's dvc.lock names them."
+    "Differences from an earlier run on the same labels. The results of the earlier run come from"
+    " its commit, and from DVC's cache as the dvc.lock of that commit names them."
 )
-PEOPLE_NOTE = (
-    "On val_gt: labels, baseline, head. Orange is the person's left, blue their right; without"
-    " joints: no prediction was assigned to the person."
-)
-KINDS: dict[Kind, str] = {
-    "improved": "improved most over",
-    "worsened": "made worse most against",
-    "worst": "found least, beside",
-}
 
 
 class Report(Section):
@@ -88,19 +84,21 @@ def main(
         str, typer.Option(metavar="REVISION", help="Compare with this commit or experiment.")
     ] = "",
 ) -> None:
-    """Write the report over all systems, or a comparison with an earlier run."""
+    """Write the report of all systems, or a comparison with an earlier run."""
     count = read_section(params, "report", Report).pictures
     data = read_data_set(params)
     truths = read_truths(DATA, Path(data.annotations))
-    now = read_results(DATA, truths)
+    now = read_results(DATA, truths, SYSTEMS)
     read_image = frame_reader(DATA, Path(data.root))
     if against:
         sections = _compare(now, truths, against, count, read_image, params)
-        _write(f"{data.name}, against {against}", AGAINST, sections, "against.html")
+        _write_page(f"{data.name}, against {against}", AGAINST, sections, "against.html")
         return
-    _write(data.name, SUMMARY, _sections(now, data, count, read_image), "index.html")
+    _write_report(now, data, count, read_image)
+    summary = json.dumps(summarize(now.metrics), indent=1) + "\n"
+    write_file(DATA / "metrics" / "summary.json", summary.encode())
     timings = timing_section(read_timings(find_scratch(Path()).timings))
-    _write("timings", "", [timings], "timings.html")
+    _write_page("timings", "", [timings], "timings.html")
 
 
 def _compare(
@@ -116,7 +114,12 @@ def _compare(
     with TemporaryDirectory() as folder:
         past = Path(folder)
         lay_out(scratch.project, scratch.cache, revision, past)
-        systems = [name for name in now.systems if (past / f"data/metrics/{name}.json").is_file()]
+        systems = evaluated_systems(past / DATA, now.systems)
+        if not systems:
+            raise ValueError(
+                f"{revision}: expected data/evaluation/<system>/metrics.json of its systems, got "
+                "none; compare with a run of this version of PoseReel"
+            )
         refuse_other_labels(now.facts, read_facts(past / DATA, systems), revision)
         then = read_results(past / DATA, truths, systems)
         return [
@@ -128,82 +131,53 @@ def _compare(
         ]
 
 
-def _sections(
-    now: RunResults, data: DataSet, count: int, read_image: ReadImage
-) -> list[PageSection]:
-    """Return the sections of the report, without those that this data set has no values for."""
+def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadImage) -> None:
+    """Write the page, without the sections that this data set has no values for, and the plots."""
     curves, errors = now.evaluation("curves"), now.evaluation("errors")
+    curves, errors = (table[table["split"] == "val_gt"] for table in (curves, errors))
+    training = read_training(DATA, now.systems)
+    # Untrained systems come last, so that a system has the same color in both charts.
+    untrained = ~curves["system"].isin(training["system"])
+    curves = curves.iloc[untrained.argsort(kind="stable")]
     sections = [
-        *result_sections(now.metrics, data.name),
-        gain_section(_gains(now.matches)),
-        tag_section(now.metrics),
-        curve_section(curves[curves["split"] == "val_gt"], _histories(now.systems)),
-        error_section(errors[errors["split"] == "val_gt"]),
-        *_pictures(now.matches["val_gt"], count, read_image),
+        *result_sections(now.metrics, data.name, COMPARISONS),
+        gain_section(paired_gains(now.matches, COMPARISONS)),
+        tag_section(now.metrics, COMPARISONS),
+        curve_section(curves, training),
+        error_section(errors, COMPARISONS),
+        *people_sections(now.matches["val_gt"], COMPARISONS, count, read_image),
         ablation_section(_ablations()),
         provenance_section(now.facts),
     ]
-    return [section for section in sections if section is not None]
+    shown = [section for section in sections if section is not None]
+    _write_page(data.name, _describe(now.systems), shown, "index.html")
+    write_plots(DATA / "report" / "plots", training, curves)
+
+
+def _describe(systems: Sequence[str]) -> str:
+    """Return a summary of what the report compares."""
+    heads = "; ".join(f"{head} with {', '.join(other)}" for head, other in COMPARISONS.items())
+    return (
+        f"{len(systems)} systems on the same clips and person boxes: {', '.join(systems)}. Each"
+        f" head is compared with its single-frame baseline and its controls: {heads}. The rows of"
+        " the heads are highlighted."
+    )
 
 
 def _ablations() -> list[dict[str, Any]]:
-    """Return the ablation tables that were run."""
-    files = sorted((DATA / "ablations").glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    """Return the ablation tables in data/ablations."""
+    return [
+        json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted((DATA / "ablations").glob("*.json"))
+    ]
 
 
-def _write(title: str, summary: str, sections: list[PageSection], name: str) -> None:
+def _write_page(title: str, summary: str, sections: list[PageSection], name: str) -> None:
     page = render_page(title, summary, sections)
     out = DATA / "report" / name
     out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, page.encode())
     typer.echo(f"report: wrote {out} ({len(page) / 1e6:.1f} MB)")
-
-
-def _gains(
-    matches: Mapping[str, Mapping[str, Matches]],
-) -> dict[tuple[str, str, str], Gain | None]:
-    drawn = {
-        split: {system: draw_ap(found) for system, found in of_split.items()}
-        for split, of_split in matches.items()
-    }
-    return {
-        (split, system, rival): paired_gain(of_split[system], of_split[rival])
-        for split, of_split in drawn.items()
-        for system, rivals in RIVALS.items()
-        for rival in rivals
-    }
-
-
-def _histories(systems: Sequence[str]) -> pd.DataFrame:
-    """Return the heatmap loss of every system that was trained here."""
-    parts = []
-    for system in systems:
-        file = DATA / "runs" / system / "history.csv"
-        if file.is_file():
-            history = pd.read_csv(file)
-            if len(history):
-                columns = {"system": system, "step": history["step"], "loss": history["heatmap"]}
-                parts.append(pd.DataFrame(columns))
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["system", "step", "loss"])
-
-
-def _pictures(
-    matches: Mapping[str, Matches], count: int, read_image: ReadImage
-) -> list[PageSection]:
-    """Return one section per head with the people it changed most against its baseline."""
-    sections = []
-    for head, (baseline, *_) in RIVALS.items():
-        shown = {baseline: matches[baseline], head: matches[head]}
-        pictures = []
-        for kind, people in most_changed(matches[head], matches[baseline], count).items():
-            for person in people.tolist():
-                where = describe_person(matches[head].pool, person)
-                caption = f"{KINDS[kind]} {baseline}: {where}"
-                pictures.append(picture_of(side_by_side(shown, person, read_image), caption))
-        title = f"People that {head} changed"
-        sections.append(PageSection(f"people-{head}", title, PEOPLE_NOTE, pictures=tuple(pictures)))
-    return sections
 
 
 if __name__ == "__main__":

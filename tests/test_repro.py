@@ -61,7 +61,7 @@ def test_every_stage_runs_and_writes_the_tables_and_the_report(toy: Clone) -> No
         assert len(re.findall(rf"^. {system} ", table, flags=re.MULTILINE)) == 2
     assert "report: data/report/index.html" in table
     page = (toy.folder / "data/report/index.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert not re.search(r"(src|href)=[\"']?http", page)
 
 
@@ -94,6 +94,43 @@ def test_the_report_shows_the_numbers_of_the_metric_files_and_makes_no_request(
 
 
 @pytest.mark.slow
+def test_gains_on_one_video_are_shown_without_intervals(toy: Clone, chromium: Chromium) -> None:
+    chromium.open(toy.folder / "data/report/index.html")
+    (gains,) = tables_of(chromium, "gains")
+    summary = json.loads((toy.folder / "data/metrics/summary.json").read_text())
+    ap = {
+        ("val" if row["boxes"] == "detected" else "val_gt", row["system"]): row["mean_ap"]
+        for row in summary["mean_ap"]
+    }
+    assert set(ap) == {(split, system) for split in ("val", "val_gt") for system in SYSTEMS}
+    for split, head, other, gain, *interval in gains["rows"][1:]:
+        assert float(gain) == pytest.approx(ap[split, head] - ap[split, other], abs=0.0501)
+        assert interval == ["-", "-"]
+    assert "an interval needs at least two" in chromium.run("document.body.textContent")
+
+
+@pytest.mark.slow
+def test_the_page_of_dvc_plots_shows_every_plot_and_makes_no_request(
+    toy: Clone, chromium: Chromium
+) -> None:
+    toy.run("dvc", "plots", "show")
+    chromium.open(toy.folder / "dvc_plots/index.html")
+    shown = chromium.run("""new Promise(done => setTimeout(() => done(
+        [...document.querySelectorAll('body > div')].map(plot => plot.textContent)), 1000))""")
+    titles = [title for plot in read_yaml(ROOT / "dvc.yaml")["plots"] for title in plot]
+    assert len(titles) == len(shown) == 4
+    for title, axis, plot in zip(
+        titles, ("Mean AP (%)", "Heatmap loss", "learning rate", "Precision"), shown, strict=True
+    ):
+        assert title in plot
+        assert axis in plot
+        assert "jmpose" in plot
+    assert {address.partition(":")[0] for address in chromium.requests.values()} == {"file"}
+    assert chromium.console_errors == []
+    assert "dvc_plots" not in "".join(toy.git("status", "--short"))
+
+
+@pytest.mark.slow
 def test_a_second_run_is_up_to_date(toy: Clone) -> None:
     assert "Data and pipelines are up to date." in toy.run("dvc", "repro")
 
@@ -105,6 +142,7 @@ def test_no_tracked_file_contains_an_absolute_path(toy: Clone) -> None:
         *(toy.folder / "data/metrics").iterdir(),
         *(toy.folder / "data/units").rglob("*.json"),
         toy.folder / "data/report/index.html",
+        *(toy.folder / "data/report/plots").iterdir(),
     ]
     for file in tracked:
         assert str(toy.folder.parent) not in file.read_text()

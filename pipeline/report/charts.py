@@ -1,72 +1,43 @@
-"""Charts of the report as inline SVG, drawn by Vega-Lite without a browser or a network."""
+"""Charts as inline SVG, drawn from Vega-Lite specifications without a browser or a network.
 
-import altair as alt
-import pandas as pd
+The specifications are the files of ``vega_lite/``. ``dvc plots`` draws the same files through
+symbolic links in .dvc/plots, so they contain DVC's anchors for title and data, and a line style or
+a column per revision.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
 import vl_convert
 
-WIDTH, HEIGHT = 150, 110
+SPECIFICATIONS = Path(__file__).with_name("vega_lite")
+TITLE, DATA = "<DVC_METRIC_TITLE>", "<DVC_METRIC_DATA>"
+"""Anchors that DVC replaces (dvc_render/vega_templates.py, ``Template.ANCHOR``)."""
+
+ChartName = Literal["error_kinds", "loss", "mean_ap", "precision_recall", "training"]
 
 
-def precision_recall_chart(curves: pd.DataFrame) -> str:
-    """Return one small precision-recall panel per joint, a line per system.
-
-    Args:
-        curves: Columns ``system``, ``joint``, ``recall`` and ``precision``, both within [0, 1].
-
-    Returns:
-        An ``<svg>`` element.
-    """
-    lines = _lines(curves, "recall", "precision").properties(width=WIDTH, height=HEIGHT)
-    return _svg(lines.facet(facet=alt.Facet("joint:N", title=None), columns=5))
-
-
-def loss_chart(history: pd.DataFrame) -> str:
-    """Return the loss of every training over its steps.
+def draw_chart(name: ChartName, title: str, rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return one chart as an ``<svg>`` element.
 
     Args:
-        history: Columns ``system``, ``step`` and ``loss``.
-
-    Returns:
-        An ``<svg>`` element.
+        name: File of ``vega_lite/``, without its suffix.
+        title: Text above the chart.
+        rows: The values, with the fields that the specification names, of one revision.
     """
-    lines = _lines(history, "step", "loss", log=True)
-    return _svg(lines.properties(width=4 * WIDTH, height=2 * HEIGHT))
+    text = (SPECIFICATIONS / f"{name}.json").read_text(encoding="utf-8")
+    chart: dict[str, Any] = json.loads(text.replace(TITLE, title))
+    chart["data"]["values"] = list(rows)
+    return str(vl_convert.vegalite_to_svg(_without_revisions(chart)))
 
 
-def error_chart(errors: pd.DataFrame) -> str:
-    """Return the share of each kind of error for every system as stacked bars.
-
-    Args:
-        errors: Columns ``system``, ``kind`` and ``share`` of ground-truth joints, within [0, 1].
-
-    Returns:
-        An ``<svg>`` element.
-    """
-    bars = (
-        alt.Chart(errors)
-        .mark_bar()
-        .encode(
-            x=alt.X("share:Q", title="share of ground-truth joints", stack=True),
-            y=alt.Y("system:N", title=None, sort=None),
-            color=alt.Color("kind:N", title=None),
-        )
-        .properties(width=3 * WIDTH, height=2 * HEIGHT)
-    )
-    return _svg(bars)
-
-
-def _lines(values: pd.DataFrame, x: str, y: str, *, log: bool = False) -> alt.Chart:
-    scale = alt.Scale(type="log") if log else alt.Scale(domain=[0, 1])
-    return (
-        alt.Chart(values)
-        .mark_line(strokeWidth=1.2)
-        .encode(
-            x=alt.X(f"{x}:Q"),
-            y=alt.Y(f"{y}:Q", scale=scale),
-            color=alt.Color("system:N", title=None, sort=None),
-        )
-    )
-
-
-def _svg(chart: alt.Chart | alt.FacetChart) -> str:
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
+def _without_revisions(chart: dict[str, Any]) -> dict[str, Any]:
+    """Return the chart without the line styles and the columns of revisions."""
+    inner: dict[str, Any] = chart.get("spec", chart)
+    inner["encoding"].pop("strokeDash", None)
+    if chart.get("facet", {}).get("column", {}).get("field") == "rev":
+        outer = {key: value for key, value in chart.items() if key not in ("facet", "spec")}
+        return outer | inner
+    return chart

@@ -1,6 +1,6 @@
-"""The report's page: sections of tables, charts and pictures in one HTML file without a network.
+"""Render sections of tables, charts and pictures as one self-contained HTML file.
 
-The page itself forbids the browser to load anything (Content-Security-Policy).
+The page's Content-Security-Policy forbids the browser to load anything.
 """
 
 import base64
@@ -19,7 +19,7 @@ JPEG_QUALITY = 88
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table; ``kind`` is ``ours``, ``paper`` or empty and only changes its looks."""
+    """One row of a table; ``kind`` is ``head``, ``paper`` or empty and sets the row's style."""
 
     cells: tuple[str, ...]
     kind: str = ""
@@ -27,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table that sorts when a column's head is clicked."""
+    """A table; a click on a column's heading sorts it."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -36,7 +36,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture with its caption; ``jpeg`` is base64 text, sides are in pixels."""
+    """A picture with its caption; ``jpeg`` is base64 text, height and width are in pixels."""
 
     jpeg: str
     caption: str
@@ -46,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class PageSection:
-    """One headed part of the page; charts are ``<svg>`` elements."""
+    """One section of the page with a heading; charts are ``<svg>`` elements."""
 
     anchor: str
     title: str
@@ -57,7 +57,7 @@ class PageSection:
 
 
 def picture_of(image: NDArray[np.uint8], caption: str) -> Picture:
-    """Return an image ``(H, W, 3)``, RGB, as a picture of the page.
+    """Encode an image ``(H, W, 3)``, RGB, as a picture of the page.
 
     Raises:
         ValueError: If OpenCV cannot encode it.
@@ -71,13 +71,13 @@ def picture_of(image: NDArray[np.uint8], caption: str) -> Picture:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a percentage as text, a dash where there is none, and never a minus before zero."""
-    # Adding 0 turns the -0.0 that a small loss is rounded to into 0.0.
+    """Format a percentage; None becomes a dash, and negative zero becomes zero."""
+    # Rounding a small negative value gives -0.0; adding 0 makes it 0.0.
     return "-" if value is None else f"{round(value, digits) + 0:.{digits}f}"
 
 
 def render_page(title: str, summary: str, sections: list[PageSection]) -> str:
-    """Return the page as HTML text; everything but the charts is escaped."""
+    """Return the page as HTML; everything except the charts is escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined
     )

@@ -1,4 +1,4 @@
-"""What a finished run of the DAG says of every system: metrics, provenance, scored people."""
+"""The results of a finished run: metrics, provenance and matched people of every system."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,23 @@ from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.tables.parquet import read_table
 from pipeline.tables.schemas import VIDEOS
 
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 SPLITS = ("val", "val_gt")
+Comparisons = Mapping[str, Sequence[str]]
+"""The systems that each head is compared with: its single-frame baseline first, then controls."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """The results of a run; every mapping has the systems in the order of ``SYSTEMS``."""
+    """The results of a run; all mappings have the systems in the same order."""
 
     metrics: Mapping[str, Mapping[str, Any]]
-    """Content of data/metrics/<system>.json."""
+    """Content of data/evaluation/<system>/metrics.json."""
     facts: Mapping[str, Mapping[str, Any]]
-    """Content of data/metrics/<system>.provenance.json."""
+    """Content of data/evaluation/<system>/provenance.json."""
     matches: Mapping[str, Mapping[str, Matches]]
-    """By split, then by system."""
+    """Predictions matched with the ground truth, by split, then by system."""
     data: Path
-    """Folder that all of it was read from, with ``evaluation``."""
+    """Folder that the results were read from, with ``evaluation``."""
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ class RunResults:
         return tuple(self.metrics)
 
     def evaluation(self, name: str) -> pd.DataFrame:
-        """Return a table of data/evaluation of all systems, with a column ``system``."""
+        """Return one table of data/evaluation for all systems, with a column ``system``."""
         parts = [
             pd.read_parquet(self.data / "evaluation" / system / f"{name}.parquet").assign(
                 system=system
@@ -64,21 +65,21 @@ def read_truths(data: Path, annotations: Path) -> dict[str, Annotations]:
 
 
 def read_results(
-    data: Path, truths: Mapping[str, Annotations], systems: Sequence[str] = SYSTEMS
+    data: Path, truths: Mapping[str, Annotations], systems: Sequence[str]
 ) -> RunResults:
-    """Read what a run has left.
+    """Read the results of a run.
 
     Args:
-        data: Folder with ``metrics``, ``evaluation`` and ``predictions``.
+        data: Folder with ``evaluation`` and ``predictions``.
         truths: Ground truth by video; every split is scored on it.
-        systems: The systems to read.
+        systems: The systems to read, in the order in which they are shown.
 
     Raises:
         ValueError: If a file is missing or malformed.
     """
     facts = read_facts(data, systems)
     return RunResults(
-        metrics={name: _read(data / "metrics" / f"{name}.json") for name in systems},
+        metrics={name: _read(data, name, "metrics") for name in systems},
         facts=facts,
         matches={
             split: {
@@ -91,12 +92,24 @@ def read_results(
     )
 
 
+def evaluated_systems(data: Path, systems: Sequence[str]) -> list[str]:
+    """Return those of the systems that have results in a folder of outs."""
+    return [name for name in systems if _file(data, name, "metrics").is_file()]
+
+
 def read_facts(data: Path, systems: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the provenance of systems, from the folder with ``metrics``."""
-    return {name: _read(data / "metrics" / f"{name}.provenance.json") for name in systems}
+    """Return the provenance of systems, from the folder with ``evaluation``."""
+    return {name: _read(data, name, "provenance") for name in systems}
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _file(data: Path, system: str, name: str) -> Path:
+    return data / "evaluation" / system / f"{name}.json"
+
+
+def _read(data: Path, system: str, name: str) -> dict[str, Any]:
+    file = _file(data, system, name)
+    if not file.is_file():
+        raise ValueError(f"{file}: expected the results of {system}, got none; run `dvc repro`")
     values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return values
 

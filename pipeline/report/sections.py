@@ -1,15 +1,16 @@
-"""Sections of the report: every table and chart, from metric files and evaluation tables."""
+"""Sections of the report: tables and charts of metric files and evaluation tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.report.bootstrap import Gain
-from pipeline.report.charts import error_chart, loss_chart, precision_recall_chart
+from pipeline.report.bootstrap import DRAWS, Gain
+from pipeline.report.charts import ChartName, draw_chart
 from pipeline.report.page import Grid, PageSection, Row, percent
 from pipeline.report.papers import COLUMNS, paper_rows
+from pipeline.report.summary import summarize
 from pipeline.report.timings import StageTiming
 
 Metrics = Mapping[str, Mapping[str, Any]]
@@ -21,43 +22,57 @@ SPLITS = {
     "val_hard": "detected boxes, hard subset",
     "val_gt_hard": "ground-truth boxes, hard subset",
 }
-OURS = ("jmpose", "vremd")
-RIVALS = {"jmpose": ("hrnet", "refine", "fuse"), "vremd": ("vit", "fuse_vit")}
-"""Each head's single-frame baseline and the controls it is compared with."""
 
 BOXES_NOTE = (
-    "Boxes alone move a system by several points (HRNet-W48 on PoseTrack18: 84.6 with ground-truth"
-    " boxes, 77.8 with a detector's), so both are shown. The papers' rows, in italics, are quoted,"
-    " on their own boxes and data set; nothing here was measured on PoseTrack unless the title"
-    " says so."
+    "The person boxes alone change AP by several points (HRNet-W48 on PoseTrack18: 84.6 with"
+    " ground-truth boxes, 77.8 with a detector's boxes), so both splits are shown. Rows in italics"
+    " quote the papers, which use their own boxes and data sets. Nothing here was measured on"
+    " PoseTrack unless the title of this page says so."
 )
 HARD_NOTE = (
     "Frames with the highest CrowdPose crowd index. The papers' Challenging-PoseTrack (806 frames)"
-    " was never published: not the same frames, no comparison."
+    " was never published, so these are not the same frames and cannot be compared."
 )
+OKS_NOTE = "Average precision and recall by object keypoint similarity (pycocotools), in percent."
 GAINS_NOTE = (
-    "Difference of mean AP in points, with a 95 % interval from a paired bootstrap over whole"
-    " validation videos (1000 draws)."
+    "Difference of mean AP, in points. The 95 % interval comes from a paired bootstrap over whole"
+    f" validation videos ({DRAWS} resamples)."
 )
+ONE_VIDEO_NOTE = " There is one validation video; an interval needs at least two."
+TAGS_NOTE = (
+    "Mean AP on val_gt. The renderer draws the degradation of each frame independently of its"
+    " labels."
+)
+CURVES_NOTE = (
+    "Precision and recall of each joint on val_gt. Below: heatmap loss of every training, each"
+    " point the mean of several steps."
+)
+ERRORS_NOTE = "Percent of ground-truth joints on val_gt, after Ronchi and Perona (ICCV 2017)."
 
 
-def result_sections(metrics: Metrics, dataset: str) -> list[PageSection]:
-    """Return the AP of all systems on all frames beside the papers' rows, and on the hard subset.
+def result_sections(
+    metrics: Metrics, dataset: str, heads: Collection[str] = ()
+) -> list[PageSection]:
+    """Return AP of all systems beside the papers' rows, AP of the hard subset, and OKS AP.
 
     Args:
         metrics: Metric files by system, in the order of the rows.
         dataset: ``data.name``.
+        heads: Systems whose rows are highlighted.
     """
     quoted = [
         Row((row.method, *(percent(value) for value in row.values)), "paper")
         for row in paper_rows(dataset)
     ]
-    main = [_result_grid(metrics, split, quoted) for split in ("val", "val_gt")]
-    hard = [_result_grid(metrics, split, []) for split in ("val_hard", "val_gt_hard")]
+    main = tuple(_result_grid(metrics, split, heads, quoted) for split in ("val", "val_gt"))
+    hard = tuple(_result_grid(metrics, split, heads) for split in ("val_hard", "val_gt_hard"))
+    means = [row for row in summarize(metrics)["mean_ap"] if row["mean_ap"] is not None]
+    charts = (_chart("mean_ap", "Mean AP", means),) if means else ()
+    oks = (_oks_grid(metrics, heads),)
     return [
-        PageSection("results", "PoseTrack AP", BOXES_NOTE, tables=tuple(main)),
-        PageSection("hard", "Hard subset", HARD_NOTE, tables=tuple(hard)),
-        PageSection("oks", "OKS AP", "By pycocotools, percent.", tables=(_oks_grid(metrics),)),
+        PageSection("results", "PoseTrack AP", BOXES_NOTE, tables=main, charts=charts),
+        PageSection("hard", "Hard subset", HARD_NOTE, tables=hard),
+        PageSection("oks", "OKS AP", OKS_NOTE, tables=oks),
     ]
 
 
@@ -65,18 +80,20 @@ def gain_section(gains: Mapping[tuple[str, str, str], Gain | None]) -> PageSecti
     """Return the gains of the heads over baselines and controls.
 
     Args:
-        gains: By (split, system, baseline); None where no interval exists.
+        gains: By (split, head, baseline or control); None where a system has no AP.
     """
-    rows = [
-        Row((split, system, baseline, *gain_cells(gain)))
-        for (split, system, baseline), gain in gains.items()
-    ]
-    grid = Grid(("split", "system", "over", "gain", "from", "to"), tuple(rows))
-    return PageSection("gains", "Gains over baseline and controls", GAINS_NOTE, tables=(grid,))
+    rows = [Row((*names, *gain_cells(gain))) for names, gain in gains.items()]
+    columns = ("split", "head", "compared with", "gain", "95 % from", "95 % to")
+    found = [gain for gain in gains.values() if gain is not None]
+    note = GAINS_NOTE
+    if found and all(gain.interval is None for gain in found):
+        note += ONE_VIDEO_NOTE
+    grid = Grid(columns, tuple(rows))
+    return PageSection("gains", "Gains over baselines and controls", note, tables=(grid,))
 
 
-def tag_section(metrics: Metrics) -> PageSection | None:
-    """Return mean AP by degradation and by visibility, or None where frames carry no tags."""
+def tag_section(metrics: Metrics, heads: Collection[str] = ()) -> PageSection | None:
+    """Return mean AP by degradation and by visibility, or None if frames have no tags."""
     first = next(iter(metrics.values()))["val_gt"]
     if "tags" not in first:
         return None
@@ -86,33 +103,33 @@ def tag_section(metrics: Metrics) -> PageSection | None:
         split = values["val_gt"]
         cells = [percent(split["tags"].get(tag, {}).get("ap_total")) for tag in tags]
         cells += [percent(split[kind]["ap_total"]) for kind in ("visible", "occluded")]
-        rows.append(Row((system, *cells), _kind(system)))
+        rows.append(Row((system, *cells), _kind(system, heads)))
     grid = Grid(("system", *tags, "visible joints", "occluded joints"), tuple(rows))
-    note = "Mean AP on val_gt. Tags are drawn per frame, whatever its labels are."
-    return PageSection("tags", "By degradation and visibility", note, tables=(grid,))
+    return PageSection("tags", "AP by degradation and visibility", TAGS_NOTE, tables=(grid,))
 
 
-def curve_section(curves: pd.DataFrame, history: pd.DataFrame) -> PageSection:
-    """Return precision-recall curves on val_gt and the losses of the trainings.
+def curve_section(curves: pd.DataFrame, training: pd.DataFrame) -> PageSection:
+    """Return precision-recall curves on val_gt and the loss curves of the trainings.
 
     Args:
-        curves: Columns ``system``, ``joint``, ``recall``, ``precision``.
-        history: Columns ``system``, ``step``, ``loss``; empty where nothing was trained.
+        curves: Columns ``system``, ``joint``, ``recall`` and ``precision``, both within [0, 1].
+        training: Columns ``system``, ``step``, ``quantity`` and ``value``, as from
+            ``plots.training_table``; empty where nothing was trained.
     """
     charts = []
     if len(curves):
-        charts.append(Markup(precision_recall_chart(curves)))  # noqa: S704
-    if len(history):
-        charts.append(Markup(loss_chart(history)))  # noqa: S704
-    note = "Precision over recall per joint on val_gt; below, the heatmap loss of every training."
-    return PageSection("curves", "Curves", note, charts=tuple(charts))
+        charts.append(_chart("precision_recall", "Precision and recall", curves.to_dict("records")))
+    if len(training):
+        charts.append(_chart("loss", "Heatmap loss during training", training.to_dict("records")))
+    return PageSection("curves", "Curves", CURVES_NOTE, charts=tuple(charts))
 
 
-def error_section(errors: pd.DataFrame) -> PageSection:
-    """Return the share of error kinds on val_gt.
+def error_section(errors: pd.DataFrame, heads: Collection[str] = ()) -> PageSection:
+    """Return the share of each kind of error on val_gt.
 
     Args:
         errors: Columns ``system``, ``joint``, ``kind`` and ``count``.
+        heads: Systems whose rows are highlighted.
     """
     totals = errors.groupby(["system", "kind"], sort=False)["count"].sum().reset_index()
     labels = totals.groupby("system")["count"].transform("sum")
@@ -120,17 +137,20 @@ def error_section(errors: pd.DataFrame) -> PageSection:
     kinds = list(dict.fromkeys(totals["kind"]))
     shares = totals.pivot_table(index="system", columns="kind", values="share", sort=False)
     rows = [
-        Row((str(system), *(percent(100 * float(row[kind])) for kind in kinds)), _kind(str(system)))
+        Row(
+            (str(system), *(percent(100 * float(row[kind])) for kind in kinds)),
+            _kind(str(system), heads),
+        )
         for system, row in shares.iterrows()
     ]
-    chart = Markup(error_chart(totals[["system", "kind", "share"]]))  # noqa: S704
-    note = "Percent of ground-truth joints on val_gt, after Ronchi and Perona (ICCV 2017)."
+    rows_of_chart = totals[["system", "kind", "share"]].to_dict("records")
+    chart = _chart("error_kinds", "Kinds of error", rows_of_chart)
     grid = Grid(("system", *kinds), tuple(rows))
-    return PageSection("errors", "Kinds of error", note, tables=(grid,), charts=(chart,))
+    return PageSection("errors", "Kinds of error", ERRORS_NOTE, tables=(grid,), charts=(chart,))
 
 
 def provenance_section(provenance: Mapping[str, Mapping[str, Any]]) -> PageSection:
-    """Return what made the numbers: a row per fact, a column per system."""
+    """Return the provenance of the numbers: a row per fact, a column per system."""
     flat = {system: flatten_facts(values) for system, values in provenance.items()}
     facts = list(dict.fromkeys(fact for values in flat.values() for fact in values))
     rows = [
@@ -139,7 +159,7 @@ def provenance_section(provenance: Mapping[str, Mapping[str, Any]]) -> PageSecti
         if fact != "system"
     ]
     grid = Grid(("fact", *flat), tuple(rows))
-    return PageSection("provenance", "What made these numbers", tables=(grid,))
+    return PageSection("provenance", "Provenance", tables=(grid,))
 
 
 def timing_section(timings: Sequence[StageTiming]) -> PageSection:
@@ -156,12 +176,12 @@ def timing_section(timings: Sequence[StageTiming]) -> PageSection:
         )
         for one in timings
     )
-    columns = ("stage", "units computed", "seconds in all", "longest unit", "MB")
+    columns = ("stage", "units computed", "total seconds", "slowest unit, seconds", "MB")
     return PageSection("timings", "Units computed here", tables=(Grid(columns, rows),))
 
 
 def flatten_facts(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested values as one text each, by their dotted names; digests are shortened."""
+    """Return nested values as texts by their dotted names; digests are shortened."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -172,17 +192,20 @@ def flatten_facts(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]
 
 
 def gain_cells(gain: Gain | None) -> tuple[str, str, str]:
-    """Return the mean and the interval of a gain as the cells of a row."""
+    """Return the mean of a gain and the ends of its interval as the cells of a row."""
     if gain is None:
         return ("-", "-", "-")
-    return (f"{gain.mean:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}")
+    low, high = ("-", "-") if gain.interval is None else (f"{end:+.1f}" for end in gain.interval)
+    return (f"{gain.mean:+.1f}", low, high)
 
 
-def _result_grid(metrics: Metrics, split: str, quoted: Sequence[Row]) -> Grid:
+def _result_grid(
+    metrics: Metrics, split: str, heads: Collection[str], quoted: Sequence[Row] = ()
+) -> Grid:
     rows = [
         Row(
             (system, *(percent(values[split]["groups"][column]) for column in COLUMNS)),
-            _kind(system),
+            _kind(system, heads),
         )
         for system, values in metrics.items()
     ]
@@ -191,23 +214,27 @@ def _result_grid(metrics: Metrics, split: str, quoted: Sequence[Row]) -> Grid:
     return Grid(("system", *COLUMNS), (*rows, *quoted), title)
 
 
-def _oks_grid(metrics: Metrics) -> Grid:
+def _oks_grid(metrics: Metrics, heads: Collection[str]) -> Grid:
     names = ("AP", "AP50", "AP75", "AR")
     rows = []
     for system, values in metrics.items():
         found = [values[split]["oks"] or {} for split in ("val", "val_gt")]
         cells = [percent(oks.get(name)) for oks in found for name in names]
-        rows.append(Row((system, *cells), _kind(system)))
+        rows.append(Row((system, *cells), _kind(system, heads)))
     columns = [f"{split} {name}" for split in ("val", "val_gt") for name in names]
     return Grid(("system", *columns), tuple(rows))
 
 
-def _kind(system: str) -> str:
-    return "ours" if system in OURS else ""
+def _kind(system: str, heads: Collection[str]) -> str:
+    return "head" if system in heads else ""
+
+
+def _chart(name: ChartName, title: str, rows: Sequence[Mapping[Any, Any]]) -> Markup:
+    return Markup(draw_chart(name, title, rows))  # noqa: S704  SVG by Vega, which escapes its texts
 
 
 def _short(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    # A digest is recognized by its first characters; the metric files hold all of it.
+    # The metric files contain the complete digest.
     is_digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:12] if is_digest else text

@@ -1,6 +1,6 @@
-"""Which people of a split show best what a head changed, and their pictures.
+"""Select the people whose predictions changed most between two systems, and draw them.
 
-A person is measured by the share of their joints that PoseTrack AP counts as found.
+The measure is the share of a person's joints that PoseTrack AP counts as correct.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from pipeline.report.drawing import draw_caption, draw_pose
 
 Kind = Literal["improved", "worsened", "worst"]
 ReadImage = Callable[[str, int], NDArray[np.uint8]]
-"""Gives the picture ``(H, W, 3)`` of a video and an entry of its file."""
+"""Returns the frame ``(H, W, 3)``, RGB, of a video by its position in the annotation file."""
 LEAST_JOINTS = 8
-"""People with fewer labeled joints say little."""
+"""People with fewer labeled joints are not selected."""
 HEIGHT = 200
-"""Of every picture in pixels."""
+"""Height of every panel, in pixels."""
 MARGIN = 0.3
-"""Picture around a person's joints, as a share of their extent."""
+"""Margin around a person's joints, as a share of their extent."""
 
 
 def found_share(matches: Matches) -> NDArray[np.float64]:
-    """Return the share of joints found of every ground-truth person, ``(G,)``, within [0, 1].
+    """Return the share of correct joints of every ground-truth person, ``(G,)``, within [0, 1].
 
-    People without joints get NaN.
+    People without labeled joints have NaN.
     """
     truth = matches.pool.truth
     found = np.zeros(len(truth.frame))
@@ -40,15 +40,15 @@ def found_share(matches: Matches) -> NDArray[np.float64]:
 
 
 def most_changed(head: Matches, baseline: Matches, count: int) -> dict[Kind, NDArray[np.int64]]:
-    """Choose people: those a head improved most, made worse most, and finds least of.
+    """Select the people that a head improved most, worsened most, and predicts worst.
 
     Args:
         head: Matches of the head.
         baseline: Matches of its baseline on the same frames.
-        count: People of each kind.
+        count: Number of people of each kind.
 
     Returns:
-        Rows of ground-truth people by kind: ``improved``, ``worsened``, ``worst``; ties keep the
+        Rows of ground-truth people by kind: ``improved``, ``worsened``, ``worst``. Ties keep the
         order of the data set.
     """
     rows = np.flatnonzero(head.pool.truth.exists.sum(axis=1) >= LEAST_JOINTS)
@@ -61,7 +61,7 @@ def most_changed(head: Matches, baseline: Matches, count: int) -> dict[Kind, NDA
 
 
 def describe_person(pool: Pool, person: int) -> str:
-    """Return where a ground-truth person is: the video and the entry of its file."""
+    """Return the video and frame of a ground-truth person."""
     frame = int(pool.truth.frame[person])
     return f"{pool.names[pool.video[frame]]}, frame {pool.entry[frame]}"
 
@@ -71,15 +71,15 @@ def side_by_side(
     person: int,
     read_image: ReadImage,
 ) -> NDArray[np.uint8]:
-    """Return one person in a row of pictures: the labels, then every system's joints.
+    """Return one person in a row of panels: the labels, then the joints of every system.
 
     Args:
-        systems: Matches by name, on the same ground truth.
+        systems: Matches by system, on the same ground truth.
         person: Row of the ground-truth person.
-        read_image: Gives the frames.
+        read_image: Reads a frame.
 
     Returns:
-        Picture ``(HEIGHT, W, 3)``, RGB.
+        Image ``(HEIGHT, W, 3)``, RGB.
     """
     pool = next(iter(systems.values())).pool
     truth, frame = pool.truth, int(pool.truth.frame[person])
@@ -99,7 +99,7 @@ def side_by_side(
 
 
 def _window(joints: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the picture around a person's joints."""
+    """Return left, top, right and bottom of the part of the image around a person's joints."""
     low, high = joints.min(axis=0), joints.max(axis=0)
     pad = MARGIN * max(*(high - low), 16.0)
     left, top = np.floor(low - pad).astype(int).clip(0, None)
@@ -119,6 +119,6 @@ def _panel(
     scale = HEIGHT / max(part.shape[0], 1)
     width = max(round(part.shape[1] * scale), 1)
     shown = cv2.resize(part, (width, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    # Pixel centers are at integers: a resized picture moves them by half a pixel and back.
+    # Pixel centers are at integers, so resizing shifts them by half a pixel.
     places = (joints - (left, top) + 0.5) * scale - 0.5
     return draw_caption(draw_pose(np.asarray(shown, np.uint8), places, flags), caption)

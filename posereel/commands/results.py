@@ -18,25 +18,29 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Folder of the metric files.")] = Path(
         "data/metrics"
     ),
-    report: Annotated[Path, typer.Option(help="The report.")] = Path("data/report/index.html"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    report: Annotated[Path, typer.Option(help="The report page.")] = Path("data/report/index.html"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Print PoseTrack AP of every system and joint group, in percent."""
-    from pipeline.report.run_results import SYSTEMS
-
+    """Print the PoseTrack AP of every system and joint group, in percent."""
     console = Console(width=110)
-    values = {system: _read(metrics / f"{system}.json") for system in SYSTEMS}
+    values = {system: _read(metrics / f"{system}.json") for system in _systems(metrics)}
     for split, boxes in BOXES.items():
         table = _table(f"{split} ({boxes}), PoseTrack AP", split, values, markdown=markdown)
         console.print(table)
     if not report.is_file():
-        raise ValueError(f"{report}: expected the report, found nothing; run `dvc repro`")
+        raise ValueError(f"{report}: expected the report, got no file; run `dvc repro`")
     console.print(f"report: {report}", soft_wrap=True)
+
+
+def _systems(metrics: Path) -> list[str]:
+    """Return the systems in the order of the report."""
+    rows = _read(metrics / "summary.json")["mean_ap"]
+    return list(dict.fromkeys(row["system"] for row in rows))
 
 
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise ValueError(f"{file}: expected a metric file, found nothing; run `dvc repro`")
+        raise ValueError(f"{file}: expected a metric file, got no file; run `dvc repro`")
     values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return values
 

@@ -156,6 +156,15 @@ def test_an_evaluation_is_reused_until_an_input_of_it_changes(folder: Path) -> N
     assert counts().startswith("0 units computed, 1 reused")
 
 
+def test_git_keeps_a_copy_of_metrics_and_provenance(folder: Path) -> None:
+    del folder
+    write_inputs(3)
+    assert run() == (0, "")
+    for copy, name in (("jmpose.json", "metrics"), ("jmpose.provenance.json", "provenance")):
+        original = Path(f"data/evaluation/jmpose/{name}.json")
+        assert Path("data/metrics", copy).read_bytes() == original.read_bytes()
+
+
 def test_tables_follow_their_schemas_and_contain_both_splits(folder: Path) -> None:
     del folder
     write_inputs(5)

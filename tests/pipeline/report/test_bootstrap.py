@@ -8,7 +8,14 @@ import pytest
 
 from pipeline.evaluation.metrics.posetrack_ap import Matches, match, score
 from pipeline.evaluation.metrics.posetrack_pool import pool, read_pairs
-from pipeline.report.bootstrap import draw_ap, draw_videos, mean_ap_of_draws, paired_gain
+from pipeline.report.bootstrap import (
+    Gain,
+    draw_ap,
+    draw_videos,
+    mean_ap_of_draws,
+    paired_gain,
+    paired_gains,
+)
 from pipeline.skeleton import SLOTS
 
 VIDEOS = 4
@@ -67,7 +74,37 @@ def test_a_system_gains_nothing_over_itself_and_much_over_a_worse_one(tmp_path: 
     bad = matched(tmp_path / "bad", 9.0, [1] * VIDEOS)
     same = paired_gain(draw_ap(good), draw_ap(good))
     better = paired_gain(draw_ap(good), draw_ap(bad))
-    assert same is not None
+    assert same == Gain(0, (0, 0))
     assert better is not None
-    assert (same.mean, same.low, same.high) == (0, 0, 0)
-    assert 0 < better.low < better.mean < better.high
+    assert better.interval is not None
+    low, high = better.interval
+    assert 0 < low < better.mean < high
+
+
+def first_video(folder: Path, noise: float) -> Matches:
+    return matched(folder, noise, [1] + [0] * (VIDEOS - 1))
+
+
+def test_one_video_has_a_gain_without_an_interval(tmp_path: Path) -> None:
+    good, bad = first_video(tmp_path / "good", 2.0), first_video(tmp_path / "bad", 9.0)
+    difference = score(good)["ap_total"] - score(bad)["ap_total"]
+    gain = paired_gain(draw_ap(good), draw_ap(bad))
+    assert gain is not None
+    assert gain.mean == pytest.approx(difference, abs=1e-9)
+    assert gain.interval is None
+
+
+def test_gains_are_those_of_every_split_head_and_comparison(tmp_path: Path) -> None:
+    good, bad = first_video(tmp_path / "good", 2.0), first_video(tmp_path / "bad", 9.0)
+    nothing = match(pool([], "poseval"))
+    matches = {
+        "val": {"baseline": bad, "control": good, "head": good},
+        "val_gt": dict.fromkeys(("baseline", "control", "head"), nothing),
+    }
+    gains = paired_gains(matches, {"head": ("baseline", "control")})
+    assert gains == {
+        ("val", "head", "baseline"): paired_gain(draw_ap(good), draw_ap(bad)),
+        ("val", "head", "control"): Gain(0, None),
+        ("val_gt", "head", "baseline"): None,
+        ("val_gt", "head", "control"): None,
+    }

@@ -76,7 +76,8 @@ def test_the_mean_of_every_system_has_its_change_and_interval(
     good, bad = (each.matches["val"]["jmpose"] for each in runs)
     gain = paired_gain(draw_ap(good), draw_ap(bad))
     assert gain is not None
-    expected = [score(bad)["ap_total"], score(good)["ap_total"], gain.mean, gain.low, gain.high]
+    assert gain.interval is not None
+    expected = [score(bad)["ap_total"], score(good)["ap_total"], gain.mean, *gain.interval]
     assert [float(cell) for cell in rows[1].cells[1:]] == pytest.approx(expected, abs=0.051)
 
 

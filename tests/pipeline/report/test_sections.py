@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.report.bootstrap import Gain
 from pipeline.report.papers import PAPER_ROWS
+from pipeline.report.plots import training_table
 from pipeline.report.sections import (
     curve_section,
     error_section,
@@ -51,11 +52,19 @@ def test_a_papers_mean_is_the_mean_of_15_joints_as_its_columns_say(dataset: str)
         assert mean == pytest.approx(fifteen, abs=0.2)
 
 
-def test_gains_show_sign_and_interval_or_dashes() -> None:
-    gains = {("val", "jmpose", "hrnet"): Gain(2.04, -0.5, 4.0), ("val", "vremd", "vit"): None}
-    rows = gain_section(gains).tables[0].rows
+def test_gains_have_a_sign_and_an_interval() -> None:
+    gain = Gain(2.04, (-0.5, 4.0))
+    section = gain_section({("val", "jmpose", "hrnet"): gain, ("val", "vremd", "vit"): None})
+    rows = section.tables[0].rows
     assert rows[0].cells == ("val", "jmpose", "hrnet", "+2.0", "-0.5", "+4.0")
     assert rows[1].cells[3:] == ("-", "-", "-")
+    assert "one validation video" not in section.note
+
+
+def test_gains_on_one_video_say_why_they_have_no_interval() -> None:
+    section = gain_section({("val", "jmpose", "hrnet"): Gain(2.04, None)})
+    assert section.tables[0].rows[0].cells[3:] == ("+2.0", "-", "-")
+    assert "one validation video; an interval needs at least two" in section.note
 
 
 def test_tags_are_shown_only_where_frames_carry_them() -> None:
@@ -77,14 +86,14 @@ def test_error_shares_add_up_over_joints() -> None:
     assert section.charts[0].startswith("<svg")
 
 
-def test_curves_are_drawn_without_trainings_too() -> None:
+def test_curves_are_drawn_with_and_without_trainings() -> None:
     curves = pd.DataFrame(
         {"system": ["hrnet"] * 2, "joint": ["nose"] * 2, "recall": [0, 1], "precision": [1, 0.5]}
     )
-    nothing = pd.DataFrame(columns=["system", "step", "loss"])
-    assert len(curve_section(curves, nothing).charts) == 1
-    history = pd.DataFrame({"system": ["jmpose"] * 2, "step": [1, 2], "loss": [0.01, 0.005]})
-    assert len(curve_section(curves, history).charts) == 2
+    assert len(curve_section(curves, training_table({})).charts) == 1
+    history = {"step": [1, 2], "epoch": 0, "lr": 0.1, "heatmap": [0.01, 0.005]}
+    training = training_table({"jmpose": pd.DataFrame(history)})
+    assert len(curve_section(curves, training).charts) == 2
 
 
 def test_provenance_flattens_facts_and_shortens_digests() -> None:

@@ -37,9 +37,6 @@ COMMANDS = {
         "rekey": "Give finished units new keys after an edit without effect.",
         "gc": "Remove old units and checkpoints from the scratch folder.",
     },
-    "Development": {
-        "list-deps": "Rewrite the code dependencies of all stages in dvc.yaml.",
-    },
 }
 """The commands of every group with the first line of their module's docstring.
 

@@ -11,8 +11,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.units.closure import is_code
-
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable).parent
 """Folder of the ``python`` that runs the tests."""
@@ -42,9 +40,7 @@ class Clone:
     Args:
         folder: Folder of the copy.
         python: Folder with a command ``python`` for the stages, see ``tests.warm_python``.
-        stages: Stages to keep in dvc.yaml. If empty, all stages are kept, without their code
-            dependencies: DVC 3.67.1 parses and rewrites dvc.lock after every stage, and with 60
-            code files per stage that takes longer than the stage itself.
+        stages: Stages to keep in dvc.yaml; all if empty.
     """
 
     def __init__(self, folder: Path, python: Path, *stages: str) -> None:
@@ -62,11 +58,8 @@ class Clone:
     def _cut_dag(self, stages: Sequence[str]) -> None:
         yaml = YAML()
         dag = yaml.load((self.folder / "dvc.yaml").read_text())
-        for name, stage in list(dag["stages"].items()):
-            entry = stage.get("do", stage)
-            if not stages:
-                entry["deps"] = [dep for dep in entry["deps"] if not is_code(dep)]
-            elif name not in stages:
+        for name in list(dag["stages"]):
+            if stages and name not in stages:
                 del dag["stages"][name]
         yaml.dump(dag, self.folder / "dvc.yaml")
 

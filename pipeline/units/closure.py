@@ -1,7 +1,6 @@
 """Import closure of a module: the project files that running it may open, found without running it.
 
-DVC lists these files as deps of the module's stage, a folder where it holds nothing else, and unit
-keys digest the numeric ones.
+The deps of a stage in dvc.yaml cover these files, and unit keys digest the numeric ones.
 """
 
 import sys
@@ -57,28 +56,6 @@ def third_party(modules: str | Iterable[str], root: Path, stop: Container[str] =
         and not (root / name).is_dir()
         and not (root / f"{name}.py").is_file()
     }
-
-
-def with_whole_folders(files: list[Path], root: Path) -> list[Path]:
-    """Return a closure in which a folder stands for its files, where all of them belong to it.
-
-    DVC reads and writes every dep of every stage one by one: fewer deps are a faster ``dvc repro``.
-
-    Args:
-        files: As ``import_closure`` returns them.
-        root: As for ``import_closure``.
-    """
-    whole = {
-        folder
-        for folder in {parent for path in files for parent in path.parents[:-2]}
-        if set(files) >= {path.relative_to(root) for path in files_below(root / folder)}
-    }
-    return sorted({next((up for up in reversed(p.parents) if up in whole), p) for p in files})
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Return what DVC sees in a folder of code: all files but bytecode."""
-    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
 
 
 def is_code(dep: str) -> bool:

@@ -1,4 +1,4 @@
-"""A change makes the units anew that it touches, and no other: counted in the log of units.
+"""A change recomputes exactly the units that depend on it, as the log of units shows.
 
 The DAG is cut to the stages index, detect, crop and flow of a small data set with two train
 videos, ``v1`` and ``v2``, of four variants each.
@@ -28,11 +28,11 @@ from tests.toy_clone import Clone
 STAGES = ("index", "detect", "crop", "flow")
 VARIANTS = 4
 V1, V2 = ({f"{video}/v{i}" for i in range(VARIANTS)} for video in ("v1", "v2"))
-Made = dict[str, list[str]]
+Computed = dict[str, list[str]]
 
 
 class Project:
-    """A clone with a data set beside it.
+    """A clone and a data set next to it.
 
     Args:
         clone: The clone.
@@ -45,25 +45,25 @@ class Project:
         self.data = clone.folder / "data"
         self.cache = clone.folder / ".dvc/cache"
 
-    def take_in_data(self) -> None:
-        """Do what ``posereel use-preset`` does to data/raw: copy annotations, list frames."""
+    def import_data(self) -> None:
+        """Copy annotations and list frames, as ``posereel use-preset`` does."""
         write_frames_manifest(self.root)
-        taken = self.data / "raw/real_clip"
-        shutil.rmtree(taken)
-        shutil.copytree(self.root / "annotations", taken / "annotations")
+        imported = self.data / "raw/real_clip"
+        shutil.rmtree(imported)
+        shutil.copytree(self.root / "annotations", imported / "annotations")
         for file in ("frames.manifest", "detections.json"):
-            shutil.copy(self.root / file, taken)
+            shutil.copy(self.root / file, imported)
 
-    def repro(self) -> Made:
-        """Run the DAG; return the units that were computed, sorted, by stage."""
+    def repro(self) -> Computed:
+        """Run the DAG and return the computed units by stage, sorted."""
         log = self.cache / "scratch/timings.jsonl"
         before = len(log.read_text().splitlines()) if log.exists() else 0
         self.clone.run("dvc", "repro", "flow@train")
-        made: Made = {"crop": [], "flow": []}
+        computed: Computed = {"crop": [], "flow": []}
         for line in log.read_text().splitlines()[before:] if log.exists() else []:
             entry = json.loads(line)
-            made[entry["stage"]].append(entry["unit"])
-        return {stage: sorted(units) for stage, units in made.items()}
+            computed[entry["stage"]].append(entry["unit"])
+        return {stage: sorted(units) for stage, units in computed.items()}
 
     def digests(self, store: str) -> dict[str, str]:
         """Return the content digests of a published store."""
@@ -71,7 +71,7 @@ class Project:
         return found
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
-        """Replace a file of the clone by a changed copy."""
+        """Replace a file of the clone by an edited copy."""
         path = self.clone.folder / file
         text = change(path.read_text())
         assert text != path.read_text()
@@ -81,7 +81,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Project:
-    """A project whose DAG has run once; tests work on copies of it."""
+    """Return a project whose DAG has run once; tests use copies of it."""
     base = tmp_path_factory.mktemp("increments")
     make_data_set(base / "raw", train=(1, 2), val=(3,))
     for number, frame in enumerate(sorted((base / "raw/images").rglob("*.png"))):
@@ -94,13 +94,13 @@ def built(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Project:
             "extract.workers": 1,
             "flow.updates": 1,
             "crop.variants": VARIANTS,
-            # Half bodies are cut by their joints: such a unit would not see its box move.
+            # Crops of half bodies depend on joints, not on the box, which one test moves.
             "crop.augment.half_body_chance": 0.0,
             "data.root": "../raw",
         }
     )
     project = Project(clone, base / "raw")
-    project.take_in_data()
+    project.import_data()
     assert project.repro() == {stage: sorted(V1 | V2) for stage in ("crop", "flow")}
     clone.commit()
     return project
@@ -108,32 +108,32 @@ def built(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Project:
 
 @pytest.fixture
 def project(built: Project, tmp_path: Path) -> Project:
-    """A copy of the project, for one test."""
+    """Return a copy of the project for one test."""
     shutil.copytree(built.root, tmp_path / "raw")
     return Project(built.clone.copy(tmp_path / "clone"), tmp_path / "raw")
 
 
 def paint(frame: Path, seed: int) -> None:
-    """Fill a frame with noise: units of equal crops have equal keys, and are made once."""
+    """Fill a frame with noise, because units of equal crops have equal keys."""
     noise = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     cv2.imwrite(str(frame), noise)
 
 
 def move_one_box(project: Project) -> None:
-    """Edit one person's box in one frame of ``v1``."""
+    """Edit the box of one person in one frame of ``v1``."""
     content = document("train", 1)
     content["annotations"][0]["bbox"][2] += 7
     write_json(project.root / "annotations/train/v1.json", content)
-    project.take_in_data()
+    project.import_data()
 
 
 def changed(project: Project, built: Project, store: str) -> set[str]:
-    """Return the units of a store whose content is another than before, or is new or gone."""
+    """Return the units of a store that were changed, added or removed."""
     return {name for name, _ in project.digests(store).items() ^ built.digests(store).items()}
 
 
 @pytest.mark.slow
-def test_a_moved_box_makes_the_units_of_its_video_anew(project: Project, built: Project) -> None:
+def test_a_moved_box_recomputes_the_units_of_its_video(project: Project, built: Project) -> None:
     move_one_box(project)
     assert project.repro() == {"crop": sorted(V1), "flow": sorted(V1)}
     assert changed(project, built, "crops/hrnet/train") == V1
@@ -141,12 +141,12 @@ def test_a_moved_box_makes_the_units_of_its_video_anew(project: Project, built: 
 
 
 @pytest.mark.slow
-def test_it_does_so_in_a_fresh_clone_with_an_empty_scratch(
+def test_a_moved_box_recomputes_the_same_units_in_a_clone_with_an_empty_scratch(
     project: Project, built: Project
 ) -> None:
     fresh = project.clone.folder.with_name("fresh")
     project.clone.git("clone", "--quiet", str(project.clone.folder), str(fresh))
-    # What `dvc fetch` brings.
+    # The state after `dvc fetch`.
     shutil.copytree(project.cache / "files", fresh / ".dvc/cache/files")
     second = Project(project.clone.at(fresh), project.root)
     second.clone.run("dvc", "checkout", "--quiet", "--with-deps", "flow@train")
@@ -156,18 +156,18 @@ def test_it_does_so_in_a_fresh_clone_with_an_empty_scratch(
 
 
 @pytest.mark.slow
-def test_a_new_video_is_made_alone_and_leaves_nothing_when_it_goes(
+def test_only_a_new_video_is_computed_and_its_removal_leaves_nothing(
     project: Project, built: Project
 ) -> None:
     write_video(project.root, "train", 4)
     for number, frame in enumerate((project.root / "images/train/v4").iterdir()):
         paint(frame, 100 + number)
-    project.take_in_data()
+    project.import_data()
     new = {f"v4/v{i}" for i in range(VARIANTS)}
     assert project.repro() == {"crop": sorted(new), "flow": sorted(new)}
     assert changed(project, built, "flow/train") == new
     (project.root / "annotations/train/v4.json").unlink()
-    project.take_in_data()
+    project.import_data()
     assert project.repro() == {"crop": [], "flow": []}
     for store in ("crops/hrnet/train", "flow/train"):
         assert changed(project, built, store) == set()
@@ -175,16 +175,14 @@ def test_a_new_video_is_made_alone_and_leaves_nothing_when_it_goes(
 
 
 @pytest.mark.slow
-def test_a_param_of_the_flow_makes_all_flow_anew_and_no_crop(
-    project: Project, built: Project
-) -> None:
+def test_a_param_of_flow_recomputes_all_flow_and_no_crop(project: Project, built: Project) -> None:
     project.clone.edit_params({"flow.updates": 2})
     assert project.repro() == {"crop": [], "flow": sorted(V1 | V2)}
     assert changed(project, built, "flow/train") == V1 | V2
 
 
 @pytest.mark.slow
-def test_other_weights_make_all_flow_anew_and_no_crop(project: Project, built: Project) -> None:
+def test_new_weights_recompute_all_flow_and_no_crop(project: Project, built: Project) -> None:
     file = project.clone.folder / "data/weights/synthetic/raft_small.safetensors"
     weights = load_file(file)
     name = min(weights)
@@ -196,17 +194,17 @@ def test_other_weights_make_all_flow_anew_and_no_crop(project: Project, built: P
 
 
 @pytest.mark.slow
-def test_other_pixels_of_a_frame_make_the_units_of_its_video_anew(
+def test_a_changed_frame_recomputes_the_units_of_its_video(
     project: Project, built: Project
 ) -> None:
     paint(project.root / "images/train/v1/000002.png", 1000)
-    project.take_in_data()
+    project.import_data()
     assert project.repro() == {"crop": sorted(V1), "flow": sorted(V1)}
     assert changed(project, built, "flow/train") == V1
 
 
 @pytest.mark.slow
-def test_another_version_of_a_library_makes_the_units_anew_that_it_computed(
+def test_a_new_version_of_a_library_recomputes_the_units_that_depend_on_it(
     project: Project, built: Project
 ) -> None:
     project.edit("numerics.lock", lambda text: text.replace('torchvision = "', 'torchvision = "9.'))
@@ -215,27 +213,29 @@ def test_another_version_of_a_library_makes_the_units_anew_that_it_computed(
         for line in (project.clone.folder / "numerics.lock").read_text().splitlines()
         if line.startswith("torchvision")
     )
-    # The environment says that it has this version, and goes on with the one that it has.
-    said = project.clone.folder / f"torchvision-{pin}.dist-info"
-    said.mkdir()
-    (said / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torchvision\nVersion: {pin}\n")
+    # The metadata claims the new version; the installed library stays the same.
+    metadata = project.clone.folder / f"torchvision-{pin}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: torchvision\nVersion: {pin}\n"
+    )
     assert project.repro() == {"crop": [], "flow": sorted(V1 | V2)}
     assert changed(project, built, "flow/train") == set()
 
 
 @pytest.mark.slow
-def test_a_comment_in_the_code_costs_no_unit_once_a_sample_agreed(
+def test_after_rekey_an_edit_without_effect_recomputes_nothing(
     project: Project, built: Project
 ) -> None:
-    project.edit("models/raft/network.py", lambda text: f"{text}\n# Changes no number.\n")
-    said = project.clone.run("posereel", "rekey", "flow", "--sample", "2")
-    assert "2 sampled units have the same bytes, 6 units got new keys, 0 are missing" in said
+    project.edit("models/raft/network.py", lambda text: f"{text}\n_UNUSED = 0\n")
+    printed = project.clone.run("posereel", "rekey", "flow", "--sample", "2")
+    assert "2 sampled units have the same bytes, 6 units got new keys, 0 are missing" in printed
     assert project.repro() == {"crop": [], "flow": []}
     assert changed(project, built, "flow/train") == set()
 
 
 @pytest.mark.slow
-def test_more_variants_keep_those_that_are_there(project: Project, built: Project) -> None:
+def test_more_variants_keep_the_existing_ones(project: Project, built: Project) -> None:
     project.clone.edit_params({"crop.variants": 8})
     new = {f"{video}/v{i}" for video in ("v1", "v2") for i in range(4, 8)}
     assert project.repro() == {"crop": sorted(new), "flow": sorted(new)}
@@ -243,7 +243,7 @@ def test_more_variants_keep_those_that_are_there(project: Project, built: Projec
 
 
 @pytest.mark.slow
-def test_a_shard_is_one_inode_in_scratch_workspace_and_cache(project: Project) -> None:
+def test_a_shard_has_one_inode_in_scratch_workspace_and_cache(project: Project) -> None:
     move_one_box(project)
     project.repro()
     scratch = {file.stat().st_ino for file in (project.cache / "scratch").rglob("c.*")}

@@ -27,7 +27,7 @@ _SHORTEST = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The floor people stand on: the horizon's row and the camera's height in head sizes."""
+    """The floor: the horizon's row and the camera's height in head sizes."""
 
     horizon: float
     height: float

@@ -134,7 +134,7 @@ def _prop_alpha(rng: np.random.Generator, kind: str, size: float) -> Array:
 
 
 def draw_prop(rng: np.random.Generator, ground: Ground, width: int, size: float) -> Layer:
-    """Draw something that stands on the floor where a head size is ``size`` pixels."""
+    """Draw a prop on the floor at the distance where a head size is ``size`` pixels."""
     kind = str(rng.choice(["pole", "fence", "box", "bush"], p=(0.3, 0.22, 0.28, 0.2)))
     alpha = np.pad(_prop_alpha(rng, kind, size), 1)
     rows, columns = alpha.shape

@@ -104,7 +104,7 @@ def test_flow_error_is_the_mean_distance_on_people() -> None:
 
 
 def test_a_joint_between_pixels_has_the_mean_of_the_cells_around_it() -> None:
-    """Against a plain loop over the 5 x 5 pixels of the four neighbours of a joint."""
+    """Against a plain loop over the 5 x 5 pixels of the four neighbors of a joint."""
     generator = torch.Generator().manual_seed(0)
     flow = torch.rand(1, 2, 12, 10, generator=generator)
     joint = (3.25, 6.5)

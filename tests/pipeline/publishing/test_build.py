@@ -1,4 +1,4 @@
-"""Builds: increments, resume after kills, attempts, healing, hardlinks, DVC's cache."""
+"""Builds: increments, resume after kills, attempts, repair, hard links, DVC's cache."""
 
 import hashlib
 import json
@@ -358,7 +358,7 @@ def damage(path: Path) -> None:
     path.chmod(0o444)
 
 
-def test_a_write_into_a_published_file_is_found_and_healed(
+def test_a_write_to_a_published_file_is_found_and_repaired(
     project: Path, reference: dict[str, bytes]
 ) -> None:
     run_stage(project, NAMES)

@@ -85,5 +85,5 @@ def test_every_source_file_of_the_project_has_a_digest_that_its_prose_does_not_c
 ) -> None:
     for path in sorted((ROOT / "pipeline/units").glob("*.py")):
         text = path.read_text(encoding="utf-8")
-        # ast.unparse drops all comments and normalises the formatting.
+        # ast.unparse drops all comments and normalizes the formatting.
         assert digest(ast.unparse(ast.parse(text)), tmp_path) == read_source(path).digest, path

@@ -25,6 +25,7 @@ def read_published_weights(path: Path, scratch: Path) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for file in weight_files(path):
+        check_binary(file)
         part = read_weights(file) if file.suffix == ".safetensors" else _unpickle(file, scratch)
         if duplicates := set(part) & set(tensors):
             raise ValueError(
@@ -50,6 +51,24 @@ def weight_files(path: Path) -> list[Path]:
         f"{path}: expected a checkpoint, or a folder with *.safetensors or pytorch_model*.bin, "
         "found none; check the path"
     )
+
+
+def check_binary(path: Path) -> None:
+    """Check that a downloaded file is not text: a web page, an error message or a Git LFS pointer.
+
+    Raises:
+        ValueError: If the file is empty, or its beginning has no control characters.
+    """
+    with path.open("rb") as file:
+        start = file.read(256)
+    if not any(byte < 32 and byte not in b"\t\n\f\r" for byte in start):
+        words = start.lstrip().lower()
+        page = words.startswith((b"<!doctype html", b"<html"))
+        kind = "an HTML page" if page else f"text, {start[:40]!r}" if start else "an empty file"
+        raise ValueError(
+            f"{path}: expected weights, got {kind}; download the file again, and open its address "
+            "in a browser if this repeats"
+        )
 
 
 def check_sha256(path: Path, sha256: str) -> None:

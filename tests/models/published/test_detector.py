@@ -1,5 +1,7 @@
 """Files of torchvision's detectors give the same features as in torchvision."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -67,3 +69,47 @@ def test_other_files_keep_their_variances(theirs: nn.Module) -> None:
     for weights, variant in ((file, VARIANT), (dict(theirs.state_dict()), f"{VARIANT}_v2")):
         converted = convert_detector(weights, "f.pth", variant=variant)
         assert all(converted.weights[name] is weights[name] for name in weights)
+
+
+OLD_NAMES = {
+    "fasterrcnn_resnet50_fpn": 18,
+    "fasterrcnn_mobilenet_v3_large_fpn": 10,
+    "maskrcnn_resnet50_fpn": 26,
+    "retinanet_resnet50_fpn": 28,
+    "fcos_resnet50_fpn": 12,
+}
+"""Number of tensors that a file of torchvision 0.12 has under another name, by detector."""
+
+
+def old_name(name: str, variant: str) -> str:
+    """Return the name of a tensor before torchvision 0.13."""
+    name = re.sub(r"(\.fpn\.(?:inner|layer)_blocks\.\d)\.0\.", r"\1.", name)
+    name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    name = re.sub(r"mask_head\.(\d)\.0\.", lambda m: f"mask_head.mask_fcn{int(m[1]) + 1}.", name)
+    if variant.startswith("retinanet"):
+        name = re.sub(r"_head\.conv\.(\d)\.0\.", lambda m: f"_head.conv.{2 * int(m[1])}.", name)
+    return name
+
+
+@pytest.mark.parametrize("variant", OLD_NAMES)
+def test_files_from_before_torchvision_0_13_are_renamed_as_torchvision_does(variant: str) -> None:
+    with torch.device("meta"):
+        network = build_detector(variant)
+    # Every tensor has a value of its own; expanded, it takes no memory.
+    file = {
+        old_name(name, variant): torch.tensor(float(number)).expand(tensor.shape)
+        for number, (name, tensor) in enumerate(network.state_dict().items())
+    }
+    assert len(set(file) - set(network.state_dict())) == OLD_NAMES[variant]
+
+    converted = convert_detector(file, "f.pth", variant=variant)
+
+    network.load_state_dict(file, assign=True)
+    expected = network.state_dict()
+    assert converted.weights.keys() == expected.keys()
+    # Variances are compared in another test, which knows of their epsilon.
+    for name in expected:
+        if not name.endswith("running_var"):
+            assert converted.weights[name].flatten()[0] == expected[name].flatten()[0]
+    renamed = [line.tensors for line in converted.table if "before torchvision" in line.description]
+    assert sum(renamed) == OLD_NAMES[variant]

@@ -6,6 +6,8 @@ A section's schema marks the params that cannot change a single byte of what a s
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +56,13 @@ def read_params(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected the params file, found nothing; run from the repo root")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
-    text = path.read_text(encoding="utf-8")
+    # A copy: the caller may change it.
+    return deepcopy(_parse(path, path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=8)
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Return the content of a params file; the same text is parsed once per process."""
     try:
         if any(getattr(event, "anchor", None) for event in YAML(typ="safe", pure=True).parse(text)):
             raise ValueError(f"{path}: anchors and aliases are refused; write the values out")

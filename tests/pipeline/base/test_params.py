@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.base.params import OUT_OF_KEY, Section, read_params, read_section
 
@@ -83,3 +84,24 @@ def test_an_absent_or_huge_file_is_refused(tmp_path: Path) -> None:
         read_params(tmp_path / "params.yaml")
     with pytest.raises(ValueError, match="expected at most 1000000 bytes, got 1000002"):
         read_params(written(tmp_path, "#" * 1_000_001 + "\n"))
+
+
+def test_a_file_is_parsed_once_until_its_text_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, GOOD)
+    parsed: list[str] = []
+    load = YAML.load
+
+    def counted(self: YAML, text: str) -> object:
+        parsed.append(text)
+        return load(self, text)
+
+    monkeypatch.setattr(YAML, "load", counted)
+    first = read_params(file)
+    first["stage"]["inner"]["height"] = 99  # a change of the values is not seen by the next caller
+    assert read_params(file)["stage"]["inner"]["height"] == 3
+    assert len(parsed) == 1
+    written(tmp_path, GOOD.replace("height: 3", "height: 4"))
+    assert read_params(file)["stage"]["inner"]["height"] == 4
+    assert len(parsed) == 2

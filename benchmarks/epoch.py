@@ -106,8 +106,8 @@ class Setting:
     def clip_settings(self) -> ClipSettings:
         """Return the settings of clips and crops."""
         augment = Augment(**self.params["crop"]["augment"])
-        enlarge = self.params["crop"]["enlarge"]
-        return ClipSettings(self.crop_size, enlarge, self.section.delta, augment)
+        enlarge, gap = self.params["crop"]["enlarge"], self.params["crop"]["gap"]
+        return ClipSettings(self.crop_size, enlarge, self.section.delta, gap, augment)
 
     def networks(self, device: torch.device) -> dict[str, nn.Module]:
         """Build the frozen networks by kind of store."""

@@ -59,6 +59,8 @@ class Crop(Section):
     """JM-Pose: 384 x 288."""
     vit: CropSize
     """VREMD: 256 x 192."""
+    gap: Annotated[int, Field(ge=1), OUT_OF_KEY]
+    """Frames of the video from one frame of a clip to the next: 1 in both papers."""
     enlarge: Annotated[float, Field(ge=1), OUT_OF_KEY]
     """Factor on the box after it was extended to the crop's aspect ratio; 1.25 in both papers."""
     key_frames: Annotated[KeyFrames, OUT_OF_KEY]
@@ -74,7 +76,8 @@ class Crop(Section):
         """Return the clip parameters of one input."""
         chosen = self.hrnet if name == "hrnet" else self.vit
         augment = self.augment if train else None
-        return ClipSettings((chosen.height, chosen.width), self.enlarge, chosen.delta, augment)
+        size = chosen.height, chosen.width
+        return ClipSettings(size, self.enlarge, chosen.delta, self.gap, augment)
 
     def variants_of(self, split: str) -> Sequence[int]:
         """Return the variant numbers of a split."""

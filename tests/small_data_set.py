@@ -41,6 +41,7 @@ PARAMS: dict[str, Any] = {
     "crop": {
         "hrnet": {"height": 128, "width": 96, "delta": 1},
         "vit": {"height": 64, "width": 48, "delta": 2},
+        "gap": 1,
         "enlarge": 1.25,
         "key_frames": "labelled",
         "variants": 1,

@@ -66,6 +66,7 @@ def test_the_posetrack_presets_hold_the_numbers_of_the_papers(year: str) -> None
     assert (values["crop"]["hrnet"]["height"], values["crop"]["hrnet"]["width"]) == (384, 288)
     assert (values["crop"]["vit"]["height"], values["crop"]["vit"]["width"]) == (256, 192)
     assert values["crop"]["enlarge"] == 1.25
+    assert values["crop"]["gap"] == 1
     jmpose, vremd = read_jmpose(preset), read_vremd(preset)
     assert (jmpose.delta, jmpose.layers, jmpose.channels) == (2, 4, 48)
     assert [jmpose.rate(step, 10) for step in (0, 50, 100, 150)] == pytest.approx(

@@ -37,6 +37,8 @@ class ClipSettings:
     """Factor on the box after it was extended to the aspect ratio of the crop."""
     delta: int
     """Number of neighboring frames on each side; T = 2 delta + 1."""
+    gap: int
+    """Distance between consecutive frames of a clip, in frames of the video."""
     augment: Augment | None
     """Augmentation of variants 1, 2, ...; if None, variant 1 is the flipped copy of variant 0."""
 
@@ -60,7 +62,7 @@ class VideoBoxes:
     """Rows of ``schemas.PEOPLE``, which contain the joints of ground-truth boxes."""
 
 
-def clip_frames(key: int, frames: int, delta: int) -> NDArray[np.int32]:
+def clip_frames(key: int, frames: int, delta: int, gap: int) -> NDArray[np.int32]:
     """Return the T = 2 delta + 1 frame positions of a clip, clamped to the video.
 
     DSTA and mmpose clamp as well. DCPose and its derivatives repeat the key frame instead.
@@ -69,8 +71,10 @@ def clip_frames(key: int, frames: int, delta: int) -> NDArray[np.int32]:
         key: Position of the key frame.
         frames: Number of frames of the video.
         delta: Number of neighboring frames on each side.
+        gap: Distance between consecutive frames of the clip.
     """
-    return np.arange(key - delta, key + delta + 1).clip(0, frames - 1).astype(np.int32)
+    offsets = gap * np.arange(-delta, delta + 1)
+    return (key + offsets).clip(0, frames - 1).astype(np.int32)
 
 
 def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.DataFrame:
@@ -98,7 +102,7 @@ def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.Da
         rows.append(
             (
                 *(source.video, clip, variant, box["frame"]),
-                clip_frames(box["frame"], source.frames, settings.delta),
+                clip_frames(box["frame"], source.frames, settings.delta, settings.gap),
                 *(box["person"], track_id, box["score"], *box_xywh),
                 *(to_crop.ravel(), augmentation.flip, in_crop.ravel(), visible),
             )

@@ -11,7 +11,7 @@ from pipeline.video.source import Frame
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """Key frames ``start`` to ``stop - 1`` and up to delta neighbors on each side."""
+    """Key frames ``start`` to ``stop - 1`` and up to ``reach`` frames on each side."""
 
     start: int
     stop: int
@@ -25,7 +25,7 @@ class FrameWindow:
 
 
 def split_windows(
-    frames: Iterable[Frame], first: int, last: int | None, *, delta: int, length: int
+    frames: Iterable[Frame], first: int, last: int | None, *, reach: int, length: int
 ) -> Iterator[FrameWindow]:
     """Yield the key frames of a video in windows, with one window in memory at a time.
 
@@ -33,21 +33,21 @@ def split_windows(
         frames: All frames of the video in order.
         first: First key frame.
         last: Last key frame; None for the last frame of the video.
-        delta: Number of neighbors that clips need on each side.
+        reach: Number of frames that clips need on each side: delta times the gap.
         length: Number of key frames per window.
     """
     kept: dict[int, Frame] = {}
     start = first
     for frame in frames:
-        if frame.number < start - delta:
+        if frame.number < start - reach:
             continue
-        if last is not None and frame.number > last + delta:
+        if last is not None and frame.number > last + reach:
             break
         kept[frame.number] = frame
         stop = start + length if last is None else min(start + length, last + 1)
-        if start < stop and frame.number == stop + delta - 1:
+        if start < stop and frame.number == stop + reach - 1:
             yield FrameWindow(start, stop, frame.number + 1, kept)
-            kept = {n: f for n, f in kept.items() if n >= stop - delta}
+            kept = {n: f for n, f in kept.items() if n >= stop - reach}
             start = stop
     # The remaining windows end with the video.
     end = max(kept, default=-1) + 1

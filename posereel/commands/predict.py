@@ -233,12 +233,13 @@ def _poses(
 ) -> tuple[pd.DataFrame, int]:
     """Return the people of all key frames, and one past the last of these."""
     delta = (read_system(setup.params, setup.head).frames - 1) // 2
+    reach = delta * setup.values["crop"]["gap"]
     poser: WindowPoseEstimator | None = None
     parts: list[pd.DataFrame] = []
     stop = first
     total = (source.frames if last is None else min(last + 1, source.frames or last + 1)) - first
     with progress("predict", max(total, 0), "frames") as advance:
-        for window in split_windows(_whole(source, size), first, last, delta=delta, length=WINDOW):
+        for window in split_windows(_whole(source, size), first, last, reach=reach, length=WINDOW):
             part = work / "parts" / f"{window.start:08d}.parquet"
             if not part.is_file():
                 poser = poser or _build(setup, delta, size)
@@ -300,7 +301,7 @@ def _build(setup: Setup, delta: int, size: tuple[int, int]) -> WindowPoseEstimat
     return WindowPoseEstimator(
         _find_boxes(setup, device, size),
         PoseNetworks(caches, head.to(device).eval(), device),
-        ClipSettings(crop_size, values["crop"]["enlarge"], delta, None),
+        ClipSettings(crop_size, values["crop"]["enlarge"], delta, values["crop"]["gap"], None),
         Reading(
             reading["decode"], reading["blur"], reading["score"], reading["flip"], max(1, clips)
         ),

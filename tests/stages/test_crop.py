@@ -178,6 +178,7 @@ def test_a_new_video_is_added_and_a_removed_video_disappears(workspace: Workspac
     [
         {"crop__hrnet__height": 64, "crop__hrnet__width": 48},
         {"crop__hrnet__delta": 2},
+        {"crop__gap": 2},
         {"crop__enlarge": 1.5},
     ],
 )
@@ -342,6 +343,7 @@ def test_a_frame_whose_size_differs_from_its_video_is_rejected(workspace: Worksp
         ({"crop__augment__scale": 1.0}, "crop.augment.scale"),
         ({"crop__mirror": "no"}, "crop.mirror"),
         ({"crop__delta": 1}, "crop.delta: unknown key"),
+        ({"crop__gap": 0}, "crop.gap"),
     ],
 )
 def test_the_error_names_the_invalid_param(

@@ -1,5 +1,7 @@
 """The clip table: frames, transforms and joints of every variant."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,8 +24,8 @@ AUGMENT = Augment(
     half_body_chance=0.3,
     flip_chance=0.5,
 )
-TRAIN = ClipSettings((128, 96), 1.25, 1, AUGMENT)
-VAL = ClipSettings((128, 96), 1.25, 1, None)
+TRAIN = ClipSettings((128, 96), 1.25, 1, 1, AUGMENT)
+VAL = ClipSettings((128, 96), 1.25, 1, 1, None)
 
 
 def boxes(*rows: tuple[int, int, int]) -> pd.DataFrame:
@@ -53,16 +55,33 @@ def other_side(name: str) -> str:
     return name.replace("left", "?").replace("right", "left").replace("?", "right")
 
 
-@given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 4))
-def test_frames_are_consecutive_and_clamped_to_the_video(key: int, frames: int, delta: int) -> None:
+@given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 4), st.integers(1, 5))
+def test_frames_are_a_gap_apart_and_clamped_to_the_video(
+    key: int, frames: int, delta: int, gap: int
+) -> None:
     key = min(key, frames - 1)
-    expected = [min(max(key + step, 0), frames - 1) for step in range(-delta, delta + 1)]
-    assert list(clip_frames(key, frames, delta)) == expected
-    assert clip_frames(key, frames, delta)[delta] == key
+    offsets = range(-delta * gap, delta * gap + 1, gap)
+    expected = [min(max(key + offset, 0), frames - 1) for offset in offsets]
+    assert list(clip_frames(key, frames, delta, gap)) == expected
+    assert clip_frames(key, frames, delta, gap)[delta] == key
 
 
 def test_five_frames_at_the_start_of_a_video() -> None:
-    assert list(clip_frames(1, 10, 2)) == [0, 0, 1, 2, 3]
+    assert list(clip_frames(1, 10, 2, gap=1)) == [0, 0, 1, 2, 3]
+
+
+def test_a_gap_of_three_skips_two_frames_on_each_side() -> None:
+    assert list(clip_frames(6, 20, 2, gap=3)) == [0, 3, 6, 9, 12]
+    row = clip_rows(source((2, 0, 1)), 0, replace(VAL, gap=2)).iloc[0]
+    assert list(row["frames"]) == [0, 2, 4]
+
+
+def test_a_gap_changes_only_the_frames_of_a_clip() -> None:
+    near, far = (
+        clip_rows(source((2, 0, 0), (3, 1, 1)), 1, replace(TRAIN, gap=gap)).drop(columns="frames")
+        for gap in (1, 2)
+    )
+    pd.testing.assert_frame_equal(near, far)
 
 
 def test_variant_0_is_cropped_around_its_enlarged_box() -> None:

@@ -15,7 +15,7 @@ from tests.small_data_set import write_json
 
 def parts(count: int, length: int) -> list[FrameWindow]:
     frames = [Frame(n, 0.0, np.full((40, 60, 3), n, np.uint8)) for n in range(count)]
-    return list(split_windows(frames, 0, None, delta=1, length=length))
+    return list(split_windows(frames, 0, None, reach=1, length=length))
 
 
 def brightest(frames: list[NDArray[np.uint8]]) -> list[Detections]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "altair", "cv2", "pandas", "pyarrow.parquet", "pycocotools.cocoeval", "pydantic",
+    "cv2", "pandas", "pyarrow.parquet", "pycocotools.cocoeval", "pydantic",
     "ruamel.yaml", "safetensors.torch", "timm.models.hrnet", "torch", "torchvision", "transformers",
     "transformers.models.vitpose_backbone.modeling_vitpose_backbone", "typer", "vl_convert",
 )  # fmt: skip

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LINES = {name: line for lines in COMMANDS.values() for name, line in lines.items()}
 LARGE = {
     "torch", "torchvision", "timm", "transformers", "pandas", "pyarrow", "zarr", "cv2", "av",
-    "scipy", "pycocotools", "altair", "vl_convert", "jinja2", "ray", "dvc",
+    "scipy", "pycocotools", "vl_convert", "jinja2", "ray", "dvc",
 }  # fmt: skip
 STILL_HEAVY = {
     "predict",

@@ -1,1 +1,1 @@
-"""Scores of predictions and what made them."""
+"""Scores of predictions and their provenance."""

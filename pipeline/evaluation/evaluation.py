@@ -1,4 +1,4 @@
-"""Everything that is measured of one system on one split: scores, subsets, curves, error kinds."""
+"""Evaluate one system on one split: scores, subsets, curves and kinds of error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from pipeline.posetrack.annotations import person_boxes
 from pipeline.skeleton import GROUPS, JOINT_SLOTS, JOINTS
 
 DECIMALS = 4
-"""Decimals of a percentage in the metric files."""
+"""Number of decimals of a percentage in the metric files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """What was measured on one split."""
+    """Results of one system on one split."""
 
     metrics: dict[str, Any]
     """Scores of all frames, as JSON values."""
@@ -33,20 +33,20 @@ class SplitResult:
     videos: pd.DataFrame
     """Columns ``video``, ``n_frames_used``, ``n_gt``, the groups and ``Mean`` in percent."""
     errors: pd.DataFrame
-    """Columns ``joint``, ``kind``, ``count`` and ``share`` of the joint's labels."""
+    """Columns ``joint``, ``kind``, ``count`` and ``share`` of the labels of the joint."""
 
 
 def evaluate_split(
     pairs: Sequence[VideoPair], protocol: Protocol, *, hard_share: float, curve_points: int
 ) -> SplitResult:
-    """Measure one system on one split.
+    """Evaluate one system on one split.
 
     Args:
-        pairs: The videos; there may be none, which gives None for every AP.
-        protocol: Whose rules hold.
-        hard_share: Share of the scored frames, those of the highest crowd index, that make up the
-            hard subset; the other frames are dropped from it.
-        curve_points: Most points that are kept of a curve.
+        pairs: The videos. Without videos, every AP is None.
+        protocol: Rules of the evaluation.
+        hard_share: Share of the scored frames that form the hard subset: those with the highest
+            crowd index.
+        curve_points: Maximum number of points of a curve.
     """
     pooled = pool(pairs, protocol)
     matches = match(pooled)
@@ -65,7 +65,7 @@ def evaluate_split(
 
 
 def hard_frames(pairs: Sequence[VideoPair], pooled: Pool, share: float) -> NDArray[np.bool_]:
-    """Choose the scored frames with the highest crowd index of the ground truth.
+    """Select the scored frames with the highest crowd index of the ground truth.
 
     Args:
         pairs: The videos.
@@ -95,7 +95,7 @@ def hard_frames(pairs: Sequence[VideoPair], pooled: Pool, share: float) -> NDArr
 
 
 def _degraded(matches: Matches, tags: NDArray[np.str_]) -> dict[str, Any]:
-    """Score the frames of each degradation, and visible and occluded joints apart."""
+    """Score the frames of each degradation, the visible joints and the occluded joints."""
     truth = matches.pool.truth
     by_tag = {str(tag): score(matches, tags == tag) for tag in np.unique(tags) if tag}
     return {
@@ -111,7 +111,7 @@ def _summary(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401
-    """Round every number of nested dicts and lists; DVC and git keep these files."""
+    """Round every float in nested dicts and lists, so that the files in git stay short."""
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -122,7 +122,7 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401
 def _curve_table(ranked: Sequence[Curve], points: int) -> pd.DataFrame:
     parts = []
     for joint, curve in zip(JOINTS, ranked, strict=True):
-        # A joint that the ground truth never shows has no recall, so no curve.
+        # A joint without ground truth has no recall and therefore no curve.
         ranks = len(curve.scores) if curve.n_gt else 0
         kept = np.unique(np.linspace(0, ranks - 1, min(points, ranks)).round().astype(np.int64))
         columns = {

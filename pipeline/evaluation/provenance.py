@@ -1,4 +1,4 @@
-"""What made a number: labels, boxes, params and weights, as plain values without clock or host."""
+"""Provenance of scores: digests of labels and weights, and params, without times or host names."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,31 +7,31 @@ from typing import Any
 
 
 def digest_files(paths: Sequence[Path], root: Path) -> str:
-    """Return one digest of many files: their contents and their names below a folder.
+    """Return one digest of the contents and relative names of many files.
 
     Args:
         paths: The files.
-        root: Folder that the names are relative to; where it lies does not matter.
+        root: Folder that the names are relative to. Its location does not affect the digest.
 
     Returns:
-        sha256 over the sorted lines ``<sha256 of the file>  <relative path>``, as ``sha256sum``
-        prints them.
+        SHA-256 of the sorted lines ``<SHA-256 of the file>  <relative path>``, the output format
+        of ``sha256sum``.
     """
     lines = sorted(f"{_sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def label_version(annotations: Path) -> dict[str, Any]:
-    """Return what tells one release of the labels from another.
+    """Return the values that identify a release of the labels.
 
-    PoseTrack18's validation set is 74 files in version 0.2 and 170 in version 0.45: predictions
-    made for one have half the AP on the other.
+    The validation set of PoseTrack18 has 74 files in version 0.2 and 170 files in version 0.45.
+    Predictions for one version have half the AP on the other.
 
     Args:
         annotations: Folder with ``train/*.json`` and ``val/*.json``.
 
     Returns:
-        ``train_files``, ``val_files`` and ``sha256`` of them all.
+        ``train_files`` and ``val_files``, the numbers of files, and ``sha256`` of all files.
     """
     files = {split: sorted((annotations / split).glob("*.json")) for split in ("train", "val")}
     digest = digest_files([file for split in files.values() for file in split], annotations)
@@ -39,17 +39,17 @@ def label_version(annotations: Path) -> dict[str, Any]:
 
 
 def weight_digests(folder: Path) -> dict[str, str]:
-    """Return sha256 of every weights file in a folder, by name."""
+    """Return the SHA-256 of every weights file in a folder, by name."""
     return {file.name: _sha256(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
 def lookup(values: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN401
-    """Return the param behind a dotted key.
+    """Return the value of a param by its dotted key.
 
     Args:
-        values: The whole params file.
-        key: For example ``crop.mirror``.
-        path: The file, for the message.
+        values: Content of the params file.
+        key: The dotted key, for example ``crop.mirror``.
+        path: The params file, for the message.
 
     Raises:
         ValueError: If there is no such param.
@@ -57,7 +57,9 @@ def lookup(values: Mapping[str, Any], key: str, path: Path) -> Any:  # noqa: ANN
     found: Any = values
     for part in key.split("."):
         if not isinstance(found, Mapping) or part not in found:
-            raise ValueError(f"{path}: expected the key {key}, which provenance states; add it")
+            raise ValueError(
+                f"{path}: expected the key {key}, which the provenance reports; add it"
+            )
         found = found[part]
     return found
 

@@ -1,4 +1,4 @@
-"""Which labels are a release's own: numbers beside the papers' are measured on no others."""
+"""Check that a PoseTrack release is evaluated only on its official annotation files."""
 
 from pathlib import Path
 
@@ -9,21 +9,22 @@ _OFFICIAL: dict[str, str] = {
     "posetrack18": "`images` without `has_labeled_person`, the form of 2018",
     "posetrack21": "`images` with `has_labeled_person`, the form of 2021",
 }
-"""What tells the official annotation files of each release."""
+"""Form of the official annotation files of each release."""
 
 
 def refuse_other_release(data_set: str, file: Path, form: Format) -> None:
-    """Check that a validation file is an official one.
+    """Check that a validation file is an official file of its release.
 
-    Conversions, such as COCO-style files of PoseTrack17, may feed the split ``train``.
+    Converted files, such as COCO-style files of PoseTrack17, are allowed only in the split
+    ``train``: results on other files than the official ones cannot be compared with the papers.
 
     Args:
-        data_set: Name of the data set; any that is no release of PoseTrack passes.
+        data_set: Name of the data set. Data sets other than PoseTrack are not checked.
         file: The annotation file, for the message.
         form: Its form.
 
     Raises:
-        ValueError: If the file has another form than the release's.
+        ValueError: If the file does not have the form of the release.
     """
     if data_set in _OFFICIAL and form != data_set:
         raise ValueError(

@@ -138,7 +138,7 @@ def refuse_other_labels(
 
 
 def _differing(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield fact, earlier and later value where they differ; a dash for a missing fact."""
+    """Yield name, earlier and later value of every fact that differs; a missing value is a dash."""
     after, before = flatten_facts(now), flatten_facts(then)
     for fact in dict.fromkeys([*before, *after]):
         pair = before.get(fact, "-"), after.get(fact, "-")
@@ -149,7 +149,7 @@ def _differing(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[tupl
 def _change_cells(
     names: tuple[str, ...], before: float | None, after: float | None
 ) -> tuple[str, ...]:
-    """Return the cells of a row; joints and videos without labels have no AP."""
+    """Return the cells of a row. Joints and videos without labels have no AP."""
     then, now = (None if value is None or pd.isna(value) else value for value in (before, after))
     change = "-" if then is None or now is None else f"{now - then:+.1f}"
     return (*names, percent(then), percent(now), change)

@@ -1,6 +1,6 @@
-"""Draw poses, boxes and captions on pictures, and lay pictures out on one sheet.
+"""Draw poses, boxes and captions on images, and arrange images in a grid.
 
-All pictures are RGB uint8 ``(H, W, 3)``; every function returns a new one.
+All images are RGB uint8 ``(H, W, 3)``; every public function returns a new image.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ SIDE_COLORS: dict[str, Color] = {
     "right": (0, 160, 255),
     "middle": (90, 220, 90),
 }
-"""Orange is the person's left, blue their right: safe for color-blind readers."""
+"""Orange for the person's left side, blue for the right side: safe for color-blind readers."""
 
 _SHIFT = 4
-"""OpenCV draws on a grid of 2 ** -4 pixels."""
+"""OpenCV takes coordinates in units of 2 ** -4 pixels."""
 
 
 def side_of(name: str) -> str:
-    """Return left, right or middle for a joint's name."""
+    """Return the side of a joint by its name: left, right or middle."""
     side = name.partition("_")[0]
     return side if side in ("left", "right") else "middle"
 
@@ -38,7 +38,7 @@ def _fixed(point: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def enlarge(image: Picture, factor: int) -> Picture:
-    """Return the picture ``factor`` times as large, smooth."""
+    """Return the image enlarged by ``factor`` with cubic interpolation."""
     size = (image.shape[1] * factor, image.shape[0] * factor)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -50,18 +50,19 @@ def draw_pose(
     colors: dict[str, Color] | None = None,
     thickness: int = 2,
 ) -> Picture:
-    """Draw one person's limbs and joints; hidden joints are rings, and their limbs thin.
+    """Draw the limbs and joints of a person: occluded joints as rings with thin limbs.
 
     Args:
-        image: The picture.
+        image: The image.
         keypoints: xy in pixels, pixel centers at integers, ``(15, 2)`` in the order of ``JOINTS``
-            or ``(17, 2)`` in that of ``SLOTS``.
-        visible: 0 leaves a joint out, 1 draws it as hidden, 2 as seen, ``(15,)`` or ``(17,)``.
+            or ``(17, 2)`` in the order of ``SLOTS``.
+        visible: 0 for joints that are not drawn, 1 for occluded and 2 for visible joints, ``(15,)``
+            or ``(17,)``.
         colors: Color by side, with the keys of ``SIDE_COLORS``, which is the default.
-        thickness: Of a limb in pixels.
+        thickness: Thickness of a limb in pixels.
 
     Raises:
-        ValueError: If there are neither 15 nor 17 joints, or flags for another number.
+        ValueError: If there are neither 15 nor 17 joints, or if the number of flags differs.
     """
     points, flags = np.asarray(keypoints, np.float64), np.asarray(visible)
     names = {len(JOINTS): JOINTS, len(SLOTS): SLOTS}.get(len(points))
@@ -89,7 +90,7 @@ def draw_pose(
 def _draw_joint(
     image: Picture, point: NDArray[np.float64], color: Color, seen: bool, thickness: int
 ) -> None:
-    """Draw a dot with a dark rim, or a ring, into the picture."""
+    """Draw a dot with a dark outline, or a ring, in place."""
     radius = (thickness + 1) << _SHIFT
     where = _fixed(point)
     if seen:
@@ -110,7 +111,7 @@ def draw_box(image: Picture, box_xywh: ArrayLike, color: Color, thickness: int =
 
 
 def draw_caption(image: Picture, caption: str) -> Picture:
-    """Write a line into the upper left corner, on a dark strip."""
+    """Write a line of text in the upper left corner, on a dark background."""
     drawn = image.copy()
     scale = max(image.shape[0] / 600, 0.35)
     (width, height), base = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
@@ -126,16 +127,16 @@ def draw_caption(image: Picture, caption: str) -> Picture:
 def contact_sheet(
     tiles: Sequence[Picture], columns: int, captions: Sequence[str] | None = None, gap: int = 4
 ) -> Picture:
-    """Lay pictures of one size out in rows on white.
+    """Arrange images of equal size in a grid on white.
 
     Args:
-        tiles: The pictures, at least one, row by row.
-        columns: Pictures per row.
-        captions: One line per picture, or None.
-        gap: White pixels between and around pictures.
+        tiles: The images, at least one, row by row.
+        columns: Number of images per row.
+        captions: One line of text per image, or None.
+        gap: Width of the white space between and around the images, in pixels.
 
     Raises:
-        ValueError: If there is no picture, sizes differ, or there are more or fewer captions.
+        ValueError: If there is no image, or if sizes or the number of captions differ.
     """
     shapes = {tile.shape for tile in tiles}
     if len(shapes) != 1 or columns < 1:

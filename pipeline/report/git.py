@@ -1,4 +1,4 @@
-"""What git says about the project's repository; nothing is changed."""
+"""Read from the git repository of the project, without changing it."""
 
 import io
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def ask_git(project: Path, *words: str) -> bytes:
-    """Return what a git command prints.
+    """Run a git command and return its output.
 
     Args:
-        project: Folder in which git is asked.
-        words: The command's words after ``git``.
+        project: Folder in which git runs.
+        words: Arguments of ``git``.
 
     Raises:
         ValueError: If git fails.
@@ -31,13 +31,13 @@ def unpack(project: Path, commit: str, paths: Sequence[str], folder: Path) -> No
     Args:
         project: A git repository.
         commit: The commit.
-        paths: Files and folders that are wanted; those that the commit lacks are left out.
-        folder: Where they are written, below their paths.
+        paths: Files and folders to write; paths that the commit does not contain are skipped.
+        folder: Receives the files at the same relative paths.
 
     Raises:
         ValueError: If git fails.
     """
-    # Not tar: its safe extraction came with Python 3.11.4, and Debian 12 has 3.11.2.
+    # zip, because tarfile has no safe extraction filter before Python 3.11.4.
     packed = io.BytesIO(ask_git(project, "archive", "--format=zip", "-0", commit))
     with zipfile.ZipFile(packed) as archive:
         wanted = tuple(f"{path}/" for path in paths)

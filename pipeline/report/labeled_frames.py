@@ -1,4 +1,4 @@
-"""Labeled frames of the validation videos, for pictures."""
+"""Read the frames of the validation videos for pictures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The two papers' own numbers, percent, quoted next to ours; none of them was run here."""
+"""AP from the tables of the two papers, in percent, quoted beside our results."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class PaperRow:
     """One row of a paper's table."""
 
     system: str
-    """Name of our system that the row stands beside."""
+    """Name of our system that corresponds to the row."""
     method: str
-    """The method as the paper names it, and where the row stands."""
+    """The method as the paper names it, and the table that contains the row."""
     values: tuple[float | None, ...]
-    """In the order of ``COLUMNS``; None where the paper prints no number."""
+    """In the order of ``COLUMNS``; None where the paper gives no number."""
 
 
 def _only_mean(mean: float) -> tuple[float | None, ...]:
@@ -59,14 +59,14 @@ PAPER_ROWS: dict[str, tuple[PaperRow, ...]] = {
         ),
     ),
 }
-"""Rows by data set; the papers use boxes of their own (JM-Pose DetectoRS, VREMD does not say)."""
+"""Rows by data set. The papers use their own boxes (JM-Pose: DetectoRS; VREMD does not say)."""
 
 
 def paper_rows(dataset: str) -> tuple[PaperRow, ...]:
     """Return the papers' rows to show beside a data set's table.
 
     Args:
-        dataset: ``data.name``; data sets that no paper reports get PoseTrack17's rows, which are
-            the papers' main tables.
+        dataset: ``data.name``. Other data sets than PoseTrack get the rows of PoseTrack17, the
+            papers' main tables.
     """
     return PAPER_ROWS.get(dataset, PAPER_ROWS["posetrack17"])

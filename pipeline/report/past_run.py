@@ -1,7 +1,7 @@
-"""The results of an earlier run, from git and DVC's cache: nothing is checked out, nothing pulled.
+"""Read the results of an earlier run from git and DVC's cache, without a checkout or a pull.
 
-A commit holds params.yaml, data/metrics and dvc.lock, which names the objects of the rest. DVC
-keeps an experiment as a commit too, under ``refs/exps/<2 digits>/<38 digits>/<name>``.
+A commit contains params.yaml, data/metrics and dvc.lock, which names the cache objects of the
+other files. DVC stores an experiment as a commit under ``refs/exps/<2 digits>/<38 digits>/<name>``.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ def find_commit(project: Path, revision: str) -> str:
 
     Args:
         project: A git repository.
-        revision: What git takes for a commit, or the name of an experiment of DVC.
+        revision: A revision that git can resolve, or the name of a DVC experiment.
 
     Raises:
-        ValueError: If there is no such commit, or several experiments have this name.
+        ValueError: If there is no such commit, or if several experiments have this name.
     """
     try:
         words = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -38,16 +38,18 @@ def find_commit(project: Path, revision: str) -> str:
 
 
 def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
-    """Lay a run's params, metrics, evaluation and predictions out as they lie in a project.
+    """Recreate the params, metrics, evaluation and predictions of a run in a folder.
 
     Args:
         project: A git repository.
-        cache: DVC's cache dir; files of outs become links to its objects, to be read only.
+        cache: DVC's cache folder. The files of outs become symbolic links to its objects, for
+            reading only.
         revision: As in ``find_commit``.
         folder: An empty folder.
 
     Raises:
-        ValueError: If there is no such commit, it holds no run, or the cache lacks an object.
+        ValueError: If there is no such commit, if it contains no finished run, or if an object is
+            missing in the cache.
     """
     commit = find_commit(project, revision)
     held = ask_git(project, "ls-tree", "--name-only", commit, *IN_GIT).decode().split()
@@ -72,20 +74,20 @@ def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
 
 
 def _experiments(project: Path, name: str) -> set[str]:
-    """Return the commits of the experiments of this name, whatever they started from."""
+    """Return the commits of all experiments of this name, regardless of their base commit."""
     lines = ask_git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
     refs = (line.split(" ", 1) for line in lines.decode().splitlines())
     return {commit for commit, ref in refs if ref.split("/", 4)[4:] == [name]}
 
 
 def _files(cache: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield path and object of every file of the outs that dvc.lock names in the cache."""
+    """Yield path and cache object of every file of the outs in dvc.lock."""
     for stage in read_lock(folder):
         for out, digest in stage.outs.items():
             if out.startswith(IN_CACHE):
                 files = files_of(cache, digest)
                 if files is None:
-                    # The list of the folder's files is what is missing.
+                    # The object that lists the files of the folder is missing.
                     yield f"{out}/", object_path(cache, digest)
                     continue
                 for name, hashed in files.items():

@@ -1,4 +1,4 @@
-"""How long units took on this machine: from the log in scratch, never part of an out."""
+"""Computation times of units on this machine, from a log in scratch that is not part of any out."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,17 +14,18 @@ class StageTiming:
     stage: str
     units: int
     seconds: float
-    """Of all units together."""
+    """Sum over all units."""
     longest: float
     """Seconds of the slowest unit."""
     bytes: int
 
 
 def read_timings(log: Path) -> list[StageTiming]:
-    """Return what the log says, by stage.
+    """Return the entries of the log, summed by stage.
 
     Args:
-        log: One JSON object per line with ``stage``, ``seconds`` and ``bytes``; may be absent.
+        log: One JSON object per line with ``stage``, ``seconds`` and ``bytes``. The file may be
+            missing.
     """
     seconds: dict[str, list[float]] = defaultdict(list)
     sizes: dict[str, int] = defaultdict(int)

@@ -1,1 +1,1 @@
-"""What is measured of predictions: PoseTrack's AP, OKS AP, kinds of errors, crowds."""
+"""Metrics: PoseTrack AP, OKS AP, kinds of error, crowd index, box recall."""

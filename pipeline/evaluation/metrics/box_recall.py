@@ -1,4 +1,4 @@
-"""How many of the people have a detected box at all: no pose estimator can find the others."""
+"""Recall of the detected boxes, the upper limit for the share of people with a pose."""
 
 import numpy as np
 import pandas as pd
@@ -9,16 +9,16 @@ LEAST_IOU = 0.5
 
 
 def box_recall(people: pd.DataFrame, boxes: pd.DataFrame) -> float | None:
-    """Return the share of annotated people whom a box overlaps.
+    """Return the share of annotated people that a box overlaps.
 
     Args:
-        people: Annotated people, columns of ``pipeline.tables.schemas.PEOPLE``; those without a box
-            do not count.
+        people: Annotated people, columns of ``pipeline.tables.schemas.PEOPLE``. People without a
+            box are not counted.
         boxes: Boxes, columns of ``pipeline.tables.schemas.BOXES``.
 
     Returns:
-        Share within [0, 1] of people with a box of IoU >= 0.5 in their frame; None without
-        people. A box may stand for several people.
+        Share within [0, 1] of people with a box of IoU >= 0.5 in their frame; None if there are no
+        people. One box may count for several people.
     """
     annotated = people[people["box_w"].notna()]
     if annotated.empty:

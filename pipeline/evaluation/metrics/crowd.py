@@ -1,14 +1,14 @@
-"""CrowdPose's crowd index and the hard subset that is chosen by it.
+"""The crowd index of CrowdPose and the hard subset of the frames with the highest index.
 
-The papers' "Challenging-PoseTrack" is 806 frames "chosen according to CrowdPose"; their list was
-never published, so the subset here is our own and not the same frames.
+The papers' "Challenging-PoseTrack" consists of 806 frames "chosen according to CrowdPose". The list
+of frames was never published, so the subset here is a different one.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 DECIMALS = 2
-"""CrowdPose's files store the index with two decimals."""
+"""The files of CrowdPose store the index with two decimals."""
 
 
 def crowd_index(
@@ -16,18 +16,18 @@ def crowd_index(
 ) -> float:
     """Return the crowd index of one image (Li et al., "CrowdPose", CVPR 2019, Eq. 1).
 
-    The mean over all people with a labeled joint of N_b / N_a: N_a counts their own labeled
-    joints, N_b the labeled joints of all others inside their box, edges included. It is not
-    clipped at 1, as the values in CrowdPose's own files are not.
+    The index is the mean of N_b / N_a over all people with a labeled joint. N_a is the number of
+    their own labeled joints; N_b is the number of labeled joints of other people inside their box,
+    edges included. As in the files of CrowdPose, the index is not clipped at 1.
 
     Args:
         boxes_xywh: Boxes of all P people in pixels, ``(P, 4)``.
         joints: xy in pixels, ``(P, K, 2)``.
-        labeled: Joints that have a label, occluded ones included, ``(P, K)``.
+        labeled: Joints that have a label, including occluded joints, ``(P, K)``.
 
     Returns:
-        The index, at least 0, rounded to two decimals as in CrowdPose's files; 0 where nobody
-        has a labeled joint.
+        The index, at least 0, rounded to two decimals as in the files of CrowdPose; 0 if nobody has
+        a labeled joint.
     """
     people = labeled.any(axis=1)
     boxes, joints, labeled = boxes_xywh[people], joints[people], labeled[people]
@@ -41,16 +41,16 @@ def crowd_index(
 
 
 def hardest(index: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
-    """Choose the frames with the highest crowd index.
+    """Select the frames with the highest crowd index.
 
     Args:
         index: Crowd index of every candidate frame, ``(F,)``.
-        share: Share of the frames to choose, within [0, 1]; a part of a frame counts as one.
+        share: Share of the frames to select, within [0, 1]. The number of frames is rounded up.
 
     Returns:
-        Mask, ``(F,)``; of equal frames the earlier ones are chosen.
+        Mask, ``(F,)``. Among frames of equal index, earlier frames are preferred.
     """
-    # Without the rounding, 0.2 * 15 = 3.0000000000000004 would choose a fourth frame.
+    # Without rounding, 0.2 * 15 = 3.0000000000000004 would select a fourth frame.
     count = int(np.ceil(round(share * len(index), 9)))
     chosen = np.zeros(len(index), dtype=bool)
     chosen[np.argsort(-index, kind="stable")[:count]] = True

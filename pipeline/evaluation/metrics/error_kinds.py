@@ -1,10 +1,10 @@
-"""What kind of error each predicted joint is: jitter, inversion, swap or miss.
+"""Classify the error of each predicted joint: jitter, inversion, swap or miss.
 
-The taxonomy is Ronchi and Perona's ("Benchmarking and Error Diagnosis in Multi-Instance Pose
-Estimation", ICCV 2017, Sec. 3.1); where the text leaves open which of two errors a joint is, the
-authors' program decides (matteorr/coco-analyze, pycocotools/cocoanalyze.py, _find_kpt_errors): the
-place that the joint is most similar to. Similarity of two places is the keypoint similarity
-exp(-d^2 / (2 area (2 sigma)^2)) under OKS, with the area of the person who owns the place.
+The taxonomy is that of Ronchi and Perona ("Benchmarking and Error Diagnosis in Multi-Instance Pose
+Estimation", ICCV 2017, Sec. 3.1). If the text allows two kinds, the authors' program decides
+(matteorr/coco-analyze, pycocotools/cocoanalyze.py, _find_kpt_errors): the kind is that of the
+ground-truth joint with the largest similarity. The similarity of two positions is the keypoint
+similarity of OKS, exp(-d^2 / (2 area (2 sigma)^2)), with the area of the ground-truth person.
 """
 
 from collections.abc import Sequence
@@ -17,28 +17,29 @@ from pipeline.posetrack.annotations import Annotations, person_boxes
 from pipeline.skeleton import FLIP, JOINT_SLOTS, JOINTS, OKS_SIGMAS
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss", "undetected")
-"""``undetected``: a joint of a person whom no prediction was matched to."""
+"""``undetected``: a joint of a person without a matched prediction."""
 
 JITTER = (0.5, 0.85)
-"""Below the first similarity a joint is nowhere, from the second on good (ibid., Sec. 3.1)."""
+"""Similarities of jitter: a miss is below the first value, a good joint at least at the second
+(ibid., Sec. 3.1)."""
 
 LEAST_OKS = 0.1
-"""People are matched from this OKS on (ibid., Sec. 3; cocoanalyze.py, oksLocThrs)."""
+"""Smallest OKS of a match (ibid., Sec. 3; cocoanalyze.py, oksLocThrs)."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np.int64]:
-    """Count every kind over all labeled joints of many videos.
+    """Count the kinds of error over all labeled joints of many videos.
 
     Args:
         pairs: The videos.
-        used: Frames that count, ``(F,)`` for every video.
+        used: Frames that are counted, ``(F,)`` for every video.
 
     Returns:
-        Counts, ``(15, 6)``: joints in the order of ``JOINTS``, kinds in that of ``KINDS``. A row
-        sums to the number of labeled joints.
+        Counts, ``(15, 6)``: joints in the order of ``JOINTS``, kinds in the order of ``KINDS``. The
+        sum of a row is the number of labeled joints.
     """
     counts = np.zeros((len(JOINTS), len(KINDS)), dtype=np.int64)
     for pair, frames in zip(pairs, used, strict=True):
@@ -60,23 +61,23 @@ def count_errors(pairs: Sequence[VideoPair], used: Sequence[Mask]) -> NDArray[np
 def frame_errors(
     truth: tuple[Floats, Mask, Floats], predicted: tuple[Floats, Mask, Floats]
 ) -> NDArray[np.int64]:
-    """Name the error of every labeled joint of a frame.
+    """Classify the error of every labeled joint of a frame.
 
     Args:
-        truth: Joints xy in pixels ``(G, 15, 2)``, which are labeled ``(G, 15)``, and the areas of
+        truth: Joints xy in pixels ``(G, 15, 2)``, mask of labeled joints ``(G, 15)``, and areas of
             the people in square pixels ``(G,)``.
-        predicted: Joints ``(P, 15, 2)``, which are predicted ``(P, 15)``, and the scores of the
+        predicted: Joints ``(P, 15, 2)``, mask of predicted joints ``(P, 15)``, and scores of the
             people ``(P,)``.
 
     Returns:
-        Position in ``KINDS`` for every ground-truth joint, ``(G, 15)``; -1 where it has no label.
+        Index in ``KINDS`` for every ground-truth joint, ``(G, 15)``; -1 for joints without label.
     """
     joints, labeled, areas = truth
     places, given, scores = predicted
     kinds = np.where(labeled, KINDS.index("undetected"), -1)
     if not len(joints) or not len(places):
         return kinds
-    # (P, G, 15): similarity of every predicted joint to the same and to the mirrored joint.
+    # (P, G, 15): similarity of every predicted joint to the same joint and to the mirrored joint.
     same = _similarity(places, joints, labeled, areas)
     mirrored = _similarity(places, joints[:, FLIP], labeled[:, FLIP], areas)
     oks = (np.maximum(same, 0) * given[:, None]).sum(axis=2) / np.maximum(labeled.sum(axis=1), 1)
@@ -88,14 +89,14 @@ def frame_errors(
 
 
 def _similarity(places: Floats, joints: Floats, labeled: Mask, areas: Floats) -> Floats:
-    """Return the keypoint similarity, ``(P, G, 15)``; -1 to a joint without label."""
+    """Return the keypoint similarity, ``(P, G, 15)``; -1 for joints without label."""
     distance = ((places[:, None] - joints[None]) ** 2).sum(axis=3)
     spread = 2 * (2 * OKS_SIGMAS[JOINT_SLOTS]) ** 2 * (areas[:, None] + np.spacing(1))
     return np.where(labeled, np.exp(-distance / spread), -1.0)
 
 
 def _matched(oks: Floats, scores: Floats) -> list[tuple[int, int]]:
-    """Give every prediction, best score first, the free person of highest OKS (cocoeval.py)."""
+    """Match predictions by descending score to the free person of highest OKS (cocoeval.py)."""
     free = np.ones(oks.shape[1], dtype=bool)
     pairs = []
     for p in np.argsort(-scores, kind="stable"):
@@ -108,9 +109,9 @@ def _matched(oks: Floats, scores: Floats) -> list[tuple[int, int]]:
 
 
 def _kinds(same: Floats, mirrored: Floats, own: int) -> NDArray[np.int64]:
-    """Return the kind of every joint of one prediction that is matched to person ``own``."""
+    """Return the kind of every joint of a prediction that is matched to person ``own``."""
     others = np.arange(len(same)) != own
-    # A joint on the body's axis is its own mirror image: own place first, as ties go to it.
+    # The mirror image of a joint on the body's axis is the joint itself: the first row wins ties.
     rows = [same[own], mirrored[own], same[others].max(axis=0, initial=-1.0)]
     rows.append(mirrored[others].max(axis=0, initial=-1.0))
     similarity = np.stack(rows)

@@ -1,10 +1,10 @@
-"""COCO's OKS AP of PoseTrack predictions, by pycocotools.
+"""COCO's OKS AP of PoseTrack predictions, computed by pycocotools.
 
 PoseTrack has no official OKS protocol. The rules here: images are the frames with a ground-truth
-annotation, predictions elsewhere are dropped; the area of a person is that of their box
-(facebookresearch/DetectAndTrack, tools/gen_posetrack_json.py); joints with a positive visibility
-flag count; at most 20 people per frame; ignore regions are not applied; sigmas of all 17 slots are
-those of mmpose's configs/_base_/datasets/posetrack18.py.
+annotation, and predictions in other frames are dropped; the area of a person is the area of their
+box (facebookresearch/DetectAndTrack, tools/gen_posetrack_json.py); joints with a positive
+visibility flag are evaluated; there are at most 20 people per frame; ignore regions are not
+applied; the sigmas of all 17 slots are those of mmpose (configs/_base_/datasets/posetrack18.py).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from pipeline.posetrack.annotations import People
 from pipeline.skeleton import JOINT_SLOTS, OKS_SIGMAS, SLOTS
 
 STATS = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 5}
-"""Position of every reported figure in COCOeval.stats (cocoeval.py, _summarizeKps)."""
+"""Index of every reported value in COCOeval.stats (cocoeval.py, _summarizeKps)."""
 
 CATEGORY = {"id": 1, "name": "person", "keypoints": list(SLOTS), "skeleton": []}
 
@@ -34,19 +34,19 @@ def oks_ap(
 ) -> dict[str, float | None] | None:
     """Return OKS AP, AP50, AP75 and AR in percent.
 
-    A prediction without person score takes the mean of its joint scores.
+    The score of a prediction without a person score is the mean of its joint scores.
 
     Args:
         pairs: The videos.
-        frames: Frames that count, in the order video, entry, ``(F,)``; all by default.
+        frames: Frames that are evaluated, in the order video, entry, ``(F,)``; default: all.
 
     Returns:
-        The four figures, None where there is no labeled person; None in place of all where a
-        labeled person has no box, as in the whole of PoseTrack 2017.
+        The four values, each None if there is no labeled person; or None if a labeled person has
+        no box, as in PoseTrack 2017.
 
     Raises:
-        ValueError: If a coordinate or score is not finite: pycocotools would take NaN keypoints
-            for perfect ones.
+        ValueError: If a coordinate or score is not finite. pycocotools scores NaN keypoints as
+            perfect.
     """
     images: list[Row] = []
     truth: list[Row] = []
@@ -114,7 +114,7 @@ def _predicted_rows(people: People, ids: NDArray[np.int64], name: str) -> list[R
 def _evaluate(images: list[Row], truth: list[Row], predicted: list[Row]) -> dict[str, float | None]:
     if not any(row["num_keypoints"] for row in truth):
         return dict.fromkeys(STATS)
-    # Annotation id 0 would count as unmatched (cocoeval.py, evaluateImg), so ids start at 1.
+    # COCOeval treats annotation id 0 as unmatched (cocoeval.py, evaluateImg), so ids start at 1.
     numbered = [row | {"id": i} for i, row in enumerate(truth, start=1)]
     with redirect_stdout(StringIO()):
         gt = COCO()

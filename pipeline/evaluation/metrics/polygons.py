@@ -1,4 +1,4 @@
-"""Which points lie strictly inside polygons, for many points and polygons of many frames."""
+"""Vectorized point-in-polygon test for many points and polygons of many frames."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ Floats = NDArray[np.float64]
 
 
 def explode(first: Indices, counts: Indices) -> tuple[Indices, Indices]:
-    """Pair every row with its run of consecutive items.
+    """Pair every row with a range of consecutive items.
 
     Args:
         first: First item of every row, ``(R,)``.
@@ -28,13 +28,13 @@ def strictly_inside(
     """Find the points that lie strictly inside a polygon of their frame (even-odd rule).
 
     A point on an edge is outside, as for shapely's ``contains``, which poseval uses
-    (eval_helpers.py, removeIgnoredPoints). Polygons may cross themselves.
+    (eval_helpers.py, removeIgnoredPoints). Polygons may intersect themselves.
 
     Args:
         points: xy, ``(N, 2)``.
         frames: Frame of every point, ``(N,)``.
-        corners: Corners xy of all polygons one after the other, ``(C, 2)``.
-        start: Polygon m owns the rows ``start[m]:start[m + 1]`` of ``corners``, ``(M + 1,)``.
+        corners: Corners xy of all polygons, concatenated, ``(C, 2)``.
+        start: The corners of polygon m are ``corners[start[m]:start[m + 1]]``, ``(M + 1,)``.
         polygon_frames: Frame of every polygon, sorted, ``(M,)``.
 
     Returns:
@@ -55,7 +55,7 @@ def strictly_inside(
 def _within_extents(
     points: Floats, point: Indices, polygon: Indices, corners: Floats, start: Indices
 ) -> NDArray[np.bool_]:
-    """Return the pairs of which the point lies inside the polygon's bounding box."""
+    """Return the pairs whose point lies inside the bounding box of the polygon."""
     near = np.ones(len(point), dtype=bool)
     for axis in (0, 1):
         value = points[point, axis]
@@ -65,14 +65,14 @@ def _within_extents(
 
 
 def _inside_pairs(points: Floats, polygon: Indices, corners: Floats, start: Indices) -> Indices:
-    """Return the pairs (point, its one polygon) of which the point lies strictly inside."""
+    """Return the pairs (point, polygon) whose point lies strictly inside the polygon."""
     following = np.arange(1, len(corners) + 1)
     following[start[1:] - 1] = start[:-1]
     pair, corner = explode(start[polygon], np.diff(start)[polygon])
     x, y = points[pair, 0], points[pair, 1]
     ax, ay = corners[corner, 0], corners[corner, 1]
     bx, by = corners[following[corner], 0], corners[following[corner], 1]
-    # Twice the signed area of (a, b, point): its sign tells the side without a division.
+    # The sign of twice the area of (a, b, point) is the side of the point, without a division.
     area = (bx - ax) * (y - ay) - (x - ax) * (by - ay)
     upward = by > y
     crosses = ((ay > y) != upward) & np.where(upward, area > 0, area < 0)

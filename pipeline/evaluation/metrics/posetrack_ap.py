@@ -1,12 +1,13 @@
-"""PoseTrack's AP: pose matching by head-normalized distance, one precision-recall curve per joint.
+"""PoseTrack AP: matching by head-normalized distance, one precision-recall curve per joint.
 
-Steps S4 to S8 of the metric, as poseval computes it (leonid-pishchulin/poseval, commit 4258a157,
-poseval/eval_helpers.py: assignGTmulti, computeRPC, VOCap; evaluateAP.py), and PoseTrack21's variant
-(anDoer/PoseTrack21, commit 3e61960e, trackeval/metrics/map.py). Both share everything here but the
-AP of a joint that the ground truth never shows.
+This module implements steps S4 to S8 of the metric as poseval computes it
+(leonid-pishchulin/poseval, commit 4258a157, poseval/eval_helpers.py: assignGTmulti, computeRPC,
+VOCap; evaluateAP.py), and the variant of PoseTrack21 (anDoer/PoseTrack21, commit 3e61960e,
+trackeval/metrics/map.py). They differ only in the AP of a joint without ground truth.
 
-One deliberate difference: scores are ordered by a stable sort, reversed. poseval's default sort
-leaves the order of equal scores to the CPU, so that its own result differs between machines.
+One difference is deliberate: scores are sorted by a stable sort, reversed. The default sort of
+poseval orders equal scores differently on different CPUs, so that its result depends on the
+machine.
 """
 
 from dataclasses import dataclass
@@ -20,26 +21,26 @@ from pipeline.evaluation.metrics.posetrack_pool import Pool, Side
 from pipeline.skeleton import GROUPS, JOINTS, POSEVAL_JOINTS
 
 THRESHOLD = 0.5
-"""Largest distance of a match, in head sizes; equality matches (evaluateAP.py, distThresh)."""
+"""Largest distance of a match, in head sizes, inclusive (evaluateAP.py, distThresh)."""
 
 PAIRS_AT_ONCE = 50_000
-"""Pairs of people whose distances are held in memory at a time."""
+"""Maximum number of pairs of people whose distances are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What became of every predicted person and joint of a pool."""
+    """Predicted people and joints of a pool, labeled by the matching."""
 
     pool: Pool
     partner: NDArray[np.int64]
-    """Row of the ground-truth person that a prediction was assigned to, -1 for none, ``(P,)``."""
+    """Row of the ground-truth person that a prediction is assigned to, -1 for none, ``(P,)``."""
     correct: NDArray[np.bool_]
-    """Joints that lie on their partner's, ``(P, 15)``."""
+    """Joints within the threshold of the same joint of their partner, ``(P, 15)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Ranked predictions of one joint, best score first, R of them."""
+    """The R predictions of one joint, in the order of descending scores."""
 
     scores: NDArray[np.float64]
     recall: NDArray[np.float64]
@@ -48,10 +49,10 @@ class Curve:
     n_tp: int
 
     def area(self) -> float:
-        """Return the area below the curve in percent (eval_helpers.py, VOCap).
+        """Return the area under the curve in percent (eval_helpers.py, VOCap).
 
-        Precision is made monotone from the right. Without predictions the area is 0; without
-        ground truth it is NaN for poseval and 0 for PoseTrack21, who divides by at least 1.
+        Precision is made monotone from the right. Without predictions the area is 0. Without ground
+        truth it is NaN for poseval and 0 for PoseTrack21, which divides by at least 1.
         """
         if len(self.scores) == 0:
             return 0.0
@@ -64,9 +65,9 @@ class Curve:
 def match(pool: Pool) -> Matches:
     """Assign predicted people to ground-truth people and label every predicted joint.
 
-    Scores play no part. Every prediction keeps only its best ground-truth person, by the share of
-    that person's joints within the threshold; every ground-truth person then takes the best of
-    the predictions that kept them. A prediction that loses gets no second choice.
+    Scores are not used. Every prediction selects one ground-truth person, by the share of that
+    person's joints within the threshold; every ground-truth person is then assigned the best of the
+    predictions that selected it. The other predictions stay unassigned.
 
     Args:
         pool: The scored frames.
@@ -94,7 +95,7 @@ def match(pool: Pool) -> Matches:
 
 
 def _blocks(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Split predictions with any ground truth in their frame into runs of few enough pairs."""
+    """Split predictions with ground truth in their frame into blocks of about ``PAIRS_AT_ONCE``."""
     rows = np.flatnonzero(counts)
     block = np.cumsum(counts[rows]) // PAIRS_AT_ONCE
     return [part for part in np.split(rows, np.flatnonzero(np.diff(block)) + 1) if len(part)]
@@ -108,19 +109,19 @@ def _choose(
     counts: NDArray[np.int64],
     chosen: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]],
 ) -> None:
-    """Find the best ground-truth person of every prediction in ``rows``."""
+    """Find the best ground-truth person of every prediction in ``rows``, in place."""
     row, g = explode(left, counts)
     p = rows[row]
     offset = predicted.joints[p] - truth.joints[g]
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A head box without size gives inf or NaN, which never matches.
+        # A head box of zero size gives inf or NaN, which never matches.
         distance = np.sqrt((offset * offset).sum(axis=2)) / truth.head[g][:, None]
         near = (distance <= THRESHOLD) & predicted.exists[p] & truth.exists[g]
     joints = truth.exists[g].sum(axis=1)
     share = near.sum(axis=1) / np.maximum(joints, 1)
     first = np.cumsum(counts) - counts
     largest = np.maximum.reduceat(share, first)
-    # The first of equal shares: its pair has the smallest position.
+    # Among equal shares, the pair with the smallest position wins.
     position = np.where(share == largest[row], np.arange(len(share)), len(share))
     winner = np.minimum.reduceat(position, first)
     best, best_share, correct = chosen
@@ -150,11 +151,11 @@ def curves(
 
     Args:
         matches: The labeled predictions.
-        frames: Frames that count, ``(F,)``; all scored ones by default.
-        joints: Ground-truth joints that count, ``(G, 15)``; all by default. The assignment stays
-            that of all joints. A prediction whose partner shows the joint, but not as one that
-            counts, is neither right nor wrong and leaves the ranking, as inside an ignore region;
-            a prediction without partner stays wrong.
+        frames: Frames that are counted, ``(F,)``; default: all scored frames.
+        joints: Ground-truth joints that are counted, ``(G, 15)``; default: all. The assignment of
+            people uses all joints in any case. A prediction whose partner has the joint, but not as
+            a counted one, is removed from the ranking, as inside an ignore region; a prediction
+            without partner is still wrong.
 
     Returns:
         One curve per joint, in the order of ``JOINTS``.
@@ -189,17 +190,17 @@ def score(
     frames: NDArray[np.bool_] | None = None,
     joints: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
-    """Return AP of every joint and group in percent, with the counts behind it.
+    """Return AP of every joint and group in percent, and the counts.
 
     Args:
         matches: The labeled predictions.
-        frames: Frames that count, as in ``curves``.
-        joints: Ground-truth joints that count, as in ``curves``.
+        frames: Frames that are counted, as in ``curves``.
+        joints: Ground-truth joints that are counted, as in ``curves``.
 
     Returns:
         Plain JSON values: ``protocol``, ``joints`` (15 names in poseval's order), ``ap``, ``n_gt``,
         ``n_pred``, ``n_tp`` (15 each, in that order), ``joint_ap``, ``ap_total``, ``groups``,
-        ``n_frames_used``. None stands for NaN; all AP are None where no frame counts.
+        ``n_frames_used``. None stands for NaN. If no frame is counted, every AP is None.
     """
     used = matches.pool.used if frames is None else matches.pool.used & frames
     ranked = dict(zip(JOINTS, curves(matches, frames, joints), strict=True))
@@ -213,7 +214,7 @@ def score(
         "ap": [_or_none(ap[name]) for name in POSEVAL_JOINTS],
         "joint_ap": {name: _or_none(ap[name]) for name in POSEVAL_JOINTS},
         "ap_total": _or_none(total),
-        # The tables' Mean is the mean of the 15 joints, not of the seven columns.
+        # The column Mean is the mean over the 15 joints, not over the seven columns.
         "groups": {name: _or_none(value) for name, value in (groups | {"Mean": total}).items()},
         "n_gt": [ranked[name].n_gt for name in POSEVAL_JOINTS],
         "n_pred": [len(ranked[name].scores) for name in POSEVAL_JOINTS],

@@ -1,8 +1,9 @@
-"""Ground truth and predictions of many videos, paired frame by frame and pooled into arrays.
+"""Pair the ground truth and predictions of many videos by frame and pool them into arrays.
 
-Steps S1 to S3 of PoseTrack AP: which files, frames and joints are scored at all. The official
-tools are poseval (leonid-pishchulin/poseval, poseval/eval_helpers.py and convert.py) and
-PoseTrack21's (anDoer/PoseTrack21, trackeval/datasets/posetrack.py), which differ in three rules.
+This module implements steps S1 to S3 of PoseTrack AP, the selection of the files, frames and joints
+that are scored. The official tools are poseval (leonid-pishchulin/poseval, poseval/eval_helpers.py
+and convert.py) and that of PoseTrack21 (anDoer/PoseTrack21, trackeval/datasets/posetrack.py). They
+differ in three rules.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class VideoPair:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """People of one side in all scored frames, N rows in the order video, frame, file."""
+    """The N people of one side, ground truth or predictions, sorted by video, frame and file."""
 
     frame: NDArray[np.int64]
     """Pooled frame, ``(N,)``."""
@@ -41,16 +42,16 @@ class Side:
     exists: NDArray[np.bool_]
     """Joints that are scored, ``(N, 15)``."""
     scores: NDArray[np.float64]
-    """``(N, 15)``."""
+    """Scores of the joints, ``(N, 15)``."""
     visible: NDArray[np.bool_]
     """Joints whose visibility flag is positive, ``(N, 15)``."""
     head: NDArray[np.float64]
-    """Unit of distance in pixels, ``(N,)``: 0.6 times the head box's diagonal, NaN without one."""
+    """Head size in pixels, ``(N,)``: 0.6 times the diagonal of the head box, NaN without a box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All videos of a set: F frames in the order video, entry; S of them are scored."""
+    """All videos of a data set: F frames in the order video, entry."""
 
     protocol: Protocol
     names: tuple[str, ...]
@@ -68,14 +69,14 @@ class Pool:
 def read_pairs(truth: Path, predicted: Path) -> list[VideoPair]:
     """Read every ground-truth file of a folder and the prediction file of the same name.
 
-    Prediction files without ground truth are left alone, as poseval does.
+    Prediction files without ground truth are ignored, as in poseval.
 
     Args:
         truth: Folder of ground-truth files, one per video.
         predicted: Folder of prediction files.
 
     Returns:
-        Pairs sorted by file name, so that tied scores are ordered in one way everywhere.
+        Pairs sorted by file name, so that the order of equal scores is the same everywhere.
 
     Raises:
         ValueError: If a folder or a prediction file is missing, or a file is malformed.
@@ -104,10 +105,10 @@ def read_pairs(truth: Path, predicted: Path) -> list[VideoPair]:
 
 
 def pool(pairs: Sequence[VideoPair], protocol: Protocol) -> Pool:
-    """Pair frames by position, choose the frames and joints that are scored, and pool them.
+    """Pair frames by position, select the frames and joints that are scored, and pool them.
 
     Args:
-        pairs: The videos, in the order that breaks ties between equal scores.
+        pairs: The videos. Their order breaks ties between equal scores.
         protocol: ``poseval``: frames with an annotation, joints unless x = y = v = 0.
             ``posetrack21``: frames with ``is_labeled``, joints with x > 0 and y > 0.
 
@@ -166,7 +167,7 @@ def _refuse_other_frames(pair: VideoPair, protocol: Protocol) -> None:
 def _other_order(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], every_difference: bool
 ) -> bool:
-    """Tell whether frames are out of order; poseval itself would pair them without a word."""
+    """Return whether the order of the frames differs; poseval pairs such frames silently."""
     if np.array_equal(truth, predicted):
         return False
     return every_difference or np.array_equal(np.sort(truth), np.sort(predicted))
@@ -208,10 +209,10 @@ def _joined(parts: Sequence[NDArray[np.generic]], shape: tuple[int, ...]) -> NDA
 
 
 def _drop_ignored(side: Side, pairs: Sequence[VideoPair], first: NDArray[np.int64]) -> None:
-    """Un-mark every single joint inside an ignore region; its person stays.
+    """Unmark joints inside ignore regions, in place.
 
-    poseval also drops a person who is left without joints. Such a person is neither matched nor
-    counted in the steps that follow, so nothing depends on it.
+    poseval also drops people without remaining joints. Such people are neither matched nor counted
+    in the following steps, so keeping them has no effect.
     """
     regions = [pair.truth.regions for pair in pairs]
     frames = np.concatenate(

@@ -1,4 +1,4 @@
-"""The report's section of ablations: the numbers of the JSON files, and whose order they have."""
+"""The ablation section of the report shows the numbers of the JSON files and their ranking."""
 
 import json
 
@@ -14,11 +14,11 @@ def result(name: str, *scores: list[float]) -> TableResult:
     return found
 
 
-def test_without_a_table_there_is_no_section() -> None:
+def test_there_is_no_section_without_a_table() -> None:
     assert ablation_section([]) is None
 
 
-def test_every_row_stands_beside_the_papers_number() -> None:
+def test_every_row_shows_the_number_of_the_paper() -> None:
     found = result("jmpose-6", [60.0, 62.0], [58.0, 59.0], [60.5, 60.5])
     section = ablation_section([json.loads(json.dumps(as_json(found)))])
     assert section is not None
@@ -30,9 +30,21 @@ def test_every_row_stands_beside_the_papers_number() -> None:
     assert table.title.startswith("jmpose-6, preset ablation. The rows rank as in the paper")
 
 
-def test_another_order_than_the_papers_is_said() -> None:
+def test_a_ranking_that_differs_from_the_paper_is_reported() -> None:
     found = result("jmpose-6", [60.0], [61.0], [59.0])
     section = ablation_section([json.loads(json.dumps(as_json(found)))])
     assert section is not None
     assert "The order differs. Here: (a) w/o JMIB > JM-Pose" in section.tables[0].title
-    assert section.tables[0].rows[0].cells[4] == "-"  # no spread of one training
+
+
+def test_columns_without_any_value_are_left_out() -> None:
+    one_training = result("jmpose-6", [60.0], [61.0], [59.0])
+    sweep = json.loads(json.dumps(as_json(one_training)))
+    for row in sweep["rows"]:
+        row["paper_mean"] = row["paper_drop"] = None
+    section = ablation_section([json.loads(json.dumps(as_json(one_training))), sweep])
+    assert section is not None
+    columns = [table.columns for table in section.tables]
+    assert columns[0] == ("row", "paper", "paper drop", "mean", "drop", "seeds")
+    assert columns[1] == ("row", "mean", "drop", "seeds")
+    assert section.tables[1].rows[1].cells == ("(a) w/o JMIB", "61.0", "-1.0", "1")

@@ -1,4 +1,4 @@
-"""The weighted curve of the bootstrap against pooling copies of videos literally."""
+"""The weighted curves of the bootstrap agree with pooled copies of videos."""
 
 import json
 from pathlib import Path
@@ -52,16 +52,14 @@ def matched(folder: Path, noise: float, copies: list[int]) -> Matches:
     return match(pool(read_pairs(folder / "gt", folder / "pred"), "poseval"))
 
 
-def test_every_draw_takes_as_many_videos_as_there_are() -> None:
+def test_every_resample_has_as_many_videos_as_the_data_set() -> None:
     counts = draw_videos(7, draws=50, seed=3)
     assert counts.shape == (50, 7)
     assert (counts.sum(axis=1) == 7).all()
 
 
 @pytest.mark.parametrize("copies", [[1, 1, 1, 1], [0, 3, 1, 0], [2, 0, 0, 2]])
-def test_a_draw_scores_as_the_metric_does_on_copies_of_its_videos(
-    tmp_path: Path, copies: list[int]
-) -> None:
+def test_a_resample_has_the_ap_of_copies_of_its_videos(tmp_path: Path, copies: list[int]) -> None:
     all_videos = matched(tmp_path / "once", 8.0, [1] * VIDEOS)
     literal = score(matched(tmp_path / "copies", 8.0, copies))["ap_total"]
     drawn = mean_ap_of_draws(all_videos, np.array([copies]))
@@ -69,7 +67,7 @@ def test_a_draw_scores_as_the_metric_does_on_copies_of_its_videos(
     assert drawn[0] == pytest.approx(literal, abs=1e-9)
 
 
-def test_a_system_gains_nothing_over_itself_and_much_over_a_worse_one(tmp_path: Path) -> None:
+def test_the_gain_over_itself_is_zero_and_over_a_worse_system_positive(tmp_path: Path) -> None:
     good = matched(tmp_path / "good", 2.0, [1] * VIDEOS)
     bad = matched(tmp_path / "bad", 9.0, [1] * VIDEOS)
     same = paired_gain(draw_ap(good), draw_ap(good))
@@ -94,7 +92,7 @@ def test_one_video_has_a_gain_without_an_interval(tmp_path: Path) -> None:
     assert gain.interval is None
 
 
-def test_gains_are_those_of_every_split_head_and_comparison(tmp_path: Path) -> None:
+def test_there_is_a_gain_for_every_split_head_and_comparison(tmp_path: Path) -> None:
     good, bad = first_video(tmp_path / "good", 2.0), first_video(tmp_path / "bad", 9.0)
     nothing = match(pool([], "poseval"))
     matches = {

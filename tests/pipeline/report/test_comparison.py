@@ -1,4 +1,4 @@
-"""Two runs side by side: what moved is told, and nothing else."""
+"""The comparison of two runs shows every difference and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.pipeline.report.test_bootstrap import VIDEOS, matched
 
 
 def run(folder: Path, matches: dict[str, Matches], weights: str) -> RunResults:
-    """Return the results that the stages would leave of these predictions."""
+    """Return the results that the stages would write for these predictions."""
     metrics: dict[str, dict[str, Any]] = {}
     for system, pooled in matches.items():
         scores = score(pooled)
@@ -46,7 +46,7 @@ def run(folder: Path, matches: dict[str, Matches], weights: str) -> RunResults:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[RunResults, RunResults]:
-    """A run whose jmpose is better than an earlier one's; its hrnet is the same."""
+    """Return a run and an earlier run with a worse jmpose and the same hrnet."""
     good, bad = (matched(tmp_path / str(n), n, [1] * VIDEOS) for n in (4.0, 9.0))
     then = run(tmp_path / "then", {"hrnet": bad, "jmpose": bad}, "1")
     return run(tmp_path / "now", {"hrnet": bad, "jmpose": good}, "2"), then
@@ -56,7 +56,7 @@ def numbers(row: Row) -> list[float]:
     return [float(cell) for cell in row.cells[2:]]
 
 
-def test_params_and_facts_are_shown_where_they_differ(runs: tuple[RunResults, RunResults]) -> None:
+def test_params_and_facts_are_shown_if_they_differ(runs: tuple[RunResults, RunResults]) -> None:
     params = ({"head": {"layers": 2, "new": [1]}}, {"head": {"layers": 4}})
     rows = fact_section(*runs, params).tables[0].rows
     assert [row.cells for row in rows] == [
@@ -81,7 +81,9 @@ def test_the_mean_of_every_system_has_its_change_and_interval(
     assert [float(cell) for cell in rows[1].cells[1:]] == pytest.approx(expected, abs=0.051)
 
 
-def test_joints_and_videos_are_those_that_moved(runs: tuple[RunResults, RunResults]) -> None:
+def test_only_joints_and_videos_with_a_change_are_shown(
+    runs: tuple[RunResults, RunResults],
+) -> None:
     now, then = runs
     for section, name in ((joint_section(now, then), "joint"), (video_section(now, then), "video")):
         for grid in section.tables:
@@ -104,7 +106,7 @@ def test_a_joint_without_labels_has_no_change(runs: tuple[RunResults, RunResults
     assert next(row for row in rows if row.cells[1] == "nose").cells[3:] == ("-", "-")
 
 
-def test_the_clips_are_those_whose_found_joints_changed_most(
+def test_the_pictures_show_the_people_that_changed_most(
     runs: tuple[RunResults, RunResults],
 ) -> None:
     now, then = runs
@@ -120,7 +122,7 @@ def test_the_clips_are_those_whose_found_joints_changed_most(
     assert all(picture.caption.startswith("jmpose") for picture in section.pictures)
 
 
-def test_runs_on_other_labels_are_not_compared(runs: tuple[RunResults, RunResults]) -> None:
+def test_runs_on_different_labels_are_refused(runs: tuple[RunResults, RunResults]) -> None:
     now, then = runs
     refuse_other_labels(now.facts, then.facts, "v1")
     other = {"hrnet": {"labels": {"sha256": "cd" * 32}}}

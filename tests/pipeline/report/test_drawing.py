@@ -1,4 +1,4 @@
-"""Drawings, pixel by pixel."""
+"""Drawings have the expected colors at single pixels."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def joints(**places: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     return keypoints, visible
 
 
-def test_a_seen_joint_is_a_dot_of_its_sides_color() -> None:
+def test_a_visible_joint_is_a_dot_in_the_color_of_its_side() -> None:
     drawn = draw_pose(BLACK, *joints(left_wrist=(30, 40), right_wrist=(60, 20), nose=(80, 60)))
     assert drawn[40, 30].tolist() == list(SIDE_COLORS["left"])
     assert drawn[20, 60].tolist() == list(SIDE_COLORS["right"])
@@ -33,7 +33,7 @@ def test_a_seen_joint_is_a_dot_of_its_sides_color() -> None:
     assert not BLACK.any()
 
 
-def test_a_hidden_joint_is_a_ring_and_a_missing_one_is_not_drawn() -> None:
+def test_an_occluded_joint_is_a_ring_and_a_missing_joint_is_not_drawn() -> None:
     keypoints, visible = joints(left_wrist=(30, 40))
     ring = draw_pose(BLACK, keypoints, np.minimum(visible, 1))
     assert ring.any()
@@ -41,13 +41,13 @@ def test_a_hidden_joint_is_a_ring_and_a_missing_one_is_not_drawn() -> None:
     assert not draw_pose(BLACK, keypoints, np.zeros(15)).any()
 
 
-def test_a_limb_needs_both_its_joints() -> None:
+def test_a_limb_needs_both_of_its_joints() -> None:
     both = draw_pose(BLACK, *joints(left_elbow=(20, 20), left_wrist=(20, 60)))
     assert both[40, 20].tolist() == list(SIDE_COLORS["left"])
     assert not draw_pose(BLACK, *joints(left_elbow=(20, 20)))[40, 20].any()
 
 
-def test_fifteen_joints_and_seventeen_slots_draw_the_same() -> None:
+def test_fifteen_joints_and_seventeen_slots_give_the_same_image() -> None:
     rng = np.random.default_rng(0)
     slots, visible = rng.uniform(10, 70, (17, 2)), rng.integers(0, 3, 17)
     visible[[SLOTS.index("left_ear"), SLOTS.index("right_ear")]] = 2
@@ -62,7 +62,7 @@ def test_other_numbers_of_joints_are_refused() -> None:
         draw_pose(BLACK, np.zeros((15, 2)), np.zeros(17))
 
 
-def test_sides() -> None:
+def test_the_side_of_a_joint_comes_from_its_name() -> None:
     assert [side_of(name) for name in ("left_hip", "right_knee", "head_top")] == [
         "left",
         "right",
@@ -79,7 +79,7 @@ def test_a_box_is_drawn_on_its_edges_only() -> None:
     assert not drawn[10, 25].any()
 
 
-def test_a_sheet_lays_tiles_out_row_by_row() -> None:
+def test_a_contact_sheet_is_filled_row_by_row() -> None:
     tiles = [np.full((10, 12, 3), value, np.uint8) for value in (10, 20, 30)]
     sheet = contact_sheet(tiles, 2, gap=1)
     assert sheet.shape == (2 * 11 + 1, 2 * 13 + 1, 3)
@@ -97,7 +97,7 @@ def test_captions_are_written_on_the_tiles() -> None:
     assert draw_caption(tiles[0], "a").max() > 200
 
 
-def test_a_sheet_of_unequal_or_no_tiles_is_refused() -> None:
+def test_a_contact_sheet_of_unequal_or_no_tiles_is_refused() -> None:
     with pytest.raises(ValueError, match="one size"):
         contact_sheet([BLACK, BLACK[:10]], 2)
     with pytest.raises(ValueError, match="one size"):
@@ -106,7 +106,7 @@ def test_a_sheet_of_unequal_or_no_tiles_is_refused() -> None:
         contact_sheet([BLACK], 1, ["a", "b"])
 
 
-def test_enlarging_keeps_flat_areas() -> None:
+def test_enlarging_preserves_uniform_areas() -> None:
     large = enlarge(np.full((5, 6, 3), 77, np.uint8), 3)
     assert large.shape == (15, 18, 3)
     assert (large == 77).all()

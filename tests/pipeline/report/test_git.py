@@ -1,4 +1,4 @@
-"""What git says of a repository."""
+"""Commands of git and files of a commit."""
 
 import subprocess
 from pathlib import Path
@@ -25,7 +25,7 @@ def git(project: Path, *words: str) -> None:
     subprocess.run(["git", *words], cwd=project, check=True)
 
 
-def test_the_wanted_files_of_a_commit_are_unpacked_and_no_others(
+def test_only_the_requested_files_of_a_commit_are_unpacked(
     repository: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
@@ -35,6 +35,6 @@ def test_the_wanted_files_of_a_commit_are_unpacked_and_no_others(
     assert (folder / "stages/a.py").read_text() == "stages/a.py: one\n"
 
 
-def test_what_git_refuses_is_said_with_its_reason(repository: Path) -> None:
+def test_an_error_of_git_is_reported_with_its_reason(repository: Path) -> None:
     with pytest.raises(ValueError, match=r"git archive: .*run in a clone with its history"):
         ask_git(repository, "archive", "no-such-commit")

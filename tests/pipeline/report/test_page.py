@@ -1,4 +1,4 @@
-"""The report's page: what is untrusted is escaped, and a browser shows, sorts and filters it."""
+"""The report page escapes untrusted text; a browser can sort and filter its tables."""
 
 import base64
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.chromium import Chromium
 EVIL = "<script>alert(1)</script>"
 
 
-def test_names_from_a_data_set_are_escaped_and_charts_are_not() -> None:
+def test_names_are_escaped_and_charts_are_not() -> None:
     grid = Grid((EVIL,), (Row((EVIL,)),), title=EVIL)
     chart = Markup("<svg id='chart'></svg>")
     page = render_page(EVIL, EVIL, [PageSection("a", EVIL, EVIL, tables=(grid,), charts=(chart,))])
@@ -23,7 +23,7 @@ def test_names_from_a_data_set_are_escaped_and_charts_are_not() -> None:
     assert "<svg id='chart'></svg>" in page
 
 
-def test_a_picture_in_the_page_is_the_picture_that_went_in() -> None:
+def test_an_embedded_picture_equals_the_image() -> None:
     image = np.zeros((24, 32, 3), np.uint8)
     image[:, :16, 0] = 200
     picture = picture_of(image, "half red")
@@ -51,7 +51,7 @@ TYPE = """(() => {{
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A page with one section of everything: a wide table, a wide chart, a far picture."""
+    """Return a page with a wide table, a wide and tall chart, and a picture below them."""
     columns = ("name", "gain", *(f"column {number}" for number in range(30)))
     rows = [Row((word, gain, *["1.0"] * 30)) for word, gain in zip(WORDS, NUMBERS, strict=True)]
     chart = Markup("<svg width='900' height='9000' viewBox='0 0 900 9000'></svg>")
@@ -70,7 +70,7 @@ def click(browser: Chromium, column: int) -> list[str]:
     return cells
 
 
-def test_a_click_sorts_numbers_as_numbers_and_another_turns_them_round(
+def test_a_click_sorts_a_column_and_a_second_click_reverses_it(
     page: Path, chromium: Chromium
 ) -> None:
     chromium.open(page)
@@ -83,7 +83,7 @@ def test_a_click_sorts_numbers_as_numbers_and_another_turns_them_round(
     assert chromium.run(marks) == ["descending"]
 
 
-def test_what_is_typed_leaves_the_rows_and_pictures_that_hold_every_word(
+def test_the_filter_keeps_rows_and_pictures_that_contain_every_word(
     page: Path, chromium: Chromium
 ) -> None:
     chromium.open(page)
@@ -93,20 +93,18 @@ def test_what_is_typed_leaves_the_rows_and_pictures_that_hold_every_word(
         shown = chromium.run(SHOWN)
         assert len(shown) == expected, typed
         assert all(word in text.lower() for text in shown for word in typed.lower().split())
-        told = chromium.run("document.querySelector('output').textContent")
-        assert told == ("" if expected == 5 else f"{expected} of 5")
+        count = chromium.run("document.querySelector('output').textContent")
+        assert count == ("" if expected == 5 else f"{expected} of 5")
 
 
 @pytest.mark.parametrize("width", [320, 400, 1200])
-def test_the_page_never_scrolls_sideways(width: int, page: Path, chromium: Chromium) -> None:
+def test_the_page_does_not_scroll_horizontally(width: int, page: Path, chromium: Chromium) -> None:
     chromium.open(page, width, 700)
     assert chromium.run("document.documentElement.scrollWidth") <= width
     assert chromium.run("document.querySelector('.scroll').scrollWidth") > width
 
 
-def test_nothing_of_a_printed_page_is_cut_off_or_without_use(
-    page: Path, chromium: Chromium
-) -> None:
+def test_a_printed_page_is_not_cut_off_and_has_no_controls(page: Path, chromium: Chromium) -> None:
     chromium.open(page, 794, 1123)  # A4 at 96 dots per inch
     chromium.call("Emulation.setEmulatedMedia", media="print")
     assert chromium.run("getComputedStyle(document.querySelector('label')).display") == "none"
@@ -115,9 +113,7 @@ def test_nothing_of_a_printed_page_is_cut_off_or_without_use(
     chromium.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_pictures_keep_their_place_and_load_when_they_come_near(
-    page: Path, chromium: Chromium
-) -> None:
+def test_pictures_reserve_their_space_and_load_lazily(page: Path, chromium: Chromium) -> None:
     chromium.open(page)
     assert not chromium.run("document.images[0].complete")
     assert chromium.run("document.images[0].width / document.images[0].height") == pytest.approx(
@@ -131,16 +127,14 @@ def test_pictures_keep_their_place_and_load_when_they_come_near(
     assert chromium.run("document.images[0].naturalWidth") == 160
 
 
-def test_a_page_that_asks_for_anything_is_refused_it_and_found_out(
-    tmp_path: Path, chromium: Chromium
-) -> None:
+def test_the_policy_of_the_page_blocks_requests(tmp_path: Path, chromium: Chromium) -> None:
     chart = Markup("<svg><image href='http://127.0.0.1:9/picture.png'></image></svg>")
-    whole = render_page("test", "", [PageSection("a", "A", charts=(chart,))])
-    for name, text, asked in (
-        ("kept.html", whole, 0),
-        ("free.html", whole.replace("Content-Security-Policy", "x"), 1),
+    text = render_page("test", "", [PageSection("a", "A", charts=(chart,))])
+    for name, page, requests in (
+        ("with_policy.html", text, 0),
+        ("without_policy.html", text.replace("Content-Security-Policy", "x"), 1),
     ):
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(page)
         chromium.open(tmp_path / name)
-        assert sum("127.0.0.1" in address for address in chromium.requests.values()) == asked
+        assert sum("127.0.0.1" in address for address in chromium.requests.values()) == requests
         assert chromium.console_errors

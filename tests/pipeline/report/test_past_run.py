@@ -1,4 +1,4 @@
-"""An earlier run is read from git and the cache as DVC itself left them."""
+"""An earlier run is read from git and from the cache that DVC wrote."""
 
 import subprocess
 from pathlib import Path
@@ -31,7 +31,7 @@ def git(project: Path, *words: str) -> str:
 
 
 def write(project: Path, version: int) -> None:
-    """Write what a run would leave, and let DVC and git take it in."""
+    """Write the files of a run and commit them to DVC and git."""
     files = FILES | {"data/runs/large.bin": "{}", "data/metrics/hrnet.json": "{}"}
     files["params.yaml"] = "version: {}"
     for name, content in files.items():
@@ -45,7 +45,7 @@ def write(project: Path, version: int) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with two runs; the second one is in the workspace."""
+    """Return a repository with two runs, the second one in the workspace."""
     project = tmp_path_factory.mktemp("past") / "project"
     project.mkdir()
     git(project, "init", "--quiet")
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {name: (folder / name).read_text() for name in FILES}
 
 
-def test_the_files_of_both_runs_come_back_as_they_were(template: Path, tmp_path: Path) -> None:
+def test_the_files_of_both_runs_are_recreated(template: Path, tmp_path: Path) -> None:
     for version, revision in ((1, "HEAD~1"), (2, git(template, "rev-parse", "HEAD"))):
         folder = tmp_path / str(version)
         folder.mkdir()
@@ -99,7 +99,7 @@ def test_a_commit_without_a_run_is_refused(template: Path, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_what_the_cache_lacks_is_fetched_as_the_message_says(
+def test_the_command_in_the_message_fetches_missing_objects(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     isolate_dvc(tmp_path, monkeypatch)

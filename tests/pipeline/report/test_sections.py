@@ -1,4 +1,4 @@
-"""The report's tables carry the metric files' numbers and the papers' rows."""
+"""The sections of the report show the numbers of the metric files and the rows of the papers."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def metrics(mean: float | None) -> dict[str, Any]:
     return {name: split(mean) for name in ("val", "val_gt", "val_hard", "val_gt_hard")}
 
 
-def test_our_rows_stand_above_the_papers_rows_of_the_data_set() -> None:
+def test_the_rows_of_the_papers_follow_the_rows_of_the_systems() -> None:
     sections = result_sections({"hrnet": metrics(12.34), "jmpose": metrics(None)}, "posetrack18")
     rows = sections[0].tables[0].rows
     assert rows[0].cells == ("hrnet", *["12.3"] * 8)
@@ -42,7 +42,7 @@ def test_our_rows_stand_above_the_papers_rows_of_the_data_set() -> None:
 
 
 @pytest.mark.parametrize("dataset", sorted(PAPER_ROWS))
-def test_a_papers_mean_is_the_mean_of_15_joints_as_its_columns_say(dataset: str) -> None:
+def test_the_mean_of_a_paper_is_consistent_with_its_columns(dataset: str) -> None:
     for row in PAPER_ROWS[dataset]:
         *groups, mean = row.values
         if groups[0] is None:
@@ -67,7 +67,7 @@ def test_gains_on_one_video_say_why_they_have_no_interval() -> None:
     assert "one validation video; an interval needs at least two" in section.note
 
 
-def test_tags_are_shown_only_where_frames_carry_them() -> None:
+def test_tags_are_shown_only_if_frames_have_them() -> None:
     values = metrics(50.0)
     assert tag_section({"hrnet": values}) is None
     tags = {"blurred": split(30.0), "clean": split(60.0)}
@@ -77,7 +77,7 @@ def test_tags_are_shown_only_where_frames_carry_them() -> None:
     assert section.tables[0].rows[0].cells == ("hrnet", "30.0", "60.0", "55.0", "20.0")
 
 
-def test_error_shares_add_up_over_joints() -> None:
+def test_error_shares_are_sums_over_joints() -> None:
     counts = [("nose", "good", 3), ("nose", "miss", 1), ("left_hip", "good", 5)]
     counts.append(("left_hip", "miss", 1))
     table = pd.DataFrame(counts, columns=["joint", "kind", "count"]).assign(system="hrnet")
@@ -96,7 +96,7 @@ def test_curves_are_drawn_with_and_without_trainings() -> None:
     assert len(curve_section(curves, training).charts) == 2
 
 
-def test_provenance_flattens_facts_and_shortens_digests() -> None:
+def test_provenance_has_flat_names_and_short_digests() -> None:
     facts = {"hrnet": {"system": "hrnet", "seed": {"crop": 1}, "weights": "ab" * 32}}
     rows = provenance_section(facts).tables[0].rows
     assert [row.cells for row in rows] == [("seed.crop", "1"), ("weights", "abababababab")]
@@ -105,7 +105,7 @@ def test_provenance_flattens_facts_and_shortens_digests() -> None:
 def test_timings_are_summed_by_stage(tmp_path: Path) -> None:
     log = tmp_path / "timings.jsonl"
     entries = [{"stage": "flow", "seconds": s, "bytes": 1_000_000} for s in (1.0, 2.5)]
-    # The last line is what a power cut left of one.
+    # A power failure cut the last line.
     log.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"stage": "fl')
     rows = timing_section(read_timings(log)).tables[0].rows
     assert rows[0].cells == ("flow", "2", "3.5", "2.50", "2.0")

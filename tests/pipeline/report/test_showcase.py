@@ -1,4 +1,4 @@
-"""Which people a report shows, against counting joints one by one."""
+"""The selection of people agrees with a count of joints one by one."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def good_and_bad(tmp_path: Path) -> tuple[Matches, Matches]:
     return good, matched(tmp_path / "bad", 9.0, [1] * VIDEOS)
 
 
-def test_the_share_of_found_joints_is_that_of_a_plain_count(
+def test_the_share_of_correct_joints_agrees_with_a_plain_count(
     good_and_bad: tuple[Matches, Matches],
 ) -> None:
     for matches in good_and_bad:
@@ -38,7 +38,7 @@ def test_the_share_of_found_joints_is_that_of_a_plain_count(
         assert found_share(matches) == pytest.approx([literal_share(matches, p) for p in people])
 
 
-def test_people_are_ordered_by_what_changed(good_and_bad: tuple[Matches, Matches]) -> None:
+def test_people_are_sorted_by_their_change(good_and_bad: tuple[Matches, Matches]) -> None:
     good, bad = good_and_bad
     change = found_share(good) - found_share(bad)
     chosen = most_changed(good, bad, 3)
@@ -47,7 +47,7 @@ def test_people_are_ordered_by_what_changed(good_and_bad: tuple[Matches, Matches
     assert found_share(good)[chosen["worst"][0]] == found_share(good).min()
 
 
-def test_a_picture_shows_labels_and_every_system(good_and_bad: tuple[Matches, Matches]) -> None:
+def test_a_picture_shows_the_labels_and_every_system(good_and_bad: tuple[Matches, Matches]) -> None:
     good, bad = good_and_bad
     blank = np.full((240, 240, 3), 90, np.uint8)
     shown = side_by_side({"bad": bad, "good": good}, 0, lambda *_: blank)

@@ -224,6 +224,46 @@ def test_a_new_version_of_a_library_recomputes_the_units_that_depend_on_it(
 
 
 @pytest.mark.slow
+def test_comments_and_docstrings_anywhere_in_the_code_recompute_nothing(
+    project: Project, built: Project
+) -> None:
+    files = [
+        file.relative_to(project.clone.folder).as_posix()
+        for package in ("models", "pipeline", "stages")
+        for file in (project.clone.folder / package).rglob("*.py")
+    ]
+    assert len(files) > 150
+    for file in files:
+        project.edit(file, lambda text: f'"""Another docstring."""\n{text}\n# A comment.\n')
+    assert project.repro() == {"crop": [], "flow": []}
+    assert changed(project, built, "flow/train") == set()
+    lock = (project.clone.folder / "dvc.lock").read_text()
+    assert lock != (built.clone.folder / "dvc.lock").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "recomputed"),
+    [
+        ("models/raft/network.py", {"flow"}),
+        ("pipeline/extraction/task.py", {"flow"}),
+        ("pipeline/clips/augment.py", {"crop"}),
+        ("pipeline/store/shards.py", {"crop", "flow"}),
+        ("pipeline/units/engines.py", set()),
+        ("pipeline/heatmap.py", set()),
+        ("models/hrnet/network.py", set()),
+    ],
+)
+def test_an_edit_of_code_recomputes_the_units_whose_closure_holds_it(
+    project: Project, built: Project, file: str, recomputed: set[str]
+) -> None:
+    project.edit(file, lambda text: f"{text}\n_UNUSED = 1\n")
+    units = {stage: sorted(V1 | V2) if stage in recomputed else [] for stage in ("crop", "flow")}
+    assert project.repro() == units
+    assert changed(project, built, "flow/train") == set()
+
+
+@pytest.mark.slow
 def test_after_rekey_an_edit_without_effect_recomputes_nothing(
     project: Project, built: Project
 ) -> None:

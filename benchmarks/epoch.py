@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,6 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_store
-from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
 from models.hrnet.clips import ClipMaps
 from models.hrnet.network import build_hrnet
 from models.raft.clips import ClipFlow
@@ -55,15 +54,17 @@ from pipeline.caches.reader import Caches
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings
 from pipeline.grid import grid_size
-from pipeline.head_params.jmpose import TrainJMPose, jmpose_system, read_jmpose
 from pipeline.importing.presets import find_preset
 from pipeline.networks.devices import pick_device
+from pipeline.runs.system_params import Schedule
 from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource
 from pipeline.training.loop import Feed, Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.target_params import Sigma, Target
+from posereel.configured_head import ConfiguredHead, read_head
 
+HEAD = "jmpose"
 ABLATIONS, EPOCHS, VARIANTS = 20, 20, 4
 STEP_SECONDS = 0.03
 SIGMA = 2.0
@@ -77,18 +78,18 @@ class Setting:
     """Settings of a preset for the head and its input."""
 
     params: dict[str, Any]
-    section: TrainJMPose
+    configured: ConfiguredHead
+    schedule: Schedule
 
     @property
     def frames(self) -> int:
         """Number of frames T per clip."""
-        return 2 * self.section.delta + 1
+        return self.configured.system.frames
 
     @property
     def crop_size(self) -> tuple[int, int]:
         """(height, width) of the crops in pixels."""
-        crop = self.params["crop"]["hrnet"]
-        return crop["height"], crop["width"]
+        return self.configured.crop_size
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -107,7 +108,7 @@ class Setting:
         """Return the settings of clips and crops."""
         augment = Augment(**self.params["crop"]["augment"])
         enlarge, gap = self.params["crop"]["enlarge"], self.params["crop"]["gap"]
-        return ClipSettings(self.crop_size, enlarge, self.section.delta, gap, augment)
+        return ClipSettings(self.crop_size, enlarge, self.schedule.delta, gap, augment)
 
     def networks(self, device: torch.device) -> dict[str, nn.Module]:
         """Build the frozen networks by kind of store."""
@@ -122,37 +123,32 @@ class Setting:
     def head(self) -> nn.Module:
         """Build the head with the modules of its loss."""
         torch.manual_seed(0)
-        return build_jmpose_training(
-            jmpose_system(self.section).arguments,
-            joints=len(JOINTS),
-            frames=self.frames,
-            shapes=self.row_shapes,
-            crop_size=self.crop_size,
-            estimator=self.section.estimator,
-            alpha=self.section.alpha,
-        )
+        return self.configured.objective(self.row_shapes)
 
 
 def read_setting(preset: str) -> Setting:
     """Read a preset and set the length of the training to one epoch."""
     path = find_preset(preset, ROOT)
-    section = read_jmpose(path)
-    one = {"epochs": 1, "steps": 0, "milestones": [], "warm_up": 0, "weights": "none"}
-    return Setting(read_params(path), section.model_copy(update=one))
+    configured = read_head(path, HEAD)
+    if configured.system.schedule is None:
+        raise ValueError(f"{path}: expected a schedule of {HEAD}")
+    one = {"epochs": 1, "steps": 0, "milestones": [], "warm_up": 0}
+    schedule = configured.system.schedule.model_copy(update=one)
+    return Setting(read_params(path), configured, schedule)
 
 
 def train_epoch(setting: Setting, feed: Feed, folder: Path, device: torch.device) -> Cost:
     """Train one epoch from random weights and return its cost."""
     plan = Plan(
-        training=setting.section,
-        section="train_jmpose",
+        training=setting.schedule,
+        section=setting.configured.system.section,
         folder=folder,
         checkpoint_every=10**9,
         place=Place(device, rank=0, world=1),
-        core=head_of,
+        core=lambda network: cast("nn.Module", network.head),
     )
     network = setting.head().to(device)
-    return cost_of(partial(train, network, jmpose_loss, feed, plan))
+    return cost_of(partial(train, network, lambda network, batch: network(batch), feed, plan))
 
 
 def extract(
@@ -167,7 +163,7 @@ def extract(
     clips = LiveClips(videos, setting.clip_settings(), 0, SIGMA)
     results: dict[str, list[Tensor]] = {kind: [] for kind in networks}
     with torch.inference_mode():
-        for batch in DataLoader(clips, batch_size=setting.section.batch):
+        for batch in DataLoader(clips, batch_size=setting.schedule.batch):
             crops = batch["crops"].to(device)
             for kind, network in networks.items():
                 results[kind].append(network(crops).half().cpu())
@@ -188,7 +184,7 @@ def cached_feed(setting: Setting, rows: pd.DataFrame, data: Path, device: torch.
     source = MappedSource(table, caches, device)
     target = Target(occluded="train", sigma=Sigma(hrnet=SIGMA, vit=SIGMA))
     goal = Goal(target, setting.grid, SIGMA)
-    batch = setting.section.batch
+    batch = setting.schedule.batch
     return ClipFeed(table, source, goal, batch=batch, seed=0, where=data)
 
 
@@ -204,7 +200,7 @@ def compare(
     networks, data = setting.networks(device), root / "data"
     extraction = cost_of(lambda: extract(setting, videos, networks, data, device))
     feed = cached_feed(setting, videos.rows(setting.clip_settings(), 0), data, device)
-    batch = setting.section.batch
+    batch = setting.schedule.batch
     train_epoch(
         setting, feed, root / "warm", device
     )  # warms up; extraction has warmed up the networks
@@ -284,7 +280,7 @@ def extrapolate(clock: str, cached: float, online: float, extraction: float) -> 
 def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
     """Print and return the share of time that the cached loop waits at steps of 30 ms."""
     setting = read_setting("posetrack18")
-    clips = 2 * setting.section.batch
+    clips = 2 * setting.schedule.batch
     # The table needs joints and boxes; the size of the images does not matter.
     rows = make_videos(root / "videos", clips, (64, 64)).rows(setting.clip_settings(), 0)
     random = np.random.default_rng(0)
@@ -301,7 +297,7 @@ def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
     loop = cost_of(lambda: waits.extend(_waits(batches))).per(steps)
     del waits[:3]  # the prefetch thread has just started
     share = sum(waits) / (sum(waits) + STEP_SECONDS * len(waits))
-    size = 2e-6 * setting.section.batch * sum(map(np.prod, setting.row_shapes.values()))
+    size = 2e-6 * setting.schedule.batch * sum(map(np.prod, setting.row_shapes.values()))
     title = f"waiting for data, {len(waits)} steps of 30 ms, {size:.0f} MB per batch"
     median_wait = 1e3 * statistics.median(waits)
     table: list[list[str | float]] = [["", "share %", "median ms", "CPU ms per batch"]]

@@ -1,28 +1,31 @@
-"""Training speed of the heads on random caches: steps per second, memory, waiting, FLOP rate.
+"""How fast the heads train on generated caches: steps a second, memory, waiting, FLOP rate.
 
-Heads, sizes and batch are those of a preset. The caches are random and stored in the format of the
-stages. The training loop is that of the pipeline. The share of waiting comes from the log of the
-loop, without the first steps, which allocate buffers and compile kernels. A training step counts
-as three forward passes of floating-point operations. Utilization compares their rate with that of a
-large matrix product on the same device with the same dtype.
+The heads, sizes and batch are those of a preset; the caches are random and lie on the disk as the
+stages write them; the training loop is the pipeline's own. The share of waiting is what the loop
+logs; the first steps, in which buffers and kernels are made, are left out. A training step counts
+three forward passes of floating-point operations, and utilization compares their rate with that of
+one large matrix product on the same device in the same number format.
 
-    python -m benchmarks.heads [--quick] [--json FILE] [--preset NAME] [--resident gpu|mmap]
+    python benchmarks/heads.py [--quick] [--json FILE] [--preset NAME] [--resident gpu|mmap]
 """
 
 import csv
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import torch
 import typer
 from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measurement import (
     Figures,
@@ -35,33 +38,28 @@ from benchmarks.measurement import (
 )
 from benchmarks.stores import write_store
 from models.cost import module_costs
-from models.heads.jmpose.head import build_jmpose_training, head_of, jmpose_loss
-from models.heads.vremd.head import build_vremd, token_loss
+from models.systems.lookup import all_systems
 from pipeline.base.params import read_params
 from pipeline.caches.clip_table import ClipTable
-from pipeline.caches.crop_size import read_crop_size
 from pipeline.caches.reader import Caches
 from pipeline.grid import grid_size
-from pipeline.head_params.jmpose import read_jmpose
-from pipeline.head_params.network import System
-from pipeline.head_params.systems import read_system
-from pipeline.head_params.vremd import read_vremd
 from pipeline.importing.presets import find_preset
 from pipeline.networks.devices import compute_dtype, pick_device
-from pipeline.schedule import Training
+from pipeline.runs.system_params import Schedule, SystemParams
 from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
-from pipeline.training.loop import Loss, Plan, train
+from pipeline.training.loop import Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import TIMINGS
 from pipeline.training.target_params import Sigma, Target
 from posereel.commands.show_model import cache_shapes, example
+from posereel.configured_head import read_head
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEO = "000000"
 SIGMA = 2.0
-WARM_UP = 5
-"""Number of steps that are not measured."""
+FIRST = 5
+"""Steps that are not counted."""
 Resident = Literal["gpu", "mmap"]
 
 app = typer.Typer(add_completion=False)
@@ -69,53 +67,32 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A head of a preset with its training."""
+    """A head of a preset, ready to train for some steps."""
 
-    system: System
-    training: Training
+    system: SystemParams
+    training: Schedule
     crop_size: tuple[int, int]
     shapes: Mapping[str, tuple[int, ...]]
-    """Shape of the row of a clip by kind of cache."""
+    """Shape of a clip's row in every cache that it reads."""
     build: Callable[[], nn.Module]
-    loss: Loss
-    core: Callable[[nn.Module], nn.Module]
+    """Builds the module that computes the loss; ``head`` is its head."""
 
 
-def read_case(name: Literal["jmpose", "vremd"], params: Path, steps: int) -> Case:
-    """Return a head of a preset, to be trained for a number of steps."""
-    system, section = read_system(params, name), read_jmpose(params)
-    crop_size = read_crop_size(params, system.crops)
-    every = cache_shapes(read_params(params), crop_size, system.frames)
-    sizes: dict[str, Any] = {
-        "joints": len(JOINTS),
-        "frames": system.frames,
-        "shapes": {kind: every[kind] for kind in system.kinds},
-        "crop_size": crop_size,
-    }
-    of_loss: dict[str, Any] = {"estimator": section.estimator, "alpha": section.alpha}
-    parts: tuple[Training, Callable[[], nn.Module], Loss, Callable[[nn.Module], nn.Module]] = (
-        (
-            section,
-            partial(build_jmpose_training, system.arguments, **sizes, **of_loss),
-            jmpose_loss,
-            head_of,
-        )
-        if name == "jmpose"
-        else (
-            read_vremd(params),
-            partial(build_vremd, system.arguments, **sizes),
-            token_loss,
-            lambda network: network,
-        )
-    )
-    training, build, loss, core = parts
+def read_case(name: str, params: Path, steps: int) -> Case:
+    """Return a head as a preset describes it."""
+    head = read_head(params, name)
+    if head.system.schedule is None:
+        raise ValueError(f"{name}: expected a head with a schedule")
+    every = cache_shapes(read_params(params), head.crop_size, head.system.frames)
+    shapes = {kind: every[kind] for kind in head.system.caches}
+    build = partial(head.objective, shapes)
     length = {"epochs": 0, "steps": steps, "milestones": [], "warm_up": 0}
-    training = training.model_copy(update=length)
-    return Case(system, training, crop_size, sizes["shapes"], build, loss, core)
+    training = head.system.schedule.model_copy(update=length)
+    return Case(head.system, training, head.crop_size, shapes, build)
 
 
 def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Place) -> ClipFeed:
-    """Write random caches and return a feed that reads them."""
+    """Write random caches and return the feed that reads them."""
     random = np.random.default_rng(0)
     for kind, shape in case.shapes.items():
         values = random.standard_normal((clips, *shape), np.float32).astype(np.float16)
@@ -136,7 +113,7 @@ def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Pla
 
 
 def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
-    """Train and return the figures of the steps."""
+    """Train and return what the steps took."""
     torch.manual_seed(0)
     network = case.build().to(place.device)
     plan = Plan(
@@ -145,14 +122,14 @@ def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
         folder=folder,
         checkpoint_every=10**9,
         place=place,
-        core=case.core,
+        core=lambda network: cast("nn.Module", network.head),
     )
     cuda = place.device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    train(network, case.loss, feed, plan)
+    train(network, lambda network, batch: network(batch), feed, plan)
     with (folder / TIMINGS).open(encoding="utf-8") as file:
-        steps = list(csv.DictReader(file))[WARM_UP:]
+        steps = list(csv.DictReader(file))[FIRST:]
     waits, work = (sum(float(step[name]) for step in steps) for name in ("wait_s", "compute_s"))
     rate = len(steps) / (waits + work)
     own = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -166,19 +143,19 @@ def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
 
 
 def training_flops(name: str, params: Path, batch: int) -> int:
-    """Return the operations of a training step; the backward pass counts as two forward passes."""
+    """Return the operations of a training step: forward, and twice that backward."""
     with torch.device("meta"):
         network, inputs = example(name, params)
     return 3 * batch * module_costs(network, inputs)[-1].flops
 
 
 def device_flops(device: torch.device) -> float:
-    """Return the operations per second of a large matrix product, the best of 10."""
+    """Return the operations per second of a large matrix product, the best of several."""
     side = 8192 if device.type == "cuda" else 1024
-    matrix: Tensor = torch.randn(side, side, device=device, dtype=compute_dtype(device))
+    one: Tensor = torch.randn(side, side, device=device, dtype=compute_dtype(device))
 
     def multiply() -> None:
-        torch.mm(matrix, matrix)
+        torch.mm(one, one)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -190,13 +167,11 @@ def device_flops(device: torch.device) -> float:
 def main(
     quick: Quick = False,
     json_file: JsonFile = None,
-    preset: Annotated[str, typer.Option(help="Preset in presets/, without .yaml.")] = "",
-    resident: Annotated[
-        Resident, typer.Option(help="Location of the caches during training.")
-    ] = "mmap",
-    threads: Annotated[int, typer.Option(help="Number of CPU threads of torch.")] = 1,
+    preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "",
+    resident: Annotated[Resident, typer.Option(help="Where the caches lie.")] = "mmap",
+    threads: Annotated[int, typer.Option(help="CPU threads of torch.")] = 1,
 ) -> None:
-    """Train both heads for a few steps on random caches."""
+    """Train both heads for some steps on random caches."""
     device = pick_device("auto")
     torch.set_num_threads(threads)
     preset = preset or ("synthetic" if quick else "posetrack18")
@@ -208,7 +183,7 @@ def main(
     rows: list[list[str | float]] = [
         ["", "batch", "steps/s", "clips/s", "waiting %", "memory GiB", "GFLOP/s", "of matmul %"]
     ]
-    for name in ("jmpose", "vremd"):
+    for name in (name for name, system in all_systems().items() if system.baseline):
         case = read_case(name, params, steps)
         begin = time.perf_counter()
         with TemporaryDirectory() as folder:
@@ -221,7 +196,7 @@ def main(
         shown = [found[key] for key in ("batch", "steps_per_s", "clips_per_s")]
         shares = [100 * found["wait_share"], found["memory_gib"]]
         rows.append([name, *shown, *shares, found["flops"] / 1e9, 100 * found["flops"] / peak])
-    show(f"training on random caches, {steps - WARM_UP} steps, caches in {resident}", rows)
+    show(f"training on random caches, {steps - FIRST} steps, caches in {resident}", rows)
     write_figures(json_file, figures)
 
 

@@ -32,6 +32,7 @@ from pipeline.evaluation.provenance import label_version, lookup, weight_digests
 from pipeline.evaluation.releases import refuse_other_release
 from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.publishing.build import build
+from pipeline.runs.system_params import has_weights, training_section
 from pipeline.skeleton import GROUPS
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
@@ -46,17 +47,6 @@ STAGE = "evaluate"
 SPLITS = ("val", "val_gt")
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
 _BYTES = 100_000
-
-TRAINED_BY = {
-    "hrnet": "finetune_backbone",
-    "refine": "train_control.maps",
-    "fuse": "train_control.maps",
-    "jmpose": "train_jmpose",
-    "vit": "train_control.tokens",
-    "fuse_vit": "train_control.tokens",
-    "vremd": "train_vremd",
-}
-"""Where params.yaml describes the training of each system."""
 
 STATED = {
     "detector": "detect.kind",
@@ -210,13 +200,11 @@ def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> Spli
 
 def _provenance(system: str, section: Evaluate, data: DataSet, params: Path) -> dict[str, Any]:
     """State what made the numbers; nothing in it depends on when or where they were made."""
-    if system not in TRAINED_BY:
-        raise ValueError(f"expected one of {', '.join(TRAINED_BY)}, got {system!r}")
     values = read_params(params)
-    stated = STATED | {"seed": f"{TRAINED_BY[system]}.seed"}
+    stated = STATED | {"seed": f"{training_section(values, system)}.seed"}
     boxes = read_table(DATA / "boxes" / "val.parquet", BOXES)
     people = read_table(DATA / "index" / "people.parquet", PEOPLE)
-    weights = DATA / "backbones" if system == "hrnet" else DATA / "runs" / system
+    weights = DATA / "runs" / system if has_weights(values, system) else DATA / "backbones"
     facts = {name: lookup(values, key, params) for name, key in stated.items()}
     return facts | {
         "system": system,

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.base.params import read_params
+from models.systems.building import constructor_params
+from models.systems.lookup import all_systems, find_system
+from pipeline.base.params import read_params, validate_section
+from pipeline.runs.system_params import NO_WEIGHTS, Schedule, read_arguments, read_system
+from pipeline.schedule import Training
 from pipeline.units.closure import import_closure, is_code
 from pipeline.units.key import numeric_modules
 
@@ -26,6 +30,26 @@ FORBIDDEN = {
     "pretrain": {"stages", "dvc"},
 }
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def resolved(values: dict[str, Any]) -> dict[str, Any]:
+    """The foreach lists of dvc.yaml with their templates filled in from params."""
+
+    def fill(text: object) -> object:
+        if isinstance(text, list):
+            return [fill(each) for each in text]
+        match = re.fullmatch(r"\$\{(\w+)\.(\w+)\}", str(text))
+        return values[match[1]][match[2]] if match else text
+
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {
+        name: {
+            key: {field: fill(value) for field, value in item.items()}
+            for key, item in stage["foreach"].items()
+        }
+        for name, stage in stages.items()
+        if "foreach" in stage
+    }
 
 
 def modules() -> list[Path]:
@@ -66,13 +90,16 @@ def test_the_deps_of_every_stage_cover_the_import_closure_of_its_module() -> Non
     for name, stage in dag().items():
         rooms = [Path(dep) for dep in stage["deps"] if is_code(dep)]
         # A package's own file holds a docstring and nothing else, as a test above makes sure.
+        loaded = ["models.heads"] if "models/heads/${key}" in stage["deps"] else []
         closure = {
-            path for path in import_closure(f"stages.{name}", ROOT) if path.name != "__init__.py"
+            path
+            for path in import_closure([f"stages.{name}", *loaded], ROOT)
+            if path.name != "__init__.py" and path.parts[:2] != ("models", "heads")
         }
         used = {path: [room for room in rooms if room in (path, *path.parents)] for path in closure}
         missing = sorted(path.as_posix() for path, found in used.items() if not found)
         assert not missing, f"{name}: add the rooms of these files to its deps in dvc.yaml"
-        idle = {room for room in rooms if "$" not in room.as_posix()}
+        idle = {room for room in rooms if room.parts[:2] != ("models", "heads")}
         idle -= {room for found in used.values() for room in found}
         assert not idle, f"{name}: it imports nothing of these rooms"
         assert "numerics.lock" in stage["deps"]
@@ -106,10 +133,50 @@ def test_a_stage_is_one_command_of_constant_words_and_matrix_keys() -> None:
 
 def test_every_stage_has_its_section_in_params_and_the_other_way_round() -> None:
     sections = set(read_params(ROOT / "params.yaml"))
+    heads = {f"train_{name}" for name in all_systems()}
     assert set(dag()) <= sections
-    assert sections - set(dag()) == {"data", "extract", "train", "target"}
+    assert sections - set(dag()) == {"data", "extract", "target", *heads}
     for name, stage in dag().items():
-        assert name in stage["params"]
+        assert (name if name != "train" else "train_${key}") in stage["params"]
+
+
+def test_the_list_of_systems_is_that_of_the_folders() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    lists = [stages[name]["foreach"] for name in ("train", "predict", "evaluate")]
+    assert lists[0] == lists[1] == lists[2]
+    assert list(lists[0]) == list(all_systems())
+
+
+@pytest.mark.parametrize("system", all_systems())
+def test_the_list_of_systems_says_what_their_folders_and_sections_say(system: str) -> None:
+    values = read_params(ROOT / "params.yaml")
+    item = dict(resolved(values)["train"][system])
+    described = read_system(ROOT / "params.yaml", system, find_system(system))
+    assert item["input"] == described.crops
+    assert set(item["caches"]) == set(described.caches)
+    assert len(item["caches"]) == 3
+    assert item["weights"] == (described.weights or NO_WEIGHTS)
+    if described.schedule is not None:
+        owner = validate_section(
+            {key: values[f"train_{item['schedule']}"][key] for key in Schedule.model_fields},
+            ROOT / "params.yaml", item["schedule"], Schedule,
+        )  # fmt: skip
+        assert owner == described.schedule
+
+
+def test_the_schedule_in_dvc_yaml_is_that_of_the_schema() -> None:
+    listed = [name for name in dag()["train"]["params"] if "${item.schedule}" in name]
+    assert listed == [
+        f"train_${{item.schedule}}.{key}" for key in ("delta", *Training.model_fields)
+    ]
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("system", all_systems())
+def test_every_preset_has_the_arguments_of_every_constructor(preset: Path, system: str) -> None:
+    assert read_arguments(preset, system, find_system(system), constructor_params(system)) or (
+        system == "hrnet"
+    )
 
 
 def test_no_param_has_a_name_whose_change_dvc_does_not_see() -> None:

@@ -40,15 +40,13 @@ MINIATURE = {
     "tokens.weights": "data/weights/vitpose_s.safetensors",
     "train_jmpose.delta": 1,
     "train_jmpose.layers": 1,
-    "train_control.maps.delta": 1,
     "train_vremd.width": 32,
     "train_vremd.heads": 2,
     "train_vremd.motion_heads": 2,
     "report.pictures": 1,
 } | {
     f"{section}.{name}": value
-    for section in ("finetune_backbone", "train_jmpose", "train_vremd", "train_control.maps",
-                    "train_control.tokens")
+    for section in ("finetune_backbone", "train_jmpose", "train_vremd")
     for name, value in (("epochs", 0), ("steps", 1), ("milestones", []), ("batch", 2))
 }  # fmt: skip
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from models.systems.building import constructor_params
+from models.systems.lookup import all_systems, find_system
 from pipeline.base.params import Section, read_params, read_section
 from pipeline.data_set import read_data_set
-from pipeline.head_params.control import read_control
-from pipeline.head_params.jmpose import read_jmpose
-from pipeline.head_params.vremd import read_vremd
+from pipeline.runs.system_params import Schedule, SystemParams, read_arguments, read_system
 from pipeline.training.target_params import Target
 from pipeline.units.run_time import Train, read_extract
 from stages.crop import Crop
@@ -50,13 +50,32 @@ def test_a_preset_satisfies_the_schema_of_every_stage(preset: Path) -> None:
     for name, schema in SCHEMAS.items():
         read_section(preset, name, schema)
     read_extract(preset)
-    heads = read_jmpose(preset), read_vremd(preset)
-    control = read_control(preset)
     assert read_data_set(preset).annotations == f"data/raw/{read_data_set(preset).name}/annotations"
-    # A control is a fair comparison only with the clips, steps and batches of its head.
-    for head, settings in zip(heads, (control.maps, control.tokens), strict=True):
-        for name in ("delta", "epochs", "steps", "batch"):
-            assert getattr(head, name) == getattr(settings, name), name
+
+
+def read_all(preset: Path) -> dict[str, SystemParams]:
+    found = {}
+    for name in all_systems():
+        declared = find_system(name)
+        read_arguments(preset, name, declared, constructor_params(name))
+        found[name] = read_system(preset, name, declared)
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda file: file.stem)
+def test_a_control_is_trained_on_the_schedule_of_the_head_that_is_compared_with_it(
+    preset: Path,
+) -> None:
+    systems = read_all(preset)
+    for head, declared in all_systems().items():
+        rivals = (declared.baseline, *declared.controls) if declared.baseline else ()
+        for rival in rivals:
+            assert systems[rival].schedule in (systems[head].schedule, None)
+
+
+def schedule_of(system: SystemParams) -> Schedule:
+    assert system.schedule is not None
+    return system.schedule
 
 
 @pytest.mark.parametrize("year", ["17", "18", "21"])
@@ -67,13 +86,15 @@ def test_the_posetrack_presets_hold_the_numbers_of_the_papers(year: str) -> None
     assert (values["crop"]["vit"]["height"], values["crop"]["vit"]["width"]) == (256, 192)
     assert values["crop"]["enlarge"] == 1.25
     assert values["crop"]["gap"] == 1
-    jmpose, vremd = read_jmpose(preset), read_vremd(preset)
-    assert (jmpose.delta, jmpose.layers, jmpose.channels) == (2, 4, 48)
+    systems = read_all(preset)
+    jmpose, vremd = (schedule_of(systems[name]) for name in ("jmpose", "vremd"))
+    sizes = systems["jmpose"].arguments
+    assert (jmpose.delta, sizes["layers"], sizes["channels"]) == (2, 4, 48)
     assert [jmpose.rate(step, 10) for step in (0, 50, 100, 150)] == pytest.approx(
         [1e-4, 1e-5, 1e-6, 1e-7]
     )
     assert jmpose.total_steps(10) == vremd.total_steps(10) == 200
-    assert (vremd.delta, vremd.width) == (1, 1024)
+    assert (vremd.delta, systems["vremd"].arguments["width"]) == (1, 1024)
     assert [vremd.rate(step, 10) for step in (0, 159, 160)] == pytest.approx([2e-3, 2e-3, 2e-4])
     assert values["finetune_backbone"]["folds"] == 2
     assert values["crop"]["variants"] == 4

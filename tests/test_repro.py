@@ -186,7 +186,7 @@ def test_the_rows_of_an_ablation_table_share_all_caches(toy: Clone) -> None:
     # Only JM-Pose* reads the backbone's features: of two train videos, and of one val video twice.
     assert set(made) == {"features", "predict"}
     assert made["features"] == 4
-    assert len(re.findall(r"Running stage 'train_jmpose'", printed)) == 3
+    assert len(re.findall(r"Running stage 'train@jmpose'", printed)) == 3
     result = json.loads((toy.folder / "data/ablations/jmpose-5.json").read_text())
     assert [row["row"] for row in result["rows"]] == ["JM-Pose", "JM-Pose*", "w/o CJL", "w/o JMML"]
     assert "Running stage" not in toy.run("posereel", "ablate", "jmpose-5", "--preset", "toy")
@@ -199,9 +199,8 @@ def test_an_experiment_runs_only_the_stages_of_its_head_and_the_report_compares_
     printed = toy.run("dvc", "exp", "run", "-S", "train_jmpose.layers=2", "--name", "two-layers")
     ran = set(re.findall(r"Running stage '([^']+)'", printed))
     assert ran == {
-        "train_jmpose",
-        "predict@jmpose-val",
-        "predict@jmpose-val_gt",
+        "train@jmpose",
+        "predict@jmpose",
         "evaluate@jmpose",
         "report",
     }

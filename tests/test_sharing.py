@@ -20,7 +20,7 @@ from tests.toy_clone import TOY, Clone
 pytestmark = pytest.mark.slow
 
 REMOTES = {"ssh": ssh_remote, "s3": s3_remote}
-RUN = ("train_jmpose", "tokens@train")
+RUN = ("train@jmpose", "tokens@train")
 REPRO_WITH_PULL = ("dvc", "repro", "--pull", "--allow-missing")
 LR_OF_A = 0.003
 """Learning rate of a second training that A has run."""
@@ -35,7 +35,7 @@ class First:
         clone.run("dvc", "repro", *RUN)
         clone.commit()
         clone.edit_params({"train_jmpose.lr": LR_OF_A})
-        clone.run("dvc", "repro", "train_jmpose")
+        clone.run("dvc", "repro", "train@jmpose")
         self.weights = (clone.folder / "data/runs/jmpose/weights.safetensors").read_bytes()
         clone.git("checkout", "--quiet", ".")
         self.video = min(path.name for path in self.flow.iterdir() if path.is_dir())
@@ -96,7 +96,7 @@ def test_a_clone_fetches_nothing_without_changes_and_only_needed_caches_for_a_ru
     assert not cached(second)
 
     second.edit_params({"train_jmpose.lr": 0.001})
-    assert stages_run(second.run(*REPRO_WITH_PULL, *RUN)) == ["train_jmpose"]
+    assert stages_run(second.run(*REPRO_WITH_PULL, *RUN)) == ["train@jmpose"]
     assert (second.folder / "data/runs/jmpose/weights.safetensors").is_file()
     fetched = cached(second)
     for needed in ("heatmaps/train", "flow/train"):
@@ -121,8 +121,8 @@ def test_dvc_pull_fetches_the_flow_of_a_single_video(first: First, second: Clone
 
 def test_a_training_that_a_has_run_is_not_run_again_by_b(first: First, second: Clone) -> None:
     second.edit_params({"train_jmpose.lr": LR_OF_A})
-    printed = second.run(*REPRO_WITH_PULL, "train_jmpose")
-    assert "Stage 'train_jmpose' is cached - skipping run" in printed
+    printed = second.run(*REPRO_WITH_PULL, "train@jmpose")
+    assert "Stage 'train@jmpose' is cached - skipping run" in printed
     assert not stages_run(printed)
     got = (second.folder / "data/runs/jmpose/weights.safetensors").read_bytes()
     assert got == first.weights

@@ -28,7 +28,7 @@ TOY: dict[str, Any] = {
     "report.pictures": 1,
 } | {
     f"train_{head}.{name}": value
-    for head in ("jmpose", "vremd", "control.maps", "control.tokens")
+    for head in ("jmpose", "vremd")
     for name, value in (("steps", 2), ("milestones", []), ("warm_up", 1), ("batch", 2))
 }
 """Params of a DAG that runs in seconds: three videos, two training steps."""

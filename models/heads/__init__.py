@@ -1,1 +1,1 @@
-"""Networks on cached tensors: the heads of both papers, and the controls that they have to beat."""
+"""One folder per system: its declaration, its network, its loss and its ablation tables."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from models.base.crops import crops_to_images
 from models.base.weights import load_weights
-from models.heads.losses import heatmap_loss
+from models.head_parts.heatmap_loss import heatmap_loss
 from models.hrnet.network import build_hrnet
 
 

@@ -6,7 +6,6 @@ from statistics import mean, stdev
 from typing import Any
 
 from pipeline.ablation.row_order import order_note
-from pipeline.ablation.tables import AblationRow
 from pipeline.report.page import percent
 
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -17,7 +16,10 @@ T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 class RowResult:
     """Scores of one row."""
 
-    row: AblationRow
+    name: str
+    """Name of the row in the paper."""
+    paper_mean: float | None
+    """Mean AP that the paper reports, percent."""
     scores: tuple[float, ...]
     """Mean AP per seed, percent."""
 
@@ -48,9 +50,9 @@ class TableResult:
     preset: str
     rows: tuple[RowResult, ...] = ()
 
-    def with_row(self, row: AblationRow, scores: list[float]) -> "TableResult":
+    def with_row(self, row: RowResult) -> "TableResult":
         """Return a copy of the table with one more row."""
-        return replace(self, rows=(*self.rows, RowResult(row, tuple(scores))))
+        return replace(self, rows=(*self.rows, row))
 
     def drop(self, result: RowResult) -> float:
         """Return the drop of a row's mean AP from the full method, in points."""
@@ -58,7 +60,7 @@ class TableResult:
 
     def paper_drop(self, result: RowResult) -> float | None:
         """Return the drop of the row in the paper, in points; None if the paper has no number."""
-        full, row = self.rows[0].row.paper_mean, result.row.paper_mean
+        full, row = self.rows[0].paper_mean, result.paper_mean
         return None if full is None or row is None else round(full - row, 1)
 
 
@@ -69,8 +71,8 @@ def as_json(result: TableResult) -> dict[str, Any]:
         "preset": result.preset,
         "rows": [
             {
-                "row": each.row.name,
-                "paper_mean": each.row.paper_mean,
+                "row": each.name,
+                "paper_mean": each.paper_mean,
                 "paper_drop": result.paper_drop(each),
                 "mean": each.mean,
                 "std": each.std,
@@ -93,10 +95,10 @@ def as_markdown(result: TableResult) -> str:
     ]
     for each in result.rows:
         cells = (
-            each.row.paper_mean, result.paper_drop(each), each.mean, each.std, result.drop(each),
+            each.paper_mean, result.paper_drop(each), each.mean, each.std, result.drop(each),
             each.ci95,
         )  # fmt: skip
         shown = " | ".join(map(percent, cells))
-        lines.append(f"| {each.row.name} | {shown} | {len(each.scores)} |")
-    note = order_note([(each.row.name, each.mean, each.row.paper_mean) for each in result.rows])
+        lines.append(f"| {each.name} | {shown} | {len(each.scores)} |")
+    note = order_note([(each.name, each.mean, each.paper_mean) for each in result.rows])
     return "\n".join([*lines, "", *([note, ""] if note else [])])

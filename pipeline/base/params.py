@@ -92,8 +92,23 @@ def read_section(path: Path, name: str, schema: type[AnySection]) -> AnySection:
     values = read_params(path)
     if name not in values:
         raise ValueError(f"{path}: section {name!r} is missing; found {sorted(values)}")
+    return validate_section(values[name], path, name, schema)
+
+
+def validate_section(values: object, path: Path, name: str, schema: type[AnySection]) -> AnySection:
+    """Validate the values of a section, or a part of them, by a schema.
+
+    Args:
+        values: The values, as ``read_params`` returns them.
+        path: The params file, for messages.
+        name: The section, for messages.
+        schema: The schema.
+
+    Raises:
+        ValueError: If a key is unknown, missing or of a wrong type; see ``read_section``.
+    """
     try:
-        return schema.model_validate(values[name], strict=True)
+        return schema.model_validate(values, strict=True)
     except ValidationError as error:
         known = sorted(schema.model_fields)
         faults = "; ".join(_fault(name, details) for details in error.errors())

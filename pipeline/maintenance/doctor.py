@@ -9,6 +9,7 @@ from pipeline.base.dvc_files import read_config
 from pipeline.base.params import read_params
 from pipeline.data_set import read_data_set
 from pipeline.manifest import read_manifest
+from pipeline.runs.system_params import NO_WEIGHTS, WEIGHTS, section_of
 from pipeline.strict_json import read_json
 from pipeline.units.numerics import LOCK, installed, python_minor, read_pins
 from pipeline.units.receipts import hash_file
@@ -101,10 +102,10 @@ def examine_weights(params: Path) -> list[Finding]:
     }
     if values["detect"]["kind"] in {"torchvision", "transformers"}:
         paths["detect"] = values["detect"]["weights"]
-    for stage in ("train_jmpose", "train_vremd"):
-        if (given := values[stage]["weights"]) != "none":
-            system = stage.removeprefix("train_")
-            paths[stage] = f"data/weights/{given}/{system}.safetensors"
+    for section in (name for name in values if name.startswith(section_of(""))):
+        system = section.removeprefix(section_of(""))
+        if (given := values[section].get(WEIGHTS, NO_WEIGHTS)) != NO_WEIGHTS:
+            paths[section] = f"data/weights/{given}/{system}.safetensors"
     return [_weights_finding(stage, Path(path)) for stage, path in sorted(paths.items())]
 
 

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.maintenance.expected_clips import SplitCount
+from pipeline.runs.system_params import NO_WEIGHTS, WEIGHTS, section_of, training_section
 from pipeline.store.shards import CRC_BYTES
 
 SPLITS = {"train": "train", "val": "val", "val_gt": "val"}
 """Split of the data set behind every split of the stages. Detected boxes are taken to be as many
 as people."""
 INPUT_OF = {"heatmaps": "hrnet", "features": "hrnet", "flow": "hrnet", "tokens": "vit"}
-TRAINED = {
-    "train_jmpose": ("jmpose",),
-    "train_vremd": ("vremd",),
-    "train_control": ("refine", "fuse", "vit", "fuse_vit"),
-}
 Values = Mapping[str, Any]
 """Content of a params file."""
 
@@ -41,8 +37,12 @@ class Speeds:
 
     forward: Mapping[str, float]
     """Forward pass of a network over one frame, pair of frames or clip, by its name."""
-    training: Mapping[str, float]
-    """Forward and backward pass over one clip, by name of network."""
+    training: float
+    """Forward and backward pass of HRNet over one frame."""
+    heads: Mapping[str, float]
+    """Forward pass of the head of every trained system over one clip."""
+    head_training: Mapping[str, float]
+    """Forward and backward pass of the same heads."""
     decode: float
     """Reading one frame's file."""
     warp: float
@@ -136,16 +136,12 @@ def _store(
 def _trainings(values: Values, clips: int, speeds: Speeds) -> list[Line]:
     backbone = values["finetune_backbone"]
     rounds = 1 + backbone["folds"] if backbone["folds"] > 1 else 1
-    per_clip = speeds.training["hrnet"] * rounds
+    per_clip = speeds.training * rounds
     lines = [_training("finetune_backbone", backbone, clips, per_clip)]
-    for stage, systems in TRAINED.items():
-        for system in systems:
-            section = values[stage]
-            if stage == "train_control":
-                section = section["maps" if system in {"refine", "fuse"} else "tokens"]
-            name = f"{stage}@{system}" if len(systems) > 1 else stage
-            given = values[stage]["weights"] != "none"
-            lines.append(_training(name, section, 0 if given else clips, speeds.training[system]))
+    for system, per_clip in speeds.head_training.items():
+        given = values[section_of(system)][WEIGHTS] != NO_WEIGHTS
+        schedule = values[training_section(values, system)]
+        lines.append(_training(f"train@{system}", schedule, 0 if given else clips, per_clip))
     return lines
 
 
@@ -158,10 +154,8 @@ def _training(name: str, section: Values, clips: int, per_clip: float) -> Line:
 def _predictions(values: Values, count: SplitCount, speeds: Speeds) -> list[Line]:
     workers = int(values["extract"]["workers"])
     twice = 2 if values["predict"]["flip"] else 1
-    people = round(count.people)
+    people = 2 * round(count.people)  # val and val_gt
     return [
-        Line(f"predict@{system}-{split}", people, 0, people * twice * seconds / workers)
-        for system, seconds in speeds.forward.items()
-        if system in {name for names in TRAINED.values() for name in names}
-        for split in ("val", "val_gt")
+        Line(f"predict@{system}", people, 0, people * twice * seconds / workers)
+        for system, seconds in speeds.heads.items()
     ]

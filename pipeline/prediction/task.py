@@ -53,7 +53,7 @@ class VideoClips:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What predicting a split takes; called in a worker, it makes the task."""
+    """What predicting a split takes."""
 
     folders: Mapping[str, Path]
     """Folder of every store that the head reads, by kind."""
@@ -67,13 +67,37 @@ class Prediction:
     device: str
     """``cpu`` or ``cuda``."""
 
+
+@dataclass(frozen=True, slots=True)
+class PredictSplits:
+    """What predicting several splits takes; called in a worker, it makes the task."""
+
+    predictions: Mapping[str, Prediction]
+    """What predicting a split takes, by its name."""
+
     def __call__(self) -> "PredictTask":
-        """Make the task of a worker."""
-        return PredictTask(self)
+        """Make the task of a worker, for units that are called ``<split>/<video>``."""
+        return PredictTask(self.predictions)
 
 
 class PredictTask:
-    """Predicts videos; keeps the head from one to the next.
+    """Predicts videos of several splits; keeps the head of each from one video to the next.
+
+    Args:
+        predictions: What to predict, by split.
+    """
+
+    def __init__(self, predictions: Mapping[str, Prediction]) -> None:
+        self._splits = {split: SplitTask(each) for split, each in predictions.items()}
+
+    def __call__(self, name: str, folder: Path) -> None:
+        """Write the predictions for the unit ``<split>/<video>`` to ``<video>.json``."""
+        split, _, video = name.partition("/")
+        self._splits[split](video, folder)
+
+
+class SplitTask:
+    """Predicts videos of one split; keeps the head from one to the next.
 
     Args:
         prediction: What to predict.

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,19 +77,35 @@ def read_videos(
     return found
 
 
-def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Unit]:
-    """Return the units of a prediction, one per video, with their keys.
+def plan_units(
+    predictions: Mapping[str, Prediction], params: Mapping[str, object], modules: Sequence[str]
+) -> list[Unit]:
+    """Return the units of a system's predictions with their keys, one per split and video.
 
     Args:
-        prediction: What is predicted.
+        predictions: What is predicted, by split.
         params: Params that change results.
+        modules: Modules whose code is part of the keys.
     """
+    common = {
+        "stage": STAGE,
+        "params": params,
+        "modules": modules_digest(modules),
+        "pins": stage_pins(modules),
+    }
+    return [
+        unit
+        for split, prediction in predictions.items()
+        for unit in _units_of_split(split, prediction, common)
+    ]
+
+
+def _units_of_split(
+    split: str, prediction: Prediction, common: Mapping[str, Any]
+) -> Iterator[Unit]:
     stores = {kind: Store(folder, kind) for kind, folder in prediction.folders.items()}
-    module = f"stages.{STAGE}"
-    modules, pins = modules_digest(module), stage_pins(module)
     weights = {} if prediction.weights is None else {"head": weights_digest(prediction.weights)}
     variants = (0, 1) if prediction.reading.flip else (0,)
-    units = []
     for name, video in prediction.videos.items():
         inputs = {
             f"{kind}/v{variant}": store.digests[f"{name}/v{variant}"]
@@ -98,10 +115,7 @@ def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Uni
         }
         entries = hashlib.sha256(json.dumps(video.entries.tolist()).encode()).hexdigest()
         parts = KeyParts(
-            stage=STAGE,
-            params=params,
-            modules=modules,
-            pins=pins,
+            **common,
             weights=weights,
             device=prediction.device,
             dtype="float32",
@@ -110,17 +124,23 @@ def plan_units(prediction: Prediction, params: Mapping[str, object]) -> list[Uni
             frames={"ground truth": hash_file(video.annotation), "entries": entries},
             inputs=inputs,
         )
-        units.append(make_unit(name, parts, _BYTES_PER_PERSON * len(video.clips), place=""))
-    return units
+        size = _BYTES_PER_PERSON * len(video.clips)
+        yield make_unit(f"{split}/{name}", parts, size, place=split)
 
 
-def write_table_of(videos: Mapping[str, VideoClips], folder: Path) -> None:
-    """Write predictions.parquet beside the finished files of all videos.
+def write_tables(predictions: Mapping[str, Prediction], folder: Path) -> None:
+    """Write predictions.parquet beside the finished files of all videos of every split.
 
     Args:
-        videos: The videos.
-        folder: Folder with ``<video>.json`` of each.
+        predictions: What was predicted, by split.
+        folder: Folder with ``<split>/<video>.json``.
     """
+    for split, prediction in predictions.items():
+        (folder / split).mkdir(exist_ok=True)  # A split without videos has no file yet.
+        _write_table(prediction.videos, folder / split)
+
+
+def _write_table(videos: Mapping[str, VideoClips], folder: Path) -> None:
     rows = [_rows(video, found, folder / f"{video}.json") for video, found in videos.items()]
     frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=PREDICTIONS.names)
     order = ["video", "frame", "row"]

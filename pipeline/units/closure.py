@@ -59,9 +59,27 @@ def third_party(modules: str | Iterable[str], root: Path, stop: Container[str] =
 
 
 def is_code(dep: str) -> bool:
-    """Return whether a dep of dvc.yaml is code: a module, or a folder of modules."""
+    """Return whether a dep of dvc.yaml is code: a module, or a folder of modules.
+
+    A folder with a template in its name, ``models/heads/${key}``, is none: nothing imports it.
+    """
     first, _, rest = dep.partition("/")
-    return dep.endswith(".py") or (first in CODE and "." not in rest)
+    return dep.endswith(".py") or (first in CODE and not {".", "$"} & set(rest))
+
+
+def closure_of_heads(root: Path) -> list[Path]:
+    """Return the files outside of models/heads that the networks and losses of systems import.
+
+    The stages that depend on ``models/heads/${key}`` load them by name, which no import tells.
+
+    Args:
+        root: As for ``import_closure``.
+    """
+    folder = root / "models" / "heads"
+    modules = [path for path in folder.glob("*/*.py") if path.stem in {"network", "objective"}]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in modules]
+    files = {path for name in names for path in import_closure(name, root)}
+    return sorted(path for path in files if path.parts[:2] != ("models", "heads"))
 
 
 def _walk(

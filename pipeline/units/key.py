@@ -15,7 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 """Folder of the code: in ``dvc exp run --temp`` that of the temporary copy."""
 
 ORCHESTRATION = frozenset(
-    {"pipeline/base", "pipeline/prefetch.py", "pipeline/publishing", "pipeline/units"}
+    {
+        "models/systems/declaration.py",
+        "models/systems/lookup.py",
+        "pipeline/base",
+        "pipeline/prefetch.py",
+        "pipeline/publishing",
+        "pipeline/units",
+    }
 )
 """Modules and folders that decide when, where and how often a unit is computed, never one byte.
 

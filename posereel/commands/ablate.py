@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from models.systems.declaration import AblationRow
+from models.systems.lookup import all_systems
 from pipeline.ablation.experiments import (
     Experiment,
     clone_at,
@@ -13,17 +15,11 @@ from pipeline.ablation.experiments import (
     run_experiment,
     settings_of,
 )
-from pipeline.ablation.results import TableResult, as_json, as_markdown
-from pipeline.ablation.tables import SWEEPS, TABLES, AblationRow
+from pipeline.ablation.results import RowResult, TableResult, as_json, as_markdown
 from pipeline.base.atomic_file import write_file
-from pipeline.head_params.systems import SystemName
+from pipeline.base.params import read_params
 from pipeline.importing.presets import find_preset
-
-SEED = {
-    "jmpose": "train_jmpose.seed",
-    "vremd": "train_vremd.seed",
-    "vit": "train_control.tokens.seed",
-}
+from pipeline.runs.system_params import training_section
 
 
 def main(
@@ -34,33 +30,44 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("data/ablations"),
 ) -> None:
     """Train every row of TABLE with every seed and write the mean AP on val_gt."""
-    known = TABLES | SWEEPS
+    known = ablation_tables()
     if table not in known:
         raise ValueError(f"table: expected one of {sorted(known)}, got {table!r}")
-    rows, system = known[table].rows, known[table].system
+    head, rows = known[table]
     shared = settings_of(params, find_preset(preset))
+    # Controls take the schedule of their head, and its seed with it.
+    seed_key = f"{training_section(read_params(params), head)}.seed"
     first = Experiment(
-        f"full-{system}",
-        (*shared, *rows[0].settings, f"{SEED[system]}=0"),
-        (f"evaluate@{system}",),
+        f"full-{head}", (*shared, *rows[0].settings, f"{seed_key}=0"), (f"evaluate@{head}",)
     )
     clone = clone_at(run_experiment(first), first.targets)
     result = TableResult(table, preset)
     for row in rows:
-        scores = [_score(row, row.system or system, seed, table, clone) for seed in range(seeds)]
-        result = result.with_row(row, scores)
+        scores = tuple(
+            _score(row.system or head, (*row.settings, f"{seed_key}={seed}"), table, clone)
+            for seed in range(seeds)
+        )
+        result = result.with_row(RowResult(row.name, row.paper_mean, scores))
         _write(result, out)
         typer.echo(as_markdown(result))
     typer.echo(f"ablate: wrote {out / table}.json and .md")
 
 
-def _score(row: AblationRow, system: SystemName, seed: int, table: str, clone: Path) -> float:
-    """Train a row with one seed and return its mean AP, percent.
+def ablation_tables() -> dict[str, tuple[str, tuple[AblationRow, ...]]]:
+    """Return the head and the rows of every ablation table that a system declares."""
+    return {
+        table: (name, rows)
+        for name, system in all_systems().items()
+        for table, rows in (system.ablations or {}).items()
+    }
+
+
+def _score(system: str, settings: tuple[str, ...], table: str, clone: Path) -> float:
+    """Train a system with some settings and return its mean AP, percent.
 
     ``clone`` is at the commit of the full method with seed 0, so the row reuses every stage that
     it shares with that experiment.
     """
-    settings = (*row.settings, f"{SEED[system]}={seed}")
     commit = run_experiment(Experiment(table, settings, (f"evaluate@{system}",)), clone)
     return float(read_metrics(commit, system, clone)["val_gt"]["ap_total"])
 

@@ -41,7 +41,7 @@ from pipeline.synthetic.annotation import write_video
 from pipeline.units.run_time import Extract
 from pipeline.units.scratch import find_scratch
 from pipeline.units.threads import limit_threads
-from posereel.commands.show_model import NAMES, cache_shapes, example
+from posereel.commands.show_model import BACKBONES, cache_shapes, example, trained_systems
 from stages.render import Render, split_specs
 
 FRAME = (720, 1280)
@@ -133,8 +133,9 @@ def _calibrate(
     """Measure everything once, after a first pass that warms it up."""
     forward: dict[str, float] = {}
     training: dict[str, float] = {}
+    heads = trained_systems()
     detects = values["detect"]["kind"] == "torchvision"
-    for name in NAMES:
+    for name in [*BACKBONES, *heads]:
         if name == "detector" and not detects:
             continue
         network, inputs = example(name, params)
@@ -144,7 +145,15 @@ def _calibrate(
         if name not in {"vit_backbone", "raft", "detector"}:
             training[name] = _seconds(partial(_train, network, given), device)
     decode, warp = _picture_seconds(read_crop_size(params, "hrnet"))
-    return Speeds(forward, training, decode, warp, render)
+    return Speeds(
+        forward={name: forward[name] for name in BACKBONES if name in forward},
+        training=training["hrnet"],
+        heads={name: forward[name] for name in heads},
+        head_training={name: training[name] for name in heads},
+        decode=decode,
+        warp=warp,
+        render=render,
+    )
 
 
 def _filled(value: object, device: torch.device) -> object:

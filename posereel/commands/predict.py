@@ -28,18 +28,16 @@ from torch import nn
 from models.base.weights import load_weights
 from models.detection.network import build_detector
 from models.detection.person_detectors import TorchvisionPersonDetector
-from models.heads.build import build_head
 from models.hrnet.clips import build_clip_maps
 from models.raft.clips import build_clip_flow
+from models.systems.lookup import find_system
 from models.vit.clips import build_clip_tokens
 from pipeline.backbones import DESCRIPTION, read_backbones
 from pipeline.base.atomic_file import write_file
 from pipeline.base.params import read_params
-from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips.clips import ClipSettings
 from pipeline.detection.hog import HogDetector
 from pipeline.detection.network import NetworkDetector
-from pipeline.head_params.systems import SystemName, read_system
 from pipeline.limbs import LIMBS
 from pipeline.networks.devices import pick_device
 from pipeline.networks.weights import read_weights
@@ -55,9 +53,11 @@ from pipeline.video.poses import POSES, PoseNetworks, WindowPoseEstimator, write
 from pipeline.video.source import Frame, VideoSource, open_source
 from pipeline.video.tracks import assign_track_ids
 from pipeline.video.windows import split_windows
+from posereel.configured_head import read_head
 
 WINDOW = 16
 """Key frames in memory at once: with 4 neighbors, 125 MB of 1080p."""
+DEFAULT_HEAD = "jmpose"
 BuildCache = Callable[..., nn.Module]
 
 
@@ -68,7 +68,7 @@ class Setup:
     values: dict[str, Any]
     """Content of the params file."""
     params: Path
-    head: SystemName
+    head: str
     head_weights: Path | None
     backbone: tuple[str, Path]
     """Variant and weights of HRNet."""
@@ -79,8 +79,7 @@ class Setup:
     def files(self) -> dict[str, Path]:
         """Return the weights that the run reads, by what they are for."""
         found = {} if self.head_weights is None else {"head": self.head_weights}
-        kinds = read_system(self.params, self.head).kinds
-        for kind in kinds:
+        for kind in read_head(self.params, self.head).system.caches:
             found[kind] = {
                 "flow": Path(self.values["flow"]["weights"]),
                 "tokens": Path(self.values["tokens"]["weights"]),
@@ -93,7 +92,7 @@ class Setup:
 def main(
     video: Annotated[Path, typer.Argument(help="Video file, or a folder of its frames.")],
     *,
-    head: Annotated[SystemName, typer.Option(help="jmpose, vremd, or another system.")] = "jmpose",
+    head: Annotated[str, typer.Option(help="A system: a folder of models/heads.")] = DEFAULT_HEAD,
     weights: Annotated[
         Path, typer.Option(help="Folder of heads: one that ships, or data/runs.")
     ] = Path("data/weights/heads"),
@@ -149,7 +148,7 @@ def _range(frames: str) -> tuple[int, int | None]:
 
 def _setup(
     params: Path,
-    head: SystemName,
+    head: str,
     weights: Path,
     boxes: Path | None,
     every: int,
@@ -167,7 +166,14 @@ def _setup(
         backbone = found.variant, found.weights("val", "")
     file = weights / head / "weights.safetensors" if own_run else weights / f"{head}.safetensors"
     setup = Setup(
-        values, params, head, None if head == "hrnet" else file, backbone, boxes, every, score
+        values,
+        params,
+        head,
+        file if find_system(head).trained else None,
+        backbone,
+        boxes,
+        every,
+        score,
     )
     if any("synthetic" in path.parts for path in setup.files().values()):
         typer.echo(
@@ -196,7 +202,7 @@ def _facts(
         "score_min": setup.score,
         "track": track,
         "params": {name: setup.values[name] for name in sections}
-        | {"head": dict(read_system(setup.params, setup.head).arguments)},
+        | {"head": dict(read_head(setup.params, setup.head).arguments)},
         "joints": list(JOINTS),
         "limbs": [list(limb) for limb in LIMBS],
     }
@@ -232,7 +238,7 @@ def _poses(
     size: tuple[int, int],
 ) -> tuple[pd.DataFrame, int]:
     """Return the people of all key frames, and one past the last of these."""
-    delta = (read_system(setup.params, setup.head).frames - 1) // 2
+    delta = (read_head(setup.params, setup.head).system.frames - 1) // 2
     reach = delta * setup.values["crop"]["gap"]
     poser: WindowPoseEstimator | None = None
     parts: list[pd.DataFrame] = []
@@ -276,28 +282,20 @@ def _shown(source: VideoSource, numbers: range) -> Iterator[Frame]:
 
 def _build(setup: Setup, delta: int, size: tuple[int, int]) -> WindowPoseEstimator:
     """Load all networks."""
-    values, system = setup.values, read_system(setup.params, setup.head)
+    values, configured = setup.values, read_head(setup.params, setup.head)
+    system, crop_size = configured.system, configured.crop_size
     device = pick_device(values["extract"]["device"]).type
-    crop_size = read_crop_size(setup.params, system.crops)
-    caches = {kind: _cache(setup, kind, crop_size).to(device) for kind in system.kinds}
+    caches = {kind: _cache(setup, kind, crop_size).to(device) for kind in system.caches}
     example = torch.zeros(1, 2 * delta + 1, *crop_size, 3, dtype=torch.uint8, device=device)
     with torch.inference_mode():
         shapes = {kind: tuple(network(example).shape[1:]) for kind, network in caches.items()}
     file = setup.head_weights
-    head = build_head(
-        {} if file is None else read_weights(file),
-        str(file),
-        shapes,
-        system=setup.head,
-        arguments=system.arguments,
-        joints=len(JOINTS),
-        frames=system.frames,
-        crop_size=crop_size,
-    )
+    weights = {} if file is None else read_weights(file)
+    head = configured.with_weights(weights, str(file), shapes)
     frames = 2 * delta + 1
     reading = values["predict"]
     # As many clips at once as the stages take: a pass of RAFT holds all pairs' correlations.
-    clips = min(reading["batch"], *(values[kind]["batch"] // frames for kind in system.kinds))
+    clips = min(reading["batch"], *(values[kind]["batch"] // frames for kind in system.caches))
     return WindowPoseEstimator(
         _find_boxes(setup, device, size),
         PoseNetworks(caches, head.to(device).eval(), device),

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from models.systems.lookup import all_systems
 from pipeline.base.atomic_file import write_file
 from pipeline.networks.weights import read_weights, write_weights
 from pipeline.units.receipts import hash_file
-
-HEADS = ("refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
 
 
 def main(
@@ -21,7 +20,8 @@ def main(
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
 ) -> None:
     """Write data/weights/NAME/<system>.safetensors and its card for every trained system."""
-    for system in HEADS:
+    systems = [name for name, system in all_systems().items() if system.trained]
+    for system in systems:
         source = data / "runs" / system / "weights.safetensors"
         tensors = read_weights(source)
         half = {
@@ -32,7 +32,7 @@ def main(
         write_weights(out, half)
         card = json.dumps(_card(data, system, out), indent=1, sort_keys=True) + "\n"
         write_file(out.with_suffix(".json"), card.encode())
-    typer.echo(f"ship-heads: wrote {len(HEADS)} heads to {data / 'weights' / name}")
+    typer.echo(f"ship-heads: wrote {len(systems)} heads to {data / 'weights' / name}")
 
 
 def _card(data: Path, system: str, out: Path) -> dict[str, Any]:

@@ -3,26 +3,24 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any
 
 import torch
 import typer
-from torch import Tensor, nn
+from torch import nn
 
 from models.cost import ModuleCost, module_costs
 from models.detection.network import build_detector
-from models.heads.controls.head import build_control
-from models.heads.jmpose.head import build_jmpose
-from models.heads.vremd.head import build_vremd
 from models.hrnet.network import build_hrnet, feature_channels
 from models.raft.network import build_raft
+from models.systems.lookup import all_systems
 from models.vit.network import build_vit
 from models.vit.sizes import PATCH, embed_dim
 from pipeline.base.params import read_params
 from pipeline.caches.crop_size import read_crop_size
 from pipeline.grid import grid_size
-from pipeline.head_params.systems import SystemName, read_system
 from pipeline.skeleton import JOINTS
+from posereel.configured_head import read_head
 
 Size = tuple[int, int]
 Example = tuple[nn.Module, dict[str, object]]
@@ -66,37 +64,35 @@ def cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, t
     }
 
 
-def _head(values: dict[str, Any], params: Path, *, name: SystemName) -> Example:
-    system = read_system(params, name)
-    crop = read_crop_size(params, system.crops)
-    every = cache_shapes(values, crop, system.frames)
-    shapes = {kind: every[kind] for kind in system.kinds}
-    builders: dict[str, Callable[..., nn.Module]] = {"jmpose": build_jmpose, "vremd": build_vremd}
-    build = builders.get(name, partial(build_control, name))
-    head = build(
-        system.arguments, joints=len(JOINTS), frames=system.frames, shapes=shapes, crop_size=crop
-    )
-    inputs: dict[str, Tensor] = {kind: torch.empty(1, *shapes[kind]) for kind in system.kinds}
-    return head.eval(), {**inputs}
+def _head(values: dict[str, Any], params: Path, *, name: str) -> Example:
+    configured = read_head(params, name)
+    every = cache_shapes(values, configured.crop_size, configured.system.frames)
+    shapes = {kind: every[kind] for kind in configured.system.caches}
+    inputs = {kind: torch.empty(1, *shape) for kind, shape in shapes.items()}
+    return configured.network(shapes).eval(), {**inputs}
 
 
-_BACKBONES: dict[str, Callable[[dict[str, Any], Path], Example]] = {
+BACKBONES: dict[str, Callable[[dict[str, Any], Path], Example]] = {
     "hrnet": _hrnet,
     "vit_backbone": _vit_backbone,
     "raft": _raft,
     "detector": _detector,
 }
-NAMES = (*_BACKBONES, *(name for name in get_args(SystemName) if name != "hrnet"))
+
+
+def trained_systems() -> list[str]:
+    """Return the systems that have a network with parameters."""
+    return [name for name, system in all_systems().items() if system.trained]
 
 
 def example(name: str, params: Path) -> Example:
     """Return a network at the sizes of a params file, untrained, with inputs for one pass.
 
     Args:
-        name: One of ``NAMES``.
+        name: One of ``BACKBONES``, or a trained system.
         params: The params file.
     """
-    build = _BACKBONES.get(name, partial(_head, name=cast("SystemName", name)))
+    build = BACKBONES.get(name, partial(_head, name=name))
     return build(read_params(params), params)
 
 
@@ -110,12 +106,13 @@ def _lines(parts: list[ModuleCost]) -> list[str]:
 
 
 def main(
-    name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
+    name: Annotated[str, typer.Argument(help="A backbone, raft, detector, or a trained system.")],
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
     """Print the parts of NAME with what one forward pass over one clip, crop or frame costs."""
-    if name not in NAMES:
-        raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
+    names = [*BACKBONES, *trained_systems()]
+    if name not in names:
+        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
     with torch.device("meta"):
         network, inputs = example(name, params)
     for line in _lines(module_costs(network, inputs)):

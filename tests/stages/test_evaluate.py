@@ -33,7 +33,7 @@ PARAMS: dict[str, Any] = {
     "detect": {"kind": "file", "score_min": 0.2},
     "crop": {"key_frames": "labelled", "variants": 4, "augment": {"seed": 3}},
     "finetune_backbone": {"folds": 2, "seed": 5},
-    "train_jmpose": {"seed": 7},
+    "train_jmpose": {"weights": "none", "seed": 7},
     "predict": {"decode": "dark", "score": "product", "flip": False, "weights": "last"},
     "evaluate": {"protocol": "poseval", "hard_share": 0.5, "curve_points": 20},
 }
@@ -195,7 +195,7 @@ def test_missing_predictions_keys_and_systems_give_one_line_errors(folder: Path)
     write_inputs(2)
     code, error = run("unknown")
     assert code == 1
-    assert "got 'unknown'" in error
+    assert "section 'train_unknown': expected a mapping" in error
     params = PARAMS | {"predict": {"decode": "dark", "flip": False, "weights": "last"}}
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML().dump(params, file)

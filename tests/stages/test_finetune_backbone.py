@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import models.hrnet.training
-from models.heads.losses import heatmap_loss
+from models.head_parts.heatmap_loss import heatmap_loss
 from models.hrnet.network import build_hrnet
 from pipeline.networks.weights import REINITIALIZED_ROWS, read_weights, write_weights
 from pipeline.splits import video_share

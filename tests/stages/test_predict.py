@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from models.heads.build import build_head
+from models.heads.fuse.network import Fuse
+from models.systems.building import build_head
 from pipeline.heatmap import decode, encode
 from pipeline.networks.weights import write_weights
 from pipeline.prediction.units import PREDICTIONS
 from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.tables.parquet import read_table, write_table
 from pipeline.tables.schemas import FRAMES, VIDEOS
-from stages.predict import app
+from stages.predict import SPLITS, app
 from tests.pipeline.tiny_caches import (
     CROP,
     STORED,
@@ -36,11 +37,10 @@ ENTRIES = {0: 0, 2: 1, 4: 2}
 PREDICT = {
     "decode": "dark", "blur": 1.0, "score": "product", "flip": False, "weights": "last", "batch": 2,
 }  # fmt: skip
-CONTROL = {
-    "maps": TRAINING | {"delta": 1, "channels": 8, "blocks": 1},
-    "tokens": TRAINING
-    | {"delta": 1, "width": 8, "decoder_channels": [8, 8], "decoder_kernels": [2, 2]},
-    "weights": "none",
+SECTIONS = {
+    "train_hrnet": {},
+    "train_jmpose": TRAINING | {"delta": 1},
+    "train_fuse": {"weights": "none", "schedule": "jmpose", "channels": 8, "blocks": 1},
 }
 
 
@@ -92,19 +92,19 @@ def project(tmp_path: Path) -> Project:
     index = project.data / "index"
     write_table(index / "videos.parquet", pd.DataFrame(videos, columns=VIDEOS.names), VIDEOS)
     write_table(index / "frames.parquet", pd.DataFrame(frames, columns=FRAMES.names), FRAMES)
-    write_clips(project.data, "hrnet", "val", clip_frame(2, CLIPS_OF))
     units = {f"{v}/v{i}": draw_heatmaps(v, i) for v in CLIPS_OF for i in range(2)}
-    write_store(project.data / "heatmaps/val", "heatmaps", units)
+    for split in SPLITS:
+        write_clips(project.data, "hrnet", split, clip_frame(2, CLIPS_OF))
+        write_store(project.data / "heatmaps" / split, "heatmaps", units)
     data = {"name": "toy", "root": "", "manifest": "", "detections": ""}
-    project.values |= {"data": data | {"annotations": str(annotations)}, "train_control": CONTROL}
+    project.values |= {"data": data | {"annotations": str(annotations)}} | SECTIONS
     return project
 
 
 @pytest.fixture
 def predict(project: Project) -> Callable[..., Path]:
     def run(system: str = "hrnet", **changes: object) -> Path:
-        options = ["--system", system, "--split", "val"]
-        result = project.run(app, *options, predict=PREDICT | changes)
+        result = project.run(app, "--system", system, predict=PREDICT | changes)
         assert result.exit_code == 0, result.output
         return project.data / "predictions" / system / "val"
 
@@ -165,6 +165,18 @@ def test_every_ground_truth_frame_has_an_entry_and_every_video_a_file(
     assert document(out, "creek")["annotations"] == []
 
 
+def test_both_splits_are_predicted_and_each_has_its_table(
+    project: Project, predict: Callable[..., Path]
+) -> None:
+    write_clips(project.data, "hrnet", "val_gt", clip_frame(2, CLIPS_OF).assign(score=0.5))
+    val = predict()
+    val_gt = val.with_name("val_gt")
+    assert sorted(path.name for path in val_gt.iterdir()) == sorted(p.name for p in val.iterdir())
+    (first, *_), (second, *_) = people(val, "alley"), people(val_gt, "alley")
+    np.testing.assert_allclose(first["scores"], np.multiply(second["scores"], 2))
+    assert len(read_table(val_gt / "predictions.parquet", PREDICTIONS)) == 5
+
+
 def test_the_table_and_the_files_have_the_same_content(predict: Callable[..., Path]) -> None:
     out = predict()
     table = read_table(out / "predictions.parquet", PREDICTIONS)
@@ -185,8 +197,6 @@ def test_a_head_reads_the_frames_within_its_delta_and_its_heatmaps_are_decoded(
     torch.manual_seed(0)
     arguments = {"channels": 8, "blocks": 1}
     sizes = {"joints": K, "frames": 3, "crop_size": CROP, "arguments": arguments}
-    from models.heads.controls.heatmap_controls import Fuse  # noqa: PLC0415
-
     fuse = Fuse(joints=K, frames=3, **arguments).eval()
     weights = {name: tensor.clone() for name, tensor in fuse.state_dict().items()}
     weights["head.2.weight"] = torch.randn_like(weights["head.2.weight"])
@@ -209,8 +219,8 @@ def test_a_video_is_predicted_again_only_if_its_own_inputs_change(
     frames = pd.read_parquet(project.data / "index/frames.parquet")
     frames.loc[(frames.video == "alley") & (frames.frame == 0), "entry"] = -1
     write_table(project.data / "index/frames.parquet", frames, FRAMES)
-    result = project.run(app, "--system", "hrnet", "--split", "val")
-    assert "1 units computed, 2 reused" in result.output
+    result = project.run(app, "--system", "hrnet")
+    assert "2 units computed, 4 reused" in result.output
     out = project.data / "predictions/hrnet/val"
     assert (out / "bonn.json").read_bytes() == before
     assert len(document(out, "alley")["annotations"]) == 1
@@ -226,14 +236,13 @@ def test_a_video_is_predicted_again_only_if_its_own_inputs_change(
 def test_missing_weights_and_invalid_params_give_an_error(
     project: Project, system: str, changes: dict[str, object], message: str
 ) -> None:
-    result = project.run(app, "--system", system, "--split", "val", predict=PREDICT | changes)
+    result = project.run(app, "--system", system, predict=PREDICT | changes)
     assert result.exit_code == 1
     assert message in result.stderr
 
 
 def test_flip_testing_requires_mirrored_crops(project: Project) -> None:
     write_clips(project.data, "hrnet", "val", clip_frame(1, CLIPS_OF))
-    options = ["--system", "hrnet", "--split", "val"]
-    result = project.run(app, *options, predict=PREDICT | {"flip": True})
+    result = project.run(app, "--system", "hrnet", predict=PREDICT | {"flip": True})
     assert result.exit_code == 1
     assert "set crop.mirror to true" in result.stderr

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from models.base.weights import load_weights
-from models.heads.jmpose.head import build_jmpose
+from models.systems.building import build_network
 from pipeline.networks.weights import read_weights
-from stages.train_jmpose import app
+from stages.train import app
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAINING, Project
 
@@ -36,7 +36,7 @@ def history(project: Project) -> list[dict[str, str]]:
 
 
 def test_the_loss_is_the_sum_of_its_terms_and_the_predictors_stay_behind(project: Project) -> None:
-    result = project.run(app, train_jmpose=SECTION)
+    result = project.run(app, "--system", "jmpose", train_jmpose=SECTION)
     assert result.exit_code == 0, result.output
     rows = history(project)
     assert list(rows[0]) == ["step", "epoch", "lr", "heatmap", "orthogonality", "auxiliary", "loss"]
@@ -46,12 +46,12 @@ def test_the_loss_is_the_sum_of_its_terms_and_the_predictors_stay_behind(project
         assert terms[0] > 0
         assert terms[2] > 0
     weights = read_weights(project.data / "runs/jmpose/weights.safetensors")
-    head = build_jmpose(NETWORK, joints=15, frames=3, shapes={}, crop_size=CROP)
+    head = build_network("jmpose", NETWORK, joints=15, frames=3, shapes={}, crop_size=CROP)
     load_weights(head, weights, "what was published")
 
 
 def test_without_an_estimator_the_heatmap_loss_is_all(project: Project) -> None:
-    project.run(app, train_jmpose=SECTION | {"estimator": "none"})
+    project.run(app, "--system", "jmpose", train_jmpose=SECTION | {"estimator": "none"})
     for row in history(project):
         assert float(row["orthogonality"]) == float(row["auxiliary"]) == 0
         assert row["loss"] == row["heatmap"]
@@ -73,6 +73,6 @@ def test_without_an_estimator_the_heatmap_loss_is_all(project: Project) -> None:
 def test_every_row_of_the_ablations_trains_by_params_alone(
     project: Project, changes: dict[str, object]
 ) -> None:
-    result = project.run(app, train_jmpose=SECTION | {"steps": 1} | changes)
+    result = project.run(app, "--system", "jmpose", train_jmpose=SECTION | {"steps": 1} | changes)
     assert result.exit_code == 0, result.output
     assert len(history(project)) == 1

@@ -12,16 +12,16 @@ Shapes: B clips, K joints, C channels, H x W cells, L layers.
 """
 
 import math
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.heads.blocks import initialize
-from models.heads.losses import heatmap_loss
+from models.head_parts.blocks import initialize
+from models.head_parts.heatmap_loss import heatmap_loss
 
-ESTIMATORS = ("vsd", "gaussian", "none")
+Estimator = Literal["vsd", "gaussian", "none"]
 
 TEMPERATURE = 0.05
 """Sharpens heatmaps before they are read as distributions; that of JM-Pose's relatives."""
@@ -252,8 +252,10 @@ class JointMotionLoss(nn.Module):
         alpha: float,
     ) -> None:
         super().__init__()
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"JointMotionLoss has the estimators {ESTIMATORS}, got {estimator!r}")
+        if estimator not in get_args(Estimator):
+            raise ValueError(
+                f"JointMotionLoss has the estimators {get_args(Estimator)}, got {estimator!r}"
+            )
         self.layers = layers
         self.estimator = estimator
         self.alpha = alpha

@@ -8,18 +8,25 @@ the heatmap grid, G offset groups.
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.heads.blocks import ResidualBlock, heatmap_layer, initialize, pass_on, residual_chain
+from models.head_parts.argument_types import Positive
+from models.head_parts.blocks import (
+    ResidualBlock,
+    heatmap_layer,
+    initialize,
+    pass_on,
+    residual_chain,
+)
 from models.heads.jmpose.deform import TAPS, modulated_deform_conv
 
-ATTENTIONS = ("channel", "spatial")
-MASKS = ("fused", "literal")
-MOTIONS = ("flow", "features")
+Attention = Literal["channel", "spatial"]
+Mask = Literal["fused", "literal"]
+Motion = Literal["flow", "features"]
 
 MOTION_BLOCKS = 2
 """Residual blocks that embed the motion; the paper feeds RAFT's flow on without a word."""
@@ -328,23 +335,23 @@ class JMPose(nn.Module):
         *,
         joints: int,
         frames: int,
-        channels: int,
-        layers: int,
-        offset_groups: int,
-        dilation: int,
-        attention: str,
-        attention_heads: int,
-        jmib_mask: str,
-        motion: str,
+        channels: Positive,
+        layers: Positive,
+        offset_groups: Positive,
+        dilation: Positive,
+        attention: Attention,
+        attention_heads: Positive,
+        jmib_mask: Mask,
+        motion: Motion,
         feature_channels: int | None = None,
         joint_learner: bool = True,
         mutual_learning: bool = True,
         interaction: bool = True,
     ) -> None:
         super().__init__()
-        _check_choice("attention", attention, ATTENTIONS)
-        _check_choice("jmib_mask", jmib_mask, MASKS)
-        _check_choice("motion", motion, MOTIONS)
+        _check_choice("attention", attention, get_args(Attention))
+        _check_choice("jmib_mask", jmib_mask, get_args(Mask))
+        _check_choice("motion", motion, get_args(Motion))
         _check_divides("offset_groups", offset_groups, channels)
         _check_divides("attention_heads", attention_heads, channels)
         if frames < 3 or frames % 2 == 0:

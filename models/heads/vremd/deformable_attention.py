@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.heads.tokens.layout import to_map, to_tokens
+from models.head_parts.token_layout import to_map, to_tokens
 
 
 def token_centers(grid: tuple[int, int]) -> Tensor:

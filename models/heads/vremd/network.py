@@ -10,14 +10,15 @@ Shapes: B clips, T frames with the key frame in the middle (the paper: 3), N = r
 per frame in row-major order, D channels, K joints (the paper's J), h x w cells of a heatmap.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from models.heads.tokens.decoder import HeatmapDecoder
-from models.heads.tokens.layout import check_tokens, to_map
+from models.head_parts.argument_types import LayerWidths, Positive, PositiveFloat
+from models.head_parts.decoder import HeatmapDecoder
+from models.head_parts.token_layout import check_tokens, to_map
 from models.heads.vremd.deformable_attention import (
     DeformableAttention,
     DeformableConvolution,
@@ -250,19 +251,19 @@ class VREMD(nn.Module):
         frames: int,
         grid: tuple[int, int],
         embed_dim: int,
-        width: int,
-        heads: int,
-        mlp_ratio: int,
-        human_depth: int,
-        keypoint_depth: int,
-        spatial_depth: int,
-        temporal_depth: int,
-        motion_depth: int,
-        motion_heads: int,
-        points: int,
-        offset_range: float,
-        decoder_channels: Sequence[int],
-        decoder_kernels: Sequence[int],
+        width: Positive,
+        heads: Positive,
+        mlp_ratio: Positive,
+        human_depth: Positive,
+        keypoint_depth: Positive,
+        spatial_depth: Positive,
+        temporal_depth: Positive,
+        motion_depth: Positive,
+        motion_heads: Positive,
+        points: Positive,
+        offset_range: PositiveFloat,
+        decoder_channels: LayerWidths,
+        decoder_kernels: LayerWidths,
         hkme: bool = True,
         bmd: bool = True,
         human_mask: bool = True,

@@ -9,12 +9,12 @@ import pytest
 
 from pipeline.base.params import read_params
 from pipeline.maintenance.expected_clips import SplitCount, counts_of_files, published_counts
-from pipeline.maintenance.forecast import TRAINED, Line, Speeds, forecast
+from pipeline.maintenance.forecast import Line, Speeds, forecast
 from pipeline.store.shards import write_array
 from tests.posetrack_documents import add_person, document, everywhere
 
 ROOT = Path(__file__).resolve().parents[3]
-SYSTEMS = [system for systems in TRAINED.values() for system in systems]
+SYSTEMS = ("jmpose", "refine", "vremd")
 SHAPES = {
     "crops/hrnet": (3, 32, 24, 3),
     "crops/vit": (3, 16, 16, 3),
@@ -25,9 +25,10 @@ SHAPES = {
 }
 COUNTS = {"train": SplitCount(2, 10, 40, "here"), "val": SplitCount(1, 5, 20, "here")}
 SPEEDS = Speeds(
-    forward={"hrnet": 0.1, "raft": 1.0, "vit_backbone": 0.2, "detector": 3.0}
-    | dict.fromkeys(SYSTEMS, 0.01),
-    training={"hrnet": 0.5} | dict.fromkeys(SYSTEMS, 0.02),
+    forward={"hrnet": 0.1, "raft": 1.0, "vit_backbone": 0.2, "detector": 3.0},
+    training=0.5,
+    heads=dict.fromkeys(SYSTEMS, 0.01),
+    head_training=dict.fromkeys(SYSTEMS, 0.02),
     decode=0.04,
     warp=0.01,
     render=5.0,
@@ -63,8 +64,8 @@ def test_variants_and_mirrored_clips_count(values: dict[str, Any]) -> None:
     more = lines(values)
     assert more["flow@train"].clips == 160
     assert more["flow@val"].clips == more["flow@val_gt"].clips == 40
-    assert more["predict@jmpose-val"].clips == 20
-    assert more["train_jmpose"].clips == 40
+    assert more["predict@jmpose"].clips == 2 * 20
+    assert more["train@jmpose"].clips == 40
 
 
 def test_times_are_counts_times_speeds(values: dict[str, Any]) -> None:
@@ -78,7 +79,8 @@ def test_times_are_counts_times_speeds(values: dict[str, Any]) -> None:
     assert found["render"].seconds == pytest.approx(videos * 5.0 / 2)
     assert found["detect@val"].seconds == pytest.approx(5 * 3.04 / 2)
     steps, batch = (values["train_jmpose"][name] for name in ("steps", "batch"))
-    assert found["train_jmpose"].seconds == pytest.approx(steps * batch * 0.02)
+    assert found["train@jmpose"].seconds == pytest.approx(steps * batch * 0.02)
+    assert found["train@refine"].seconds == found["train@jmpose"].seconds  # its schedule
     assert found["finetune_backbone"].seconds == 0
 
 
@@ -87,8 +89,8 @@ def test_epochs_folds_and_given_weights_change_the_trainings(values: dict[str, A
     values["train_vremd"]["weights"] = "heads"
     values["finetune_backbone"] |= {"epochs": 1, "folds": 2, "batch": 40}
     found = lines(values)
-    assert found["train_jmpose"].seconds == pytest.approx(3 * 3 * 16 * 0.02)
-    assert found["train_vremd"].seconds == 0
+    assert found["train@jmpose"].seconds == pytest.approx(3 * 3 * 16 * 0.02)
+    assert found["train@vremd"].seconds == 0
     # The whole and two folds.
     assert found["finetune_backbone"].seconds == pytest.approx(3 * 40 * 0.5)
 

@@ -15,14 +15,12 @@ import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from models.heads.jmpose.head import build_jmpose
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.head_params.systems import read_system
 from pipeline.networks.weights import write_weights
 from pipeline.skeleton import JOINTS
 from pipeline.tables.parquet import read_table
 from pipeline.video.poses import POSES, WindowPoseEstimator
 from posereel.cli import load
+from posereel.configured_head import read_head
 from stages import (
     crop,
     detect,
@@ -75,34 +73,27 @@ def set_param(params: Path, section: str, key: str, value: object) -> None:
 
 def random_head(params: Path, out: Path) -> None:
     """Write a head of JM-Pose that reads both heatmaps and flow."""
-    system = read_system(params, "jmpose")
-    height, width = read_crop_size(params, "hrnet")
-    grid = height // 4, width // 4
-    shapes = {"heatmaps": (3, 15, *grid), "flow": (2, 2, *grid)}
+    configured = read_head(params, "jmpose")
+    grid = [side // 4 for side in configured.crop_size]
     torch.manual_seed(1)
-    head = build_jmpose(
-        system.arguments,
-        joints=len(JOINTS),
-        frames=system.frames,
-        shapes=shapes,
-        crop_size=(height, width),
-    )
+    head = configured.network({"heatmaps": (3, 15, *grid), "flow": (2, 2, *grid)})
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)
     write_weights(out, head.state_dict())
 
 
+SPLITS = ("val", "val_gt")
 CACHES: dict[str, list[tuple[typer.Typer, list[str]]]] = {
     "jmpose": [
-        (crop.app, ["--input", "hrnet", "--split", "val"]),
+        *((crop.app, ["--input", "hrnet", "--split", split]) for split in SPLITS),
         (finetune_backbone.app, []),
-        (heatmaps.app, ["--split", "val"]),
-        (flow.app, ["--split", "val"]),
+        *((heatmaps.app, ["--split", split]) for split in SPLITS),
+        *((flow.app, ["--split", split]) for split in SPLITS),
     ],
     "vremd": [
-        (crop.app, ["--input", "vit", "--split", "val"]),
-        (tokens.app, ["--split", "val"]),
+        *((crop.app, ["--input", "vit", "--split", split]) for split in SPLITS),
+        *((tokens.app, ["--split", split]) for split in SPLITS),
     ],
 }
 """Stages that write the inputs of each head."""
@@ -121,9 +112,9 @@ def test_predictions_of_a_video_equal_those_of_the_dag(head: str, gap: int, proj
     stages: list[tuple[typer.Typer, list[str]]] = [
         (render.app, []),
         (index.app, []),
-        (detect.app, ["--split", "val"]),
+        *((detect.app, ["--split", split]) for split in SPLITS),
         *CACHES[head],
-        (predict.app, ["--system", head, "--split", "val"]),
+        (predict.app, ["--system", head]),
     ]
     for command, options in stages:
         done = run(command, *options)

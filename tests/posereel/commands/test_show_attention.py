@@ -1,45 +1,44 @@
-"""Command show-attention: a sheet of attention maps of a trained head."""
+"""The command that draws what a head looks at: a sheet for both heads, from caches and weights."""
 
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
-import typer
 
 from pipeline.pictures.attention import SCALE
 from posereel.cli import load
-from stages import train_jmpose, train_vremd
+from stages.train import app as train
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
+from tests.stages.test_train import SECTION as VREMD
 from tests.stages.test_train_jmpose import SECTION as JMPOSE
-from tests.stages.test_train_vremd import SECTION as VREMD
 from tests.stages.tiny_project import Project
 
 app = load("show-attention")
 
 GAP = 4
-CASES: list[tuple[str, str, typer.Typer, dict[str, Any], tuple[str, ...], int]] = [
+CASES: list[tuple[str, str, dict[str, Any], tuple[str, ...], int]] = [
     # Pose, two flow fields, sampling points, modulation, masks of J and M in two layers, attention.
-    ("jmpose", "hrnet", train_jmpose.app, JMPOSE, ("heatmaps", "flow"), 10),
+    ("jmpose", "hrnet", JMPOSE, ("heatmaps", "flow"), 10),
     # Pose, two masks on each of three frames, two trajectories.
-    ("vremd", "vit", train_vremd.app, VREMD, ("tokens",), 9),
+    ("vremd", "vit", VREMD, ("tokens",), 9),
 ]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case[0])
 def trained(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Project, str, int]:
-    name, crops, train, section, kinds, columns = request.param
+    name, crops, section, kinds, columns = request.param
     project = Project(tmp_path / "repo")
     for kind in kinds:
         random_store(project.data / kind / "train", kind, 1, CLIPS_OF)
     random_store(project.data / "crops" / crops / "train", "crops", 1, CLIPS_OF)
     write_clips(project.data, crops, "train", clip_frame(1))
-    result = project.run(train, **{f"train_{name}": section})
+    result = project.run(train, "--system", name, **{f"train_{name}": section})
     assert result.exit_code == 0, result.output
     return project, name, columns
 
 
-def test_the_sheet_has_one_row_per_clip_and_one_column_per_map(
+def test_a_sheet_shows_what_the_head_looks_at(
     trained: tuple[Project, str, int], tmp_path: Path
 ) -> None:
     project, name, columns = trained
@@ -52,7 +51,7 @@ def test_the_sheet_has_one_row_per_clip_and_one_column_per_map(
     assert width == columns * (CROP[1] * SCALE + GAP) + GAP
 
 
-def test_an_unknown_joint_gives_an_error(trained: tuple[Project, str, int]) -> None:
+def test_an_unknown_joint_is_refused_in_one_line(trained: tuple[Project, str, int]) -> None:
     project, name, _ = trained
     result = project.run(app, name, "--split", "train", "--joint", "tail")
     assert result.exit_code == 1

@@ -1,11 +1,11 @@
-"""Command show-model: parameters and operations of every network of the default."""
+"""The command show-model: every network of the default, and a name that is none."""
 
 import pytest
 from typer.testing import CliRunner
 
 from models.hrnet.network import build_hrnet
 from posereel.cli import load
-from posereel.commands.show_model import NAMES
+from posereel.commands.show_model import BACKBONES, trained_systems
 
 app = load("show-model")
 
@@ -18,8 +18,8 @@ def rows(name: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.replace(",", "").split()[1:] for line in lines[1:]}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_network_has_parameters_and_operations(name: str) -> None:
+@pytest.mark.parametrize("name", [*BACKBONES, *trained_systems()])
+def test_every_network_of_the_default_has_parameters_and_operations(name: str) -> None:
     found = rows(name)
 
     parameters, operations = found.pop("all")
@@ -27,13 +27,13 @@ def test_every_network_has_parameters_and_operations(name: str) -> None:
     assert float(operations) > 0.1
 
 
-def test_the_number_of_parameters_equals_that_of_the_network() -> None:
+def test_parameters_are_those_of_the_network() -> None:
     expected = sum(p.numel() for p in build_hrnet("tiny", 15).parameters())
 
     assert int(rows("hrnet")["all"][0]) == expected
 
 
-def test_an_unknown_name_is_rejected_with_the_list_of_names() -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     result = CliRunner().invoke(app, ["resnet"])
 
     assert result.exit_code == 1

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.head_parts.heatmap_loss import heatmap_loss
 from models.heads.jmpose.mutual_info import (
     HeatmapPredictors,
     JointMotionLoss,
@@ -18,7 +19,6 @@ from models.heads.jmpose.mutual_info import (
     log_distribution,
     variational_terms,
 )
-from models.heads.losses import heatmap_loss
 from tests.models.oracle_jmpose import (
     gaussian_conditional_information,
     heatmap_distribution,

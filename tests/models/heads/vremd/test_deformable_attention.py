@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.heads.tokens.layout import to_map, to_tokens
+from models.head_parts.token_layout import to_map, to_tokens
 from models.heads.vremd.deformable_attention import (
     DeformableAttention,
     DeformableConvolution,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.heads.tokens.layout import to_map
+from models.head_parts.token_layout import to_map
 from models.heads.vremd.deformable_attention import DeformableAttention, DeformableConvolution
 from models.heads.vremd.network import VREMD, AdaptiveDeformableCross
 

@@ -1,0 +1,1 @@
+"""Parts that several heads share: blocks, token layouts, the decoder, the heatmap loss."""

@@ -1,1 +1,0 @@
-"""What the two heads have to beat on the same caches."""

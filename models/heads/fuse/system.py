@@ -1,0 +1,10 @@
+"""Declaration of the system ``fuse``."""
+
+from models.systems.declaration import System, always
+
+SYSTEM = System(
+    title="convolutions on all frames' heatmaps",
+    crops="hrnet",
+    caches=always("heatmaps"),
+    network="Fuse",
+)

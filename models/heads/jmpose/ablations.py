@@ -1,0 +1,32 @@
+"""Ablation tables of JM-Pose (MM 2024, on PoseTrack17's validation set), and sweeps.
+
+TDMI's row of table 5 is another method: it is not run.
+"""
+
+from models.systems.declaration import AblationRow
+
+
+def _sweep(key: str, values: tuple[str, ...], *shared: str) -> tuple[AblationRow, ...]:
+    return tuple(AblationRow(value, (f"train_jmpose.{key}={value}", *shared)) for value in values)
+
+
+ABLATIONS: dict[str, tuple[AblationRow, ...]] = {
+    "jmpose-5": (
+        AblationRow("JM-Pose", (), 86.4),
+        AblationRow("JM-Pose*", ("train_jmpose.motion=features", "features.enabled=true"), 85.9),
+        AblationRow("w/o CJL", ("train_jmpose.joint_learner=false",), 85.6),
+        AblationRow("w/o JMML", ("train_jmpose.mutual_learning=false",), 84.6),
+    ),
+    "jmpose-6": (
+        AblationRow("JM-Pose", (), 86.4),
+        AblationRow("(a) w/o JMIB", ("train_jmpose.interaction=false",), 85.0),
+        AblationRow("(b) w/o L_IO", ("train_jmpose.estimator=none",), 85.8),
+    ),
+    # Sweeps over what the paper leaves open; the first row is the default profile's value.
+    "sweep-alpha": _sweep("alpha", ("0.0001", "0.0", "0.00001", "0.001", "0.01")),
+    "sweep-layers": _sweep("layers", ("4", "1", "2", "3", "6")),
+    # One extraction at the largest delta; the smaller one reads a part of every clip.
+    "sweep-delta": _sweep("delta", ("1", "2"), "crop.hrnet.delta=2"),
+    "sweep-estimator": _sweep("estimator", ("vsd", "gaussian", "none")),
+    "sweep-attention": _sweep("attention", ("channel", "spatial")),
+}

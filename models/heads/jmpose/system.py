@@ -1,0 +1,15 @@
+"""Declaration of the system ``jmpose``."""
+
+from models.heads.jmpose.ablations import ABLATIONS
+from models.systems.declaration import System
+
+SYSTEM = System(
+    title="JM-Pose",
+    crops="hrnet",
+    caches=lambda section: ("heatmaps", section["motion"]),
+    network="JMPose",
+    objective="JMPoseObjective",
+    baseline="hrnet",
+    controls=("refine", "fuse"),
+    ablations=ABLATIONS,
+)

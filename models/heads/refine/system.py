@@ -1,0 +1,11 @@
+"""Declaration of the system ``refine``."""
+
+from models.systems.declaration import System, always
+
+SYSTEM = System(
+    title="convolutions on the key frame's heatmaps",
+    crops="hrnet",
+    caches=always("heatmaps"),
+    network="Refine",
+    key_frame_only=True,
+)

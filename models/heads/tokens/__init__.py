@@ -1,1 +1,0 @@
-"""Tokens of a vision transformer: their layout, their grid, and their way to heatmaps."""

@@ -1,0 +1,11 @@
+"""Declaration of the system ``vit``."""
+
+from models.systems.declaration import System, always
+
+SYSTEM = System(
+    title="ViT on single frames",
+    crops="vit",
+    caches=always("tokens"),
+    network="ViTDecoder",
+    key_frame_only=True,
+)

@@ -1,0 +1,14 @@
+"""Declaration of the system ``vremd``."""
+
+from models.heads.vremd.ablations import ABLATIONS
+from models.systems.declaration import System, always
+
+SYSTEM = System(
+    title="VREMD",
+    crops="vit",
+    caches=always("tokens"),
+    network="VREMD",
+    baseline="vit",
+    controls=("fuse_vit",),
+    ablations=ABLATIONS,
+)

@@ -1,0 +1,121 @@
+"""What VREMD looks at: human and keypoint masks, sampling points of one forward pass.
+
+Shapes: B clips, T frames, N = rows x columns tokens per frame, P points per head.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.head_parts.views import AttentionView, MapPanel, Panel, PointsPanel, record_calls
+from models.heads.vremd.deformable_attention import DeformableCrossAttention
+from models.heads.vremd.human_keypoint_mask import (
+    HumanKeypointMaskEnhancement,
+    human_mask,
+    keypoint_mask,
+)
+from models.heads.vremd.network import VREMD, AdaptiveDeformableCross, MotionTrajectory
+
+
+@dataclass(frozen=True, slots=True)
+class VREMDView:
+    """What VREMD looked at, as tensors."""
+
+    heatmaps: Tensor
+    """``(B, K, h, w)``."""
+    human_mask: Tensor | None
+    """Eq. 1, in (0, 1), ``(B, T, N)``; ``None`` where it does not take part."""
+    keypoint_mask: Tensor | None
+    """Eq. 2, with mean 1, ``(B, T, N)``; ``None`` where it does not take part."""
+    places: Tensor | None
+    """Where the first block of every trajectory samples (Eq. 3), (x, y) in tokens,
+    ``(trajectories, B, heads, N, P, 2)``; ``None`` without deformable cross attention."""
+    weights: Tensor | None
+    """What it makes of these places (Eq. 4), ``(trajectories, B, heads, N, P)``."""
+
+
+def attention_view(head: nn.Module, batch: Mapping[str, Tensor]) -> AttentionView:
+    """Run VREMD and return what it looked at, as panels.
+
+    Args:
+        head: The head, in evaluation mode.
+        batch: Its inputs by name.
+    """
+    network = cast("VREMD", head)
+    view = look_into_vremd(network, batch["tokens"])
+    panels: list[Panel] = []
+    for name, masks in (("human", view.human_mask), ("keypoint", view.keypoint_mask)):
+        if masks is not None:
+            maps = torch.unflatten(masks, 2, network.grid).unbind(1)
+            middle = len(maps) // 2
+            panels += [
+                MapPanel(f"{name} {t - middle:+d}", m, t - middle) for t, m in enumerate(maps)
+            ]
+    if view.places is not None and view.weights is not None:
+        for index, (places, weights) in enumerate(zip(view.places, view.weights, strict=True), 1):
+            # (B, heads, N, P, ...) -> (B, heads, P, ..., rows, columns)
+            at_tokens = places.permute(0, 1, 3, 4, 2).unflatten(4, network.grid)
+            shares = weights.permute(0, 1, 3, 2).unflatten(3, network.grid)
+            panels.append(PointsPanel(f"samples {index}", at_tokens, shares))
+    return AttentionView(view.heatmaps, panels)
+
+
+def look_into_vremd(head: VREMD, tokens: Tensor) -> VREMDView:
+    """Run VREMD and return what it looked at.
+
+    Args:
+        head: The head, in evaluation mode.
+        tokens: Backbone tokens of all frames, ``(B, T, N, embed_dim)``.
+    """
+    watched: dict[str, nn.Module] = {}
+    if head.hkme is not None:
+        watched["human"] = head.hkme.human_mask.blocks
+        watched["keypoints"] = head.hkme.keypoint_mask.blocks
+    samplers = _samplers(head)
+    watched |= {f"sampler {i}": sampler for i, sampler in enumerate(samplers)}
+    with torch.no_grad(), record_calls(watched) as seen:
+        heatmaps = head(tokens)
+        human, keypoint = None, None
+        if head.hkme is not None:
+            human = _human_mask(head.hkme, seen["human"].result, tokens.shape[:3])
+            keypoint = _keypoint_mask(head.hkme, seen["keypoints"].result, tokens.shape[:3])
+        attended = [
+            sampler.attention(*seen[f"sampler {i}"].arguments) for i, sampler in enumerate(samplers)
+        ]
+        places, weights = (
+            (torch.stack(parts) for parts in zip(*attended, strict=True))
+            if attended
+            else (None, None)
+        )
+        return VREMDView(heatmaps, human, keypoint, places, weights)
+
+
+def _samplers(head: VREMD) -> list[DeformableCrossAttention]:
+    """Return the sampler of the first ADC block of every trajectory, if it is the method's."""
+    if head.bmd is None:
+        return []
+    trajectories = [cast("MotionTrajectory", module) for module in head.bmd.trajectories]
+    first = [cast("AdaptiveDeformableCross", trajectory.blocks[0]) for trajectory in trajectories]
+    return [block.sampler for block in first if isinstance(block.sampler, DeformableCrossAttention)]
+
+
+def _human_mask(
+    hkme: HumanKeypointMaskEnhancement, tokens: Tensor, shape: Sequence[int]
+) -> Tensor | None:
+    if not hkme.human_mask.enabled:
+        return None
+    human, visual = tokens[:, :1], tokens[:, 1:]
+    return human_mask(visual, human).reshape(*shape)
+
+
+def _keypoint_mask(
+    hkme: HumanKeypointMaskEnhancement, tokens: Tensor, shape: Sequence[int]
+) -> Tensor | None:
+    if not hkme.keypoint_mask.enabled:
+        return None
+    count = shape[1] * shape[2]
+    keypoints, visual = tokens[:, :-count], tokens[:, -count:]
+    return keypoint_mask(visual, keypoints).reshape(*shape)

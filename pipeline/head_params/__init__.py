@@ -1,1 +1,0 @@
-"""Params of the heads and controls, and every system by its name."""

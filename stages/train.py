@@ -1,0 +1,116 @@
+"""Train the head of one system on the cached tensors of the train split.
+
+Reads: the caches of the train split that the system reads, and their clip table.
+Writes: data/runs/<system>: weights.safetensors, the last step's in float32, and history.csv; with
+``train.holdout`` best.safetensors. Of a system without parameters only history.csv, without rows.
+The unit and its key: data/units/train/<system>.json.
+Params: ``train_<system>``, the schedule of the head that a control names, ``target``, ``train`` and
+the size of the crops.
+
+The unit is the run: a finished one is published again without a step, and without torch. Killed
+and started again, the stage goes on from its last checkpoint to the same bytes. Several
+GPUs: ``train.processes``, or ``torchrun --nproc-per-node=N -m stages.train --system NAME``.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models.systems.declaration import System
+from models.systems.lookup import find_system, training_modules
+from pipeline.base.errors import one_line
+from pipeline.base.params import read_section
+from pipeline.caches.crop_size import read_crop_size
+from pipeline.runs.head import STAGE, HeadRun, plan_head
+from pipeline.runs.system_params import SystemParams, read_arguments, read_system
+from pipeline.skeleton import JOINTS
+from pipeline.training.launch import build_trained
+from pipeline.units.plan import Plan
+from pipeline.units.run_time import Train
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+app = typer.Typer(add_completion=False)
+
+
+def plan(system: str, data: Path, params: Path) -> Plan:
+    """Return the plan of one system.
+
+    Args:
+        system: Name of a folder in models/heads.
+        data: Folder of all outs.
+        params: The params file.
+    """
+    declared = find_system(system)
+    described = read_system(params, system, declared)
+    crop_size = read_crop_size(params, described.crops)
+    build = partial(
+        _build, params=params, declared=declared, described=described, crop_size=crop_size
+    )
+    run = HeadRun(
+        system=described,
+        classes={"network": declared.network, "objective": declared.objective},
+        modules=(f"stages.{STAGE}", *training_modules(system)),
+        crop_size=crop_size,
+        build=build,
+        check_weights=partial(_check_weights, build),
+    )
+    return plan_head(run, data, params)
+
+
+def _build(
+    *,
+    params: Path,
+    declared: System,
+    described: SystemParams,
+    crop_size: tuple[int, int],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> "nn.Module":
+    """Check the params and build the head inside the module that computes its loss."""
+    from models.systems.building import (  # noqa: PLC0415  imports torch; plans need none
+        build_objective,
+        constructor_params,
+    )
+
+    name = described.name
+    return build_objective(
+        name,
+        read_arguments(params, name, declared, constructor_params(name)),
+        joints=len(JOINTS),
+        frames=described.frames,
+        shapes=shapes,
+        crop_size=crop_size,
+    )
+
+
+def _check_weights(
+    build: "partial[nn.Module]",
+    weights: Mapping[str, "Tensor"],
+    source: str,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Check that weights fit the head."""
+    from models.base.weights import load_weights  # noqa: PLC0415  imports torch
+
+    load_weights(build(shapes=shapes).get_submodule("head"), weights, source)
+
+
+@app.command()
+@one_line
+def main(
+    system: Annotated[str, typer.Option(help="Name of a folder in models/heads.")],
+    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Write the weights of SYSTEM and the history of their training."""
+    processes = read_section(params, "train", Train).processes
+    if done := build_trained(plan(system, data, params), processes, f"stages.{STAGE}"):
+        typer.echo(done)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,7 +1,7 @@
-"""The files in which DVC keeps its state: config, ``dvc.lock``, ``.dvc`` files, cached objects.
+"""Read the files of DVC: config, ``dvc.lock``, ``.dvc`` files and cached objects.
 
-Nothing here imports dvc. An object's name is the md5 of its bytes; the object of a folder, whose
-name ends in ``.dir``, lists the folder's files (dvc_data/hashfile/tree.py).
+This module does not import dvc. The name of an object is the MD5 of its content. The object of a
+folder has the suffix ``.dir`` and lists the files of the folder (dvc_data/hashfile/tree.py).
 """
 
 import configparser
@@ -24,11 +24,11 @@ def read_config(project: Path) -> dict[str, dict[str, str]]:
     """Return DVC's settings by section; later files override earlier ones (dvc/config.py).
 
     Args:
-        project: Folder that holds ``.dvc``.
+        project: Folder that contains ``.dvc``.
 
     Returns:
-        Values without quotes by name, by section: ``cache``, ``remote "name"``. ``dir`` of the
-        section ``cache`` is absolute.
+        Values without quotes by section, such as ``cache`` or ``remote "name"``, and by name. The
+        value ``dir`` of ``cache`` is an absolute path.
 
     Raises:
         ValueError: If a file cannot be parsed.
@@ -65,17 +65,17 @@ class LockedStage:
     """One stage as it last ran, or one ``.dvc`` file."""
 
     name: str
-    """``flow@train``; of a ``.dvc`` file its path."""
+    """Name in DVC, such as ``flow@train``; the path of a ``.dvc`` file."""
     command: tuple[str, ...]
-    """The words of its command; none for a ``.dvc`` file."""
+    """Words of its command; empty for a ``.dvc`` file."""
     deps: tuple[str, ...]
     """Paths of its dependencies, relative to the project."""
     outs: Mapping[str, str]
-    """Hash of every out by its path relative to the project."""
+    """Hash of every output by its path relative to the project."""
 
 
 def read_lock(project: Path) -> list[LockedStage]:
-    """Return the stages of ``dvc.lock`` in its order; none if there is no file to read."""
+    """Return the stages of ``dvc.lock`` in its order; none if it is missing or malformed."""
     try:
         content = YAML(typ="safe").load((project / "dvc.lock").read_text(encoding="utf-8"))
         return [
@@ -92,14 +92,14 @@ def read_lock(project: Path) -> list[LockedStage]:
 
 
 def read_added(project: Path, below: str = "data") -> list[LockedStage]:
-    """Return what ``dvc add`` tracks, a stage without command for every ``.dvc`` file.
+    """Return the outputs that ``dvc add`` tracks, one stage without a command per ``.dvc`` file.
 
     Args:
         project: Folder of the project.
-        below: Folder that is searched.
+        below: Folder to search.
 
     Raises:
-        ValueError: If such a file cannot be read.
+        ValueError: If a ``.dvc`` file is malformed.
     """
     stages = []
     for file in sorted((project / below).rglob("*.dvc")):
@@ -108,23 +108,25 @@ def read_added(project: Path, below: str = "data") -> list[LockedStage]:
             content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
             outs = {(where.parent / o["path"]).as_posix(): o["md5"] for o in content["outs"]}
         except (OSError, YAMLError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}: no file of `dvc add`; run it again") from error
+            raise ValueError(
+                f"{file}: expected a file of `dvc add`, got {error!r}; run it again"
+            ) from error
         stages.append(LockedStage(where.as_posix(), (), (), outs))
     return stages
 
 
 def stays_below(path: str) -> bool:
-    """Tell whether a relative path leads nowhere but below the folder it starts from."""
+    """Return whether a path is relative and stays below its start."""
     return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
 
 
 def object_path(cache: Path, digest: str) -> Path:
-    """Return where DVC keeps the object of a hash, there or not."""
+    """Return the path of an object in DVC's cache, whether it exists or not."""
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
 def read_object(cache: Path, digest: str) -> object:
-    """Return the JSON content of an object; nothing if it is absent or its bytes are others."""
+    """Return the JSON content of an object; None if it is missing or damaged."""
     try:
         content = object_path(cache, digest).read_bytes()
         return json.loads(content) if md5(content) == digest.removesuffix(FOLDER) else None
@@ -133,14 +135,14 @@ def read_object(cache: Path, digest: str) -> object:
 
 
 def files_of(cache: Path, digest: str) -> dict[str, str] | None:
-    """Return the md5 of every file of an out by its path below the out.
+    """Return the MD5 of every file of an output by its path below the output.
 
     Args:
-        cache: DVC's cache dir.
-        digest: Hash of the out; an out of one file has that file alone, with the path ``''``.
+        cache: Folder of DVC's cache.
+        digest: Hash of the output. The path of an output that is a single file is ``''``.
 
     Returns:
-        The files; nothing if the list of a folder is absent, damaged or malformed.
+        The files; None if the list of a folder is missing, damaged or malformed.
     """
     if not digest.endswith(FOLDER):
         return {"": digest}
@@ -148,7 +150,7 @@ def files_of(cache: Path, digest: str) -> dict[str, str] | None:
     if not isinstance(entries, list):
         return None
     files = dict(_entries(entries))
-    # Objects come from elsewhere: a path that climbs would be written outside of the out.
+    # Objects may come from a remote: reject paths that lead outside the output.
     return files if all(map(stays_below, files)) else None
 
 
@@ -158,7 +160,7 @@ def encode_files(files: Mapping[str, str]) -> bytes:
 
 
 def md5(content: bytes) -> str:
-    """Return the md5 of bytes; DVC's name for them, no protection against anybody."""
+    """Return the MD5 of bytes, DVC's name for them; it is no protection against attacks."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a user sees when a command cannot go on: one line on stderr and exit code 1."""
+"""Turn the errors of commands into one line on stderr and exit code 1."""
 
 import atexit
 import gc
@@ -13,25 +13,25 @@ Result = TypeVar("Result")
 
 
 def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[Arguments, Result]:
-    """Wrap a command so that bad input and failed file operations end in one line, not a trace.
+    """Wrap a command so that invalid input and failed file operations give one line, not a trace.
 
-    ``ValueError`` and ``OSError`` are what the product code raises for input that it cannot use;
-    every other exception is a fault of the program and keeps its traceback.
+    The code raises ``ValueError`` and ``OSError`` for invalid input. Every other exception is a bug
+    and keeps its traceback.
 
     Args:
-        command: The function behind a command; its signature is kept for typer.
+        command: Function of the command; its signature is kept for typer.
         name: The command as typed; by default the name of the function's file without its suffix.
 
     Returns:
-        The same function, which prints ``<name>: <message>`` to stderr and leaves with exit code 1
-        on such an error.
+        The same function; on such an error it prints ``<name>: <message>`` to stderr and exits
+        with code 1.
     """
-    # Under `python -m` the module is called __main__, so the file names the command.
+    # Under `python -m` the module name is __main__, so the file gives the name.
     shown = name or Path(command.__code__.co_filename).stem
 
     @wraps(command)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        end_fast()
+        skip_final_collection()
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError) as error:
@@ -40,16 +40,16 @@ def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[A
     return wrapped
 
 
-def end_fast() -> None:
-    """Let this process skip the search for garbage when it ends.
+def skip_final_collection() -> None:
+    """Skip the final garbage collection of this process.
 
-    Python's last collections walk through every object that torch made: a second or more, for
-    memory that the system takes back with the process.
+    At exit, Python's garbage collector visits every object of torch, which takes a second or more.
+    The operating system frees the memory anyway.
     """
     atexit.register(gc.freeze)
 
 
 def leave(name: str, message: str) -> NoReturn:
-    """Write ``name: message``, on one line, to stderr and end the process with exit code 1."""
+    """Write ``name: message`` on one line to stderr and exit with code 1."""
     sys.stderr.write(f"{name}: {' '.join(message.split())}\n")
     raise SystemExit(1)

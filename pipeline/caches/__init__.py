@@ -1,1 +1,1 @@
-"""The cached tensors of clips, read together, and which clip is where in them."""
+"""Readers of the cached tensors of clips and of the clip tables."""

@@ -1,4 +1,4 @@
-"""The clips of a split as arrays: which row of which unit they are, and where their joints lie."""
+"""The clips of a split as arrays: unit, row and joints of every clip."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from pipeline.tables.schemas import CLIPS
 
 @dataclass(frozen=True, slots=True)
 class ClipTable:
-    """N clips in V variants."""
+    """N clips in V variants, as arrays."""
 
     videos: NDArray[np.object_]
     """Video of every clip, ``(N,)``."""
     rows: NDArray[np.int32]
-    """Row of every clip in its video's arrays, ``(N,)``."""
+    """Row of every clip in the arrays of its video, ``(N,)``."""
     keypoints: NDArray[np.float64]
     """Joints, ``(V, N, K, 2)``, pixels of the variant's crop."""
     visible: NDArray[np.int8]
@@ -31,7 +31,7 @@ class ClipTable:
 
     @property
     def variants(self) -> int:
-        """V, 1 where there is no clip."""
+        """Number of variants V; 1 if there are no clips."""
         return max(1, len(self.keypoints))
 
     @property
@@ -48,7 +48,7 @@ class ClipTable:
         """Return the clips of some videos.
 
         Args:
-            wanted: Says whether a video is one of them.
+            wanted: Returns whether the clips of a video are included.
         """
         kept = np.array([wanted(video) for video in self.videos], dtype=bool)
         return ClipTable(
@@ -57,13 +57,13 @@ class ClipTable:
 
 
 def clips_file(data: Path, crops: str, split: str) -> Path:
-    """Return where the clip table of an input and a split lies.
+    """Return the path of the clip table of an input and a split.
 
-    It is an out apart from the pixels: heads need it and not them, and DVC 3.67.1 fetches no file
-    out of a folder that is ``push: false``.
+    The clip table is an output of its own, because heads read it but not the crops, and DVC 3.67.1
+    cannot fetch a single file of a folder with ``push: false``.
 
     Args:
-        data: Folder of all outs.
+        data: Folder of all outputs.
         crops: The input, ``hrnet`` or ``vit``.
         split: ``train``, ``val`` or ``val_gt``.
     """
@@ -80,32 +80,32 @@ def table_of(frame: pd.DataFrame, source: Path) -> ClipTable:
 
     Args:
         frame: Rows of ``schemas.CLIPS``.
-        source: Where they come from, for messages.
+        source: File of the table, for error messages.
 
     Raises:
-        ValueError: If the variants do not have the same clips.
+        ValueError: If the variants do not contain the same clips.
     """
     groups = [group for _, group in frame.groupby("variant", sort=True)]
     if not groups:
-        nothing = np.zeros(0, np.int32)
+        empty = np.zeros(0, np.int32)
         shape = (1, 0, len(JOINTS))
         return ClipTable(
-            nothing.astype(object), nothing, np.zeros((*shape, 2)), np.zeros(shape, np.int8)
+            empty.astype(object), empty, np.zeros((*shape, 2)), np.zeros(shape, np.int8)
         )
-    plain = groups[0]
+    first = groups[0]
     for variant, group in enumerate(groups):
-        same = len(group) == len(plain) and all(
-            (group[name].to_numpy() == plain[name].to_numpy()).all() for name in ("video", "clip")
+        same = len(group) == len(first) and all(
+            (group[name].to_numpy() == first[name].to_numpy()).all() for name in ("video", "clip")
         )
         if not same or (group["variant"] != variant).any():
             raise ValueError(
                 f"{source}: expected the same clips in the variants 0..{len(groups) - 1}, variant "
                 f"{int(group['variant'].iloc[0])} differs; run the stage crop again"
             )
-    shape = (len(groups), len(plain), len(JOINTS))
+    shape = (len(groups), len(first), len(JOINTS))
     return ClipTable(
-        videos=plain["video"].to_numpy(dtype=object),
-        rows=plain["clip"].to_numpy(dtype=np.int32),
+        videos=first["video"].to_numpy(dtype=object),
+        rows=first["clip"].to_numpy(dtype=np.int32),
         keypoints=_stacked(groups, "keypoints").astype(np.float64).reshape(*shape, 2),
         visible=_stacked(groups, "visible").astype(np.int8).reshape(shape),
     )

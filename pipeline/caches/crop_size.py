@@ -1,4 +1,4 @@
-"""Height and width of the crops of an input, for stages that read only what was made of them."""
+"""Read the height and width of crops from params, for stages that read caches only."""
 
 from pathlib import Path
 
@@ -8,15 +8,14 @@ from pipeline.base.params import read_params
 def read_crop_size(params: Path, crops: str) -> tuple[int, int]:
     """Return (height, width) of crops in pixels.
 
-    The section ``crop`` is the schema of the stage crop; other stages take these two numbers out
-    of it and leave the rest alone.
+    Only the stage crop validates the full section ``crop``. Other stages read these two numbers.
 
     Args:
         params: The params file.
         crops: The input, ``hrnet`` or ``vit``.
 
     Raises:
-        ValueError: If the params file does not hold two positive whole numbers there.
+        ValueError: If height or width is not a positive integer.
     """
     section = read_params(params).get("crop")
     entry = section.get(crops) if isinstance(section, dict) else None

@@ -1,4 +1,4 @@
-"""The cached tensors of clips, read together: crops, heatmaps, flow, features, tokens."""
+"""Read the cached tensors of clips together: crops, heatmaps, flow, features, tokens."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ _DTYPES = defaultdict(lambda: torch.float16, crops=torch.uint8)
 
 
 class Caches:
-    """Stores whose units have the same rows, cut to the frames that a head reads.
+    """Stores whose units have the same rows, reduced to the frames that a head reads.
 
     Args:
         folders: Folder of every store by its kind.
-        frames: Frames T that the head reads; a store of more frames is cut on both sides.
+        frames: Number T of frames that the head reads; surplus frames are cut on both sides.
 
     Raises:
-        ValueError: If a store is not whole or has fewer frames than T.
+        ValueError: If a store is incomplete or has fewer frames than T.
     """
 
     def __init__(self, folders: Mapping[str, Path], frames: int) -> None:
@@ -50,10 +50,10 @@ class Caches:
         }
 
     def row_shape(self, kind: str) -> tuple[int, ...]:
-        """Return the shape of a row of a store, before the cut; it is the same in all units.
+        """Return the shape of a row of a store before surplus frames are cut.
 
         Raises:
-            ValueError: If units differ or there is none.
+            ValueError: If the units have different shapes or there is no unit.
         """
         store = self._stores[kind]
         shapes = sorted({store.row_shape(name) for name in store.digests})
@@ -64,29 +64,29 @@ class Caches:
             )
         return shapes[0]
 
-    def refuse_other_clips(self, clips: Mapping[str, int]) -> None:
-        """Check that every store holds exactly the clips of a clip table.
+    def check_clips(self, clips: Mapping[str, int]) -> None:
+        """Check that every store contains exactly the clips of a clip table.
 
         Args:
-            clips: Number of clips of every unit that will be read.
+            clips: Number of clips per unit.
 
         Raises:
-            ValueError: If a store lacks a unit or has another number of rows.
+            ValueError: If a unit is missing or has a different number of rows.
         """
         for kind, store in self._stores.items():
             for name, count in clips.items():
                 if store.rows(name) != count:
                     raise ValueError(
-                        f"{self._folders[kind]}: unit {name!r}: expected {count} rows, as the clip "
-                        f"table has, got {store.rows(name)}; run the stage {kind} again"
+                        f"{self._folders[kind]}: unit {name!r}: expected {count} rows, as in "
+                        f"the clip table, got {store.rows(name)}; run the stage {kind} again"
                     )
 
     def buffers(self, rows: int, *, pinned: bool = False) -> dict[str, Tensor]:
-        """Return buffers for so many rows.
+        """Return buffers for some rows.
 
         Args:
             rows: Number of rows.
-            pinned: Whether a GPU shall copy from them while the CPU goes on.
+            pinned: Whether to pin their memory, for asynchronous copies to a GPU.
         """
         return {
             kind: torch.empty((rows, *self.row_shape(kind)), dtype=_DTYPES[kind], pin_memory=pinned)
@@ -94,36 +94,36 @@ class Caches:
         }
 
     def read(self, units: Sequence[str], rows: np.ndarray, into: Rows, *, check: bool) -> None:
-        """Gather rows.
+        """Read rows into buffers.
 
         Args:
             units: Unit of every row.
-            rows: Row within its unit.
+            rows: Index of every row in its unit.
             into: Buffers with at least as many rows; the first ones are filled.
-            check: Whether checksums are compared.
+            check: Whether to verify checksums.
         """
         for kind, store in self._stores.items():
             store.gather(units, rows, into[kind].numpy()[: len(units)], check=check)
 
     def advise(self, units: Sequence[str], rows: np.ndarray) -> None:
-        """Ask the system to load rows soon."""
+        """Advise the operating system that rows will be read soon."""
         for store in self._stores.values():
             for unit, row in zip(units, rows, strict=True):
                 store.advise(unit, [row])
 
     def cut(self, kind: str, rows: Tensor) -> Tensor:
-        """Return the frames of buffered rows that the head reads, a view."""
+        """Return a view of the frames of buffered rows that the head reads."""
         first, last = self._cut(kind, rows.shape[1])
         return rows[:, first:last]
 
     def _cut(self, kind: str, stored: int) -> tuple[int, int]:
-        # Flow lies between frames: one field less.
+        # Flow is between frames, so there is one field less.
         wanted = self._frames - 1 if kind == "flow" else self._frames
         margin, odd = divmod(stored - wanted, 2)
         if margin < 0 or odd:
             raise ValueError(
                 f"{self._folders[kind]}: expected at least {wanted} entries per clip for "
-                f"{self._frames} frames, as many on both sides, got {stored}; lower the head's "
+                f"{self._frames} frames and an even surplus, got {stored}; lower the head's "
                 "delta or raise crop.hrnet.delta or crop.vit.delta"
             )
         return margin, margin + wanted

@@ -1,7 +1,7 @@
-"""The stages that run a frozen network over crops: one core, from crop units to cached units.
+"""Plans of the stages that run a frozen network over crops.
 
-A batch never crosses a unit, so that the bytes of a unit do not depend on what else is computed,
-where, or by how many processes. Planning needs no torch, which takes seconds to load: workers do.
+A batch never contains clips of two units, so the bytes of a unit do not depend on other units or on
+the number of processes. This module does not import torch, which takes seconds; workers do.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from pipeline.extraction.task import ExtractionTask
 
 BuildNetwork = Callable[[Mapping[str, "Tensor"], str, tuple[int, int]], "nn.Module"]
-"""Builds, from weights, their name and (height, width) of the crops, a network that maps uint8
-crops ``(B, T, H, W, 3)`` to float32 rows ``(B, *row shape)``; picklable, for workers call it."""
+"""Builds a network from weights, their name and (height, width) of the crops. The network maps
+uint8 crops ``(B, T, H, W, 3)`` to float32 rows ``(B, *row shape)``. Must be picklable."""
 RowShape = Callable[[tuple[int, ...]], tuple[int, ...]]
-"""Shape of a row by that of a clip's crops, ``(T, H, W, 3)``."""
+"""Returns the shape of a row for the shape of a clip's crops, ``(T, H, W, 3)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What an extraction stage does to one split; called in a worker, it makes the task."""
+    """Settings of an extraction stage for one split; workers call it to make their task."""
 
     stage: str
     """Name of the stage and of the kind of store that it writes."""
     crops: Path
-    """Crop store that it reads."""
+    """Crop store to read."""
     weights: Mapping[str, Path]
     """Weights file of every unit."""
     row_shapes: Mapping[str, tuple[int, ...]]
@@ -47,8 +47,8 @@ class Extraction:
     """``cpu`` or ``cuda``."""
 
     def __call__(self) -> "ExtractionTask":
-        """Make the task of a worker."""
-        from pipeline.extraction.task import ExtractionTask  # noqa: PLC0415  brings torch
+        """Return the task of a worker."""
+        from pipeline.extraction.task import ExtractionTask  # noqa: PLC0415  imports torch
 
         return ExtractionTask(self)
 
@@ -63,15 +63,15 @@ def plan_extraction(
     batch: int,
     device: str,
 ) -> Extraction:
-    """Return what a stage does to all units of a crop store.
+    """Return the settings of an extraction stage for all units of a crop store.
 
     Args:
         stage: Name of the stage.
         crops: The crop store.
         weights_of: Weights file of a video.
-        build_network: Builds the network; picklable.
-        row_shape: Shape of a row by that of a clip's crops.
-        batch: Network inputs, frames or pairs of frames, per forward pass; a pass takes whole
+        build_network: Builds the network; must be picklable.
+        row_shape: Returns the shape of a row for the shape of a clip's crops.
+        batch: Network inputs (frames or pairs of frames) per forward pass, rounded down to whole
             clips, at least one.
         device: ``cpu`` or ``cuda``.
     """
@@ -107,7 +107,7 @@ def _plan_units(extraction: Extraction, params: Mapping[str, object], batch: int
                 device=extraction.device,
                 dtype="float32",
                 batch=batch,
-                clips="",  # rows of the clip table shape the pixels and nothing else here
+                clips="",  # the clip table determines the crops and nothing else
                 frames={},
                 inputs={"crops": digest},
             ),
@@ -129,12 +129,12 @@ def plan_store(
     """Return the plan of an extraction stage.
 
     Args:
-        extraction: What the stage does.
+        extraction: Settings of the stage.
         params: ``Section.key_params`` of the stage's section.
         batch: Network inputs per forward pass.
-        split: The split.
-        data: Folder of all outs.
-        run: Engine, workers, threads, slice.
+        split: ``train``, ``val`` or ``val_gt``.
+        data: Folder of all outputs.
+        run: Engine, workers, threads and slice.
     """
     stage = extraction.stage
     return Plan(
@@ -150,7 +150,7 @@ def plan_store(
 
 
 def plan_empty_store(stage: str, *, split: str, data: Path, run: RunOptions) -> Plan:
-    """Return the plan of an extraction stage that is switched off: a store without units."""
+    """Return the plan of a disabled extraction stage: a store without units."""
     return Plan(
         stage=stage,
         modules=[f"stages.{stage}"],

@@ -1,7 +1,6 @@
-"""A frozen network over the crops of a unit, in the worker that computes it.
+"""Run a frozen network over the crops of a unit in a worker.
 
-Networks are in evaluation mode and compute in float32, without TF32; results are stored as
-float16.
+Networks are in evaluation mode and compute in float32 without TF32. Results are stored as float16.
 """
 
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from pipeline.store.shards import write_array
 
 
 class ExtractionTask:
-    """Computes units; keeps its networks from one unit to the next.
+    """Compute units; networks are built once and reused for all units.
 
     Args:
-        extraction: What to do.
+        extraction: Settings of the stage.
     """
 
     def __init__(self, extraction: Extraction) -> None:
@@ -66,7 +65,7 @@ class ExtractionTask:
             if not bool(result.isfinite().all()):
                 raise ValueError(
                     f"unit {name!r}, clips {part[0]}..{part[-1]}: expected finite numbers below "
-                    "65504, got others from the network; check its weights and its input"
+                    "65504 from the network, got others; check its weights and its input"
                 )
             yield result.numpy()
 

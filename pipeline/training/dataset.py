@@ -179,7 +179,7 @@ class MappedSource:
         self._table = table
         self._caches = caches
         self._device = device
-        caches.refuse_other_clips(table.units)
+        caches.check_clips(table.units)
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -253,7 +253,7 @@ class ResidentSource:
         self._caches = caches
         self._device = device
         self._variants: dict[int, Batch] = {}
-        caches.refuse_other_clips(table.units)
+        caches.check_clips(table.units)
         self._refuse_too_much()
 
     def _refuse_too_much(self) -> None:

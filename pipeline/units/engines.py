@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from typing import Protocol
 
-from pipeline.base.errors import end_fast
+from pipeline.base.errors import skip_final_collection
 from pipeline.units.attempts import LIMIT
 from pipeline.units.compute import Job, Outcome, Task, compute, compute_or_raise
 from pipeline.units.options import MakeTask, RunOptions
@@ -208,7 +208,7 @@ def _prepare_worker(driver: int, threads: int, device: str | None) -> None:
     die_with_parent()
     if os.getppid() != driver:
         os._exit(1)
-    end_fast()
+    skip_final_collection()
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     limit_threads(threads)

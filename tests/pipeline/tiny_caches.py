@@ -1,4 +1,4 @@
-"""Small stores with random content in a folder that looks like a DVC repository, for tests."""
+"""Small stores with random content in a folder with the layout of a DVC repository."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ from pipeline.tables.parquet import write_table
 from pipeline.tables.schemas import CLIPS
 
 CLIPS_OF = {"alley": 5, "bonn": 4, "creek": 2}
-"""Clips of every video."""
+"""Number of clips per video."""
 STORED = 5
-"""Frames per clip in the stores, delta 2."""
+"""Frames per clip in the stores; delta is 2."""
 CROP = (64, 32)
 K = len(JOINTS)
 ROW_SHAPES = {
@@ -30,14 +30,14 @@ ROW_SHAPES = {
 
 
 def make_project(folder: Path) -> Path:
-    """Make a folder that looks like a DVC repository."""
+    """Make a folder with the layout of a DVC repository."""
     (folder / ".dvc").mkdir(parents=True)
     (folder / ".dvc" / "config").write_text("[cache]\n    type = hardlink\n")
     return folder
 
 
 def values_of(kind: str, unit: str, rows: int) -> np.ndarray:
-    """Random rows that depend on kind and unit alone."""
+    """Return random rows that depend only on kind and unit."""
     generator = np.random.default_rng(list(f"{kind}/{unit}".encode()))
     shape = (rows, *ROW_SHAPES[kind])
     if kind == "crops":
@@ -46,7 +46,7 @@ def values_of(kind: str, unit: str, rows: int) -> np.ndarray:
 
 
 def write_store(root: Path, kind: str, units: Mapping[str, np.ndarray]) -> Path:
-    """Write a store as the build of a stage publishes it."""
+    """Write a store in the layout that a stage publishes."""
     root.mkdir(parents=True)
     for name, values in units.items():
         shape = values.shape[1:]
@@ -63,7 +63,7 @@ def write_store(root: Path, kind: str, units: Mapping[str, np.ndarray]) -> Path:
 def random_store(
     root: Path, kind: str, variants: int, clips_of: Mapping[str, int] = CLIPS_OF
 ) -> Path:
-    """Write a store of a kind with random rows for every clip in every variant."""
+    """Write a store with random rows for every clip in every variant."""
     names = [(f"{video}/v{v}", n) for video, n in clips_of.items() for v in range(variants)]
     return write_store(root, kind, {name: values_of(kind, name, n) for name, n in names})
 
@@ -71,7 +71,7 @@ def random_store(
 def clip_frame(
     variants: int, clips_of: Mapping[str, int] = CLIPS_OF, crop: Sequence[int] = CROP
 ) -> pd.DataFrame:
-    """Clips with random joints; one joint in four has no label, one in four is occluded."""
+    """Return clips with random joints: a quarter has no label, a quarter is occluded."""
     rows = []
     for video, count in clips_of.items():
         for variant in range(variants):

@@ -1,4 +1,4 @@
-"""Atomic writes: all or nothing, whatever happens in between."""
+"""Atomic writes: the file has the old or the new content, also after an error or a kill."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from pipeline.base.atomic_file import AtomicFile, write_file
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_the_file_holds_all_pieces_in_order_and_replaces_the_old_one(tmp_path: Path) -> None:
+def test_the_file_contains_all_pieces_in_order_and_replaces_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old and longer than the new content")
     with AtomicFile(path) as file:
@@ -23,12 +23,12 @@ def test_the_file_holds_all_pieces_in_order_and_replaces_the_old_one(tmp_path: P
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_everybody_may_read_the_file(tmp_path: Path) -> None:
+def test_the_file_is_readable_by_all_users(tmp_path: Path) -> None:
     write_file(tmp_path / "a", b"x")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
-def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_an_exception_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
 
@@ -43,7 +43,7 @@ def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_killed_writer_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     program = (

@@ -1,4 +1,4 @@
-"""DVC's own files, against DVC itself."""
+"""Readers of DVC's files against DVC itself."""
 
 from pathlib import Path
 
@@ -29,7 +29,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
-def test_settings_are_those_that_dvc_prints(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_equal_those_that_dvc_prints(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     isolate_dvc(project.parent, monkeypatch)
     printed = dict(line.split("=", 1) for line in dvc(project, "config", "--list").splitlines())
     settings = read_config(project)
@@ -38,7 +40,7 @@ def test_settings_are_those_that_dvc_prints(project: Path, monkeypatch: pytest.M
     assert settings['remote "lab"']["verify"] == printed["remote.lab.verify"] == "true"
 
 
-def test_the_lock_names_the_objects_that_the_outs_are_linked_to(project: Path) -> None:
+def test_the_lock_names_the_objects_that_the_outputs_are_linked_to(project: Path) -> None:
     (stage,) = read_lock(project)
     assert stage.name == "toy"
     assert set(stage.outs) == {OUT, LISTING}
@@ -55,15 +57,15 @@ def test_the_lock_names_the_objects_that_the_outs_are_linked_to(project: Path) -
     assert len([name for name in files if name.endswith(SHARD)]) == len(NAMES)
 
 
-def test_what_dvc_add_tracks_is_a_stage_without_a_command(project: Path) -> None:
+def test_a_file_of_dvc_add_is_a_stage_without_a_command(project: Path) -> None:
     (added,) = read_added(project)
     assert added.name == "data/weights.bin.dvc"
     assert added.command == ()
-    kept = object_path(project / ".dvc/cache", added.outs["data/weights.bin"])
-    assert kept.read_bytes() == b"weights"
+    cached = object_path(project / ".dvc/cache", added.outs["data/weights.bin"])
+    assert cached.read_bytes() == b"weights"
 
 
-def test_without_a_lock_there_is_no_stage(tmp_path: Path) -> None:
+def test_a_missing_or_malformed_lock_has_no_stages(tmp_path: Path) -> None:
     assert read_lock(tmp_path) == []
     (tmp_path / "dvc.lock").write_text("stages: [")
     assert read_lock(tmp_path) == []

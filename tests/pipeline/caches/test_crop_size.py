@@ -1,4 +1,4 @@
-"""Height and width of the crops, out of a section that has more."""
+"""Height and width of crops are read from a section with more keys."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from pipeline.caches.crop_size import read_crop_size
 
 
-def test_two_numbers_are_read_and_the_rest_is_left_alone(tmp_path: Path) -> None:
+def test_height_and_width_are_read_and_other_keys_are_ignored(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("crop: {hrnet: {height: 384, width: 288, delta: 2}, enlarge: 1.25}\n")
     assert read_crop_size(params, "hrnet") == (384, 288)
@@ -17,7 +17,7 @@ def test_two_numbers_are_read_and_the_rest_is_left_alone(tmp_path: Path) -> None
     "text",
     ["crop: 3", "other: {}", "crop: {vit: {height: 0, width: 3}}", "crop: {vit: {height: 1}}"],
 )
-def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
+def test_missing_and_invalid_sizes_are_rejected(tmp_path: Path, text: str) -> None:
     params = tmp_path / "params.yaml"
     params.write_text(text)
     with pytest.raises(ValueError, match=r"crop\.vit: expected height and width in pixels"):

@@ -17,11 +17,11 @@ from pipeline.units.key import Unit
 from pipeline.units.options import RunOptions
 from tests.pipeline.tiny_caches import CLIPS_OF, make_project, random_store, values_of
 
-STAGE = "tokens"  # any name of a stage: keys hash its modules
+STAGE = "tokens"  # any stage: its modules are part of the keys
 
 
 class ChannelMeans(nn.Module):
-    """Means of each frame's channels, times a weight; remembers how many clips it was given."""
+    """Channel means of every frame times a weight; records the number of clips per pass."""
 
     def __init__(self, scale: Tensor) -> None:
         super().__init__()
@@ -73,12 +73,12 @@ def run(
         batch=batch,
         device="cpu",
     )
-    data, how = project / "data", options or RunOptions()
-    plan = plan_store(extraction, {}, batch, split="train", data=data, run=how)
+    data, run_options = project / "data", options or RunOptions()
+    plan = plan_store(extraction, {}, batch, split="train", data=data, run=run_options)
     return list(plan.units), str(build(plan))
 
 
-def test_every_row_is_the_networks_answer_to_that_clip(project: Path) -> None:
+def test_every_row_is_the_output_of_the_network_for_its_clip(project: Path) -> None:
     run(project)
     store = Store(project / "data/tokens/train", STAGE)
     assert sorted(store.digests) == sorted(f"{v}/v{i}" for v in CLIPS_OF for i in range(2))
@@ -90,15 +90,15 @@ def test_every_row_is_the_networks_answer_to_that_clip(project: Path) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-3)
 
 
-def test_a_batch_takes_whole_clips_and_never_crosses_a_unit(project: Path) -> None:
+def test_a_batch_contains_whole_clips_of_one_unit(project: Path) -> None:
     run(project, batch=13)  # 5 frames per clip: 2 clips per pass
     seen = {name: network.seen for name, _, network in built}
-    # alley has 5 clips, creek 2, bonn, of the other weights, 4: twice each, one variant at a time.
+    # 2 variants each: alley has 5 clips, creek 2, and bonn, which uses other weights, 4.
     assert sorted(seen["one.safetensors"]) == [1, 1, 2, 2, 2, 2, 2, 2]
     assert seen["two.safetensors"] == [2, 2, 2, 2]
 
 
-def test_networks_are_built_once_per_weights_and_told_the_size_of_the_crops(project: Path) -> None:
+def test_networks_are_built_once_per_weights_with_the_size_of_the_crops(project: Path) -> None:
     run(project)
     assert sorted((name, size) for name, size, _ in built) == [
         ("one.safetensors", (64, 32)),
@@ -106,7 +106,7 @@ def test_networks_are_built_once_per_weights_and_told_the_size_of_the_crops(proj
     ]
 
 
-def test_a_second_run_computes_nothing_and_other_weights_only_their_units(project: Path) -> None:
+def test_a_second_run_computes_nothing_and_new_weights_only_their_units(project: Path) -> None:
     first, _ = run(project)
     again, line = run(project)
     assert [unit.key for unit in again] == [unit.key for unit in first]
@@ -119,7 +119,7 @@ def test_a_second_run_computes_nothing_and_other_weights_only_their_units(projec
     assert not {unit.key for unit in other_batch} & {unit.key for unit in first}
 
 
-def test_what_overflows_float16_is_an_error_that_names_the_clips(
+def test_overflow_of_float16_is_an_error_that_names_the_clips(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match="4 of 6 units failed"):
@@ -129,7 +129,7 @@ def test_what_overflows_float16_is_an_error_that_names_the_clips(
 
 
 @pytest.mark.slow
-def test_processes_write_the_bytes_that_one_process_writes(project: Path, tmp_path: Path) -> None:
+def test_two_processes_write_the_same_bytes_as_one(project: Path, tmp_path: Path) -> None:
     run(project)
     other = make_project(tmp_path / "other")
     random_store(other / "data/crops/vit/train", "crops", variants=2)

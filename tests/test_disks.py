@@ -69,8 +69,8 @@ def test_a_disk_that_is_too_small_is_rejected_before_the_first_unit(
     disk.mount(disk.folder, "-t", "tmpfs", "-o", "size=200k", "none")
     disk.create_repository()
     line = disk.failing_render()
-    assert line.startswith(f"render: {disk.folder}/.dvc/cache/scratch: the units to come need")
-    assert "make room" in line
+    assert line.startswith(f"render: {disk.folder}/.dvc/cache/scratch: the units to compute need")
+    assert "free some space" in line
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def examine_versions(project: Path) -> list[Finding]:
 
 def examine_links(scratch: Scratch) -> list[Finding]:
     """Check that scratch, workspace and DVC's cache can share inodes."""
-    scratch.refuse_copies(scratch.project / "data" / "probe")
+    scratch.check_hardlinks(scratch.project / "data" / "probe")
     return [Finding("links", True, "hardlinks between workspace, DVC's cache and scratch")]
 
 

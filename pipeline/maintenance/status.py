@@ -8,7 +8,7 @@ from typing import Literal
 from pipeline.base.dvc_files import read_lock
 from pipeline.maintenance.dag import DagStage
 from pipeline.maintenance.verify import listing_of, read_units
-from pipeline.publishing.last_build import Begun, read_begun
+from pipeline.publishing.last_build import LastBuild, read_last_builds
 from pipeline.training.run_folder import FINISHED, TIMINGS
 from pipeline.units.attempts import Attempts
 from pipeline.units.entry_log import read_entries
@@ -59,26 +59,26 @@ class Disk:
 
 def stage_status(scratch: Scratch, dag: list[DagStage]) -> list[StageStatus]:
     """Return the progress of each stage of the DAG."""
-    begun, locked = read_begun(scratch), {stage.name for stage in read_lock(scratch.project)}
+    builds, locked = read_last_builds(scratch), {stage.name for stage in read_lock(scratch.project)}
     errors = {
         entry["key"]: f"{entry['unit']}: {entry['reason']}"
         for entry in read_entries(scratch.failures)
         if {"key", "unit", "reason"} <= entry.keys()
     }
-    return [_status_of(scratch, stage, begun, stage.name in locked, errors) for stage in dag]
+    return [_status_of(scratch, stage, builds, stage.name in locked, errors) for stage in dag]
 
 
 def _status_of(
     scratch: Scratch,
     stage: DagStage,
-    begun: Mapping[str, Begun],
+    builds: Mapping[str, LastBuild],
     locked: bool,
     errors: Mapping[str, str],
 ) -> StageStatus:
     project = scratch.project
     listing = listing_of(stage.outs)
     listed = {u.name: u.key for u in read_units(project / listing).values()} if listing else {}
-    last = next((begun[out] for out in stage.outs if out in begun), None)
+    last = next((builds[out] for out in stage.outs if out in builds), None)
     wanted = last.units if last is not None else listed
     exists = all((project / out).exists() for out in stage.outs)
     missing = {} if exists and wanted == listed else _missing(scratch, stage.stage, wanted)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.publishing.last_build import note_begun
+from pipeline.publishing.last_build import note_build
 from pipeline.publishing.publish import publish
 from pipeline.publishing.restore import drop_damaged_objects, restore_units
 from pipeline.units.compute import Job, Outcome
@@ -19,19 +19,19 @@ from pipeline.units.receipts import Receipt, check, read_receipt
 from pipeline.units.scratch import Scratch, find_scratch
 
 _ROUNDS = 3
-"""How often units that another process changes are computed again before the build fails."""
+"""Rounds of computation, where another process changes units, before the build fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSummary:
-    """What a build did."""
+    """Result of a build."""
 
     plan: Plan
     computed: int
     reused: int
-    """Units that scratch held, or that were linked from DVC's cache."""
+    """Units that were in scratch or DVC's cache."""
     bytes: int
-    """Size of all units of this build together."""
+    """Total size of the units."""
     published: bool
 
     def __str__(self) -> str:
@@ -50,14 +50,13 @@ class FailedUnitsError(ValueError):
 def build(plan: Plan) -> BuildSummary:
     """Make the outs of a stage from its units, computing only those that are missing.
 
-    Killed at any moment and called again, it goes on with the units that were not finished, and
-    publishes the same bytes.
+    A build that was killed continues with the unfinished units and publishes the same bytes.
 
     Args:
         plan: The units and outs of the stage.
 
     Returns:
-        What was done; with a slice in ``plan.run`` nothing is published.
+        The result; a slice in ``plan.run`` is not published.
 
     Raises:
         FailedUnitsError: If a unit failed three times; a table of these units goes to stderr.
@@ -65,10 +64,10 @@ def build(plan: Plan) -> BuildSummary:
             clash, or ``dvc`` was killed meanwhile.
     """
     parent = DvcParent()
-    _refuse_bad_names(plan.units)
+    _check_names(plan.units)
     scratch = find_scratch(plan.out)
-    scratch.refuse_copies(plan.out)
-    note_begun(scratch, plan)
+    scratch.check_hardlinks(plan.out)
+    note_build(scratch, plan)
     mine = _slice(plan.units, plan.run.part)
     missing_units(plan)
     computed: set[str] = set()
@@ -98,8 +97,8 @@ def missing_units(plan: Plan) -> list[Unit]:
     return [unit for unit in missing if unit.name not in restored]
 
 
-def _refuse_bad_names(units: Sequence[Unit]) -> None:
-    """Check that names are unique and that no unit reaches outside the out."""
+def _check_names(units: Sequence[Unit]) -> None:
+    """Check that names are unique and inside the out."""
     seen: set[str] = set()
     for unit in units:
         parts = [*unit.name.split("/"), *(unit.place or ".").split("/")]
@@ -125,9 +124,9 @@ def _missing(units: Sequence[Unit], receipts: Mapping[str, Receipt]) -> list[Uni
 
 
 def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
-    scratch.refuse_shortage(sum(unit.estimate for unit in units))
+    scratch.check_free_space(sum(unit.estimate for unit in units))
     jobs = [Job(scratch, plan.stage, unit.name, unit.key) for unit in units]
-    # A receipt without its files: somebody wrote into them, perhaps in DVC's cache as well.
+    # A receipt that disagrees with its files: they were written into, perhaps in DVC's cache, too.
     damaged = [job for job in jobs if read_receipt(job.folder) is not None]
     if plan.run.engine == "direct":
         # The task reports its own progress.
@@ -138,10 +137,10 @@ def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
     for job in damaged:
         drop_damaged_objects(scratch, job.folder)
     if failed:
-        _give_up(scratch, plan.stage, failed, len(jobs))
+        _report_failures(scratch, plan.stage, failed, len(jobs))
 
 
-def _give_up(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int) -> None:
+def _report_failures(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int) -> None:
     width = max(len(outcome.job.name) for outcome in failed)
     rows = [f"{'unit':<{width}}  attempts  last failure"]
     for outcome in failed:
@@ -150,7 +149,7 @@ def _give_up(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int
         rows.append(f"{outcome.job.name:<{width}}  {count:>8}  {reason}")
         entry = {"stage": stage, "unit": outcome.job.name, "key": outcome.job.key, "reason": reason}
         append_entry(scratch.failures, {**entry, "finished": round(time.time(), 3)})
-        # The next run counts from 0: by then the cause may be gone.
+        # The next run counts from 0, because the cause may be fixed by then.
         outcome.job.attempts.clear()
     sys.stderr.write("\n".join(rows) + "\n")
     raise FailedUnitsError(

@@ -1,4 +1,4 @@
-"""What every build set out to do, kept in scratch: how much is left can be told while it runs."""
+"""The units of the last build of every out, kept in scratch to show progress while it runs."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.units.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class LastBuild:
     """The last build of one out."""
 
     stage: str
@@ -19,8 +19,8 @@ class Begun:
     """Key of every unit of the out, by name."""
 
 
-def note_begun(scratch: Scratch, plan: Plan) -> None:
-    """Write down the units that an out will consist of."""
+def note_build(scratch: Scratch, plan: Plan) -> None:
+    """Record the units that an out will consist of."""
     place = plan.out.absolute()
     below = place.relative_to(scratch.project) if scratch.project in place.parents else place
     content = {
@@ -29,22 +29,22 @@ def note_begun(scratch: Scratch, plan: Plan) -> None:
         "out": below.as_posix(),
         "units": {unit.name: unit.key for unit in plan.units},
     }
-    scratch.begun.mkdir(parents=True, exist_ok=True)
+    scratch.builds.mkdir(parents=True, exist_ok=True)
     name = scratch.lock_of_out(plan.out)
-    # Slices of one out begin at the same time, and would write the same partial file.
-    with scratch.lock(f"begun-{name}"):
-        write_file(scratch.begun / f"{name}.json", json.dumps(content).encode())
+    # Slices of one out may start at the same time and would write the same temporary file.
+    with scratch.lock(f"build-{name}"):
+        write_file(scratch.builds / f"{name}.json", json.dumps(content).encode())
 
 
-def read_begun(scratch: Scratch) -> dict[str, Begun]:
+def read_last_builds(scratch: Scratch) -> dict[str, LastBuild]:
     """Return the last build of every out of this workspace, by the out's path."""
     found = {}
-    for file in sorted(scratch.begun.glob("*.json")):
+    for file in sorted(scratch.builds.glob("*.json")):
         try:
             content = json.loads(file.read_bytes())
             if content["project"] == str(scratch.project):
-                begun = Begun(content["stage"], content["out"], dict(content["units"]))
-                found[begun.out] = begun
+                build = LastBuild(content["stage"], content["out"], dict(content["units"]))
+                found[build.out] = build
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

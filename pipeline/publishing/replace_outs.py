@@ -30,7 +30,7 @@ def replace_outs(scratch: Scratch, outs: Mapping[Path, Write], parent: DvcParent
         written = {out: assembly / str(number) for number, out in enumerate(outs)}
         for out, write in outs.items():
             write(written[out])
-        parent.refuse_orphan()
+        parent.check_alive()
         for out, path in written.items():
             out.parent.mkdir(parents=True, exist_ok=True)
             _remove(out)

@@ -1,34 +1,34 @@
-"""How often a unit was tried: counted on disk, so that the count outlives every process.
+"""Attempts at a unit, counted on disk so that the count survives the process.
 
-An attempt that ended in an exception, or with the death of a worker that its driver saw, has
-failed. An attempt whose driver died too is only interrupted: somebody may have pressed Ctrl-C.
+An attempt has failed if it ended in an exception, or if its worker died and the driver noticed. If
+the driver died too, the attempt was interrupted, for example by Ctrl-C.
 """
 
 from pathlib import Path
 
 LIMIT = 3
-"""Failed attempts after which a unit is given up for this run."""
+"""Failed attempts after which a run does not try a unit again."""
 
 NAME = "attempts"
 _STARTED = "started\n"
 
 
 class Attempts:
-    """The attempts at one unit, a line per event in its folder."""
+    """The attempts at one unit: a file in its folder with a line per event."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
 
     def start(self) -> None:
-        """Note that an attempt begins, before anything else happens."""
+        """Record the start of an attempt; called before anything else happens."""
         self._append(_STARTED)
 
     def fail(self, reason: str) -> None:
-        """Note that the attempt under way failed, and why."""
+        """Record that the current attempt failed, and why."""
         self._append(f"failed {' '.join(reason.split())}\n")
 
     def clear(self) -> None:
-        """Forget all attempts: the unit is finished, or its failure was reported."""
+        """Delete the record: the unit is finished, or its failure was reported."""
         self._path.unlink(missing_ok=True)
 
     @property
@@ -38,7 +38,7 @@ class Attempts:
 
     @property
     def interrupted(self) -> int:
-        """Number of attempts that began and left no word."""
+        """Number of attempts that started and recorded no end."""
         lines = self._lines()
         return max(0, 2 * lines.count(_STARTED.strip()) - len(lines))
 

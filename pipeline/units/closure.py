@@ -1,4 +1,4 @@
-"""Import closure of a module: the project files that running it may open, found without running it.
+"""Import closure of modules: the project files that running them may open, found statically.
 
 The deps of a stage in dvc.yaml cover these files, and unit keys digest the numeric ones.
 """
@@ -18,8 +18,8 @@ def import_closure(
 ) -> list[Path]:
     """Return the files of the project that modules import, directly or not, and their own.
 
-    Imports inside functions count; those under ``if TYPE_CHECKING:`` do not, for they never run.
-    ``__init__.py`` of every package on the way counts, for Python opens it.
+    Imports inside functions count. Imports under ``if TYPE_CHECKING:`` do not, because they never
+    run. ``__init__.py`` of every parent package counts, because Python opens it.
 
     Args:
         modules: Dotted names, such as ``stages.flow``; a package stands for all of its modules.
@@ -37,7 +37,7 @@ def import_closure(
 
 
 def third_party(modules: str | Iterable[str], root: Path, stop: Container[str] = ()) -> set[str]:
-    """Return the top-level names that a closure imports from neither project nor Python itself.
+    """Return the top-level names of third-party modules that a closure imports.
 
     Args:
         modules: As for ``import_closure``.

@@ -1,4 +1,4 @@
-"""One unit, computed in whatever process: locked, counted, written whole, sealed, timed."""
+"""Computation of one unit: lock, count the attempt, write, seal, log the time."""
 
 import shutil
 import socket
@@ -14,15 +14,15 @@ from pipeline.units.scratch import Scratch
 
 
 class Task(Protocol):
-    """Computes units of a stage; made once per process, for it holds the networks."""
+    """Computes units of a stage; created once per process, because it holds the networks."""
 
     def __call__(self, name: str, folder: Path) -> None:
-        """Write all files of the unit ``name`` into ``folder``, which is empty."""
+        """Write all files of the unit ``name`` into the empty folder ``folder``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process needs to know to compute a unit."""
+    """A unit to compute."""
 
     scratch: Scratch
     stage: str
@@ -36,18 +36,18 @@ class Job:
 
     @property
     def attempts(self) -> Attempts:
-        """The attempts at it so far."""
+        """Its attempts so far."""
         return Attempts(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended."""
+    """Result of one attempt."""
 
     job: Job
     bytes: int = 0
     failure: str | None = None
-    """Why it failed; None if the unit is whole."""
+    """Why it failed; None if the unit is complete."""
 
 
 def compute(job: Job, task: Task) -> Outcome:
@@ -55,7 +55,7 @@ def compute(job: Job, task: Task) -> Outcome:
 
     Args:
         job: The unit.
-        task: What computes it.
+        task: The task.
 
     Returns:
         The outcome; an exception is a failure, counted on disk.
@@ -73,7 +73,7 @@ def compute_or_raise(job: Job, task: Task) -> Outcome:
 
     Args:
         job: The unit.
-        task: What computes it.
+        task: The task.
     """
     with job.scratch.lock(f"{job.stage}-{job.key}"):
         receipt = check(job.folder)
@@ -90,7 +90,7 @@ def compute_or_raise(job: Job, task: Task) -> Outcome:
 
 
 def _emptied(folder: Path) -> Path:
-    """Return the unit's empty folder of files; what an interrupted attempt left goes."""
+    """Return the unit's folder of files after deleting what an interrupted attempt left."""
     (folder / RECEIPT).unlink(missing_ok=True)
     files = folder / FILES
     if files.exists():

@@ -1,8 +1,8 @@
-"""Engines: which processes compute the units of a stage, and what happens when one dies.
+"""Engines: the processes that compute the units of a stage, and the recovery when one dies.
 
-A worker is a slot that computes one unit at a time. Each local slot has a ProcessPoolExecutor of
-its own with a single process, so that the death of a process is the fault of one known unit.
-multiprocessing.Pool is not used anywhere: it loses the task of a killed worker and hangs.
+A slot computes one unit at a time. Each local slot has its own ProcessPoolExecutor with a single
+process, so that the death of a process can be attributed to one unit. multiprocessing.Pool is not
+used anywhere: it loses the task of a killed worker and hangs.
 """
 
 import multiprocessing
@@ -23,20 +23,20 @@ from pipeline.units.parent import die_with_parent
 from pipeline.units.threads import limit_threads
 
 _DEATHS = 3
-"""Workers that may die in a row before any of them has begun a unit."""
+"""Consecutive workers that may die before they start a unit."""
 
 
 class Slot(Protocol):
     """One worker."""
 
     def submit(self, job: Job) -> "Future[Outcome]":
-        """Begin an attempt at a unit."""
+        """Start an attempt at a unit."""
 
     def restart(self) -> None:
-        """Replace a worker that died."""
+        """Replace a dead worker."""
 
     def close(self) -> None:
-        """Let the worker go."""
+        """Release the worker."""
 
 
 def run_jobs(
@@ -47,30 +47,30 @@ def run_jobs(
 ) -> list[Outcome]:
     """Compute units, each up to three times; the failure of one does not stop the others.
 
-    Units whose attempts keep being interrupted come last and in a process of their own: if it is
-    they that kill their process, this one survives to say so.
+    Units with several interrupted attempts are computed last and in a separate process: if they
+    kill their process, the driver survives and reports it.
 
     Args:
         jobs: The units.
         make_task: Makes the task.
         options: Engine, workers, threads.
-        report: Called for every unit that is finished or given up.
+        report: Called for every unit that is finished or has failed.
 
     Returns:
-        The last outcome of every unit that was given up.
+        The last outcome of every failed unit.
 
     Raises:
-        RuntimeError: If workers die before they begin a unit.
+        RuntimeError: If workers die before they start a unit.
     """
     if options.engine == "direct":
         _run_directly(jobs, make_task, options, report)
         return []
-    shaky = [job for job in jobs if job.attempts.interrupted >= LIMIT]
-    steady = [job for job in jobs if job not in shaky]
+    suspect = [job for job in jobs if job.attempts.interrupted >= LIMIT]
+    others = [job for job in jobs if job not in suspect]
     failed: list[Outcome] = []
-    for group, count in ((steady, options.workers), (shaky, 1)):
+    for group, count in ((others, options.workers), (suspect, 1)):
         if group:
-            slots = _slots(make_task, options, min(count, len(group)), alone=group is shaky)
+            slots = _slots(make_task, options, min(count, len(group)), alone=group is suspect)
             try:
                 failed += _drain(group, slots, report)
             finally:
@@ -122,7 +122,7 @@ def _drain(
             outcome = _outcome(future, slot, job, before)
             deaths = deaths + 1 if outcome is None else 0
             if deaths >= _DEATHS:
-                raise RuntimeError(f"{job.stage}: worker processes die before they begin a unit")
+                raise RuntimeError(f"{job.stage}: worker processes die before they start a unit")
             if outcome is None or not _settled(outcome):
                 waiting.append(job)
                 continue
@@ -133,14 +133,14 @@ def _drain(
 
 
 def _outcome(future: "Future[Outcome]", slot: Slot, job: Job, before: int) -> Outcome | None:
-    """Return how an attempt ended; nothing if its worker died without having begun it."""
+    """Return the outcome of an attempt; None if its worker died before it started."""
     try:
         return future.result()
     except BrokenProcessPool:
         slot.restart()
     if job.attempts.interrupted == before:
         return None
-    reason = "its worker process was killed, by the system's lack of memory or by someone"
+    reason = "its worker process was killed, by the kernel for lack of memory or by a user"
     job.attempts.fail(reason)
     return Outcome(job, failure=reason)
 
@@ -150,7 +150,7 @@ def _settled(outcome: Outcome) -> bool:
 
 
 class _InProcess:
-    """This process itself."""
+    """The driver itself."""
 
     def __init__(self, make_task: MakeTask, options: RunOptions) -> None:
         limit_threads(options.threads)
@@ -163,14 +163,14 @@ class _InProcess:
         return future
 
     def restart(self) -> None:
-        """Do nothing: this process is alive."""
+        """Do nothing: the driver is alive."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 class _ProcessSlot:
-    """A process of this machine, spawned; dies with this one."""
+    """A spawned process of this machine, which dies with the driver."""
 
     def __init__(self, make_task: MakeTask, options: RunOptions, index: int) -> None:
         self._recipe = pickle.dumps(make_task)
@@ -191,7 +191,7 @@ class _ProcessSlot:
         try:
             return self._pool.submit(_compute_in_worker, job, self._recipe, self._threads)
         except BrokenProcessPool:
-            # It died while it had nothing to do.
+            # The process died while it was idle.
             self.restart()
             return self._pool.submit(_compute_in_worker, job, self._recipe, self._threads)
 
@@ -200,7 +200,7 @@ class _ProcessSlot:
         self._pool = self._start()
 
     def close(self) -> None:
-        # It ends beside what follows: it has nothing to do and holds no lock.
+        # No need to wait: the process is idle and holds no lock.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -216,7 +216,7 @@ def _prepare_worker(driver: int, threads: int, device: str | None) -> None:
 
 @cache
 def _task(recipe: bytes, threads: int) -> Task:
-    """Make this worker's task, once."""
+    """Create the task of this worker, once."""
     make_task: MakeTask = pickle.loads(recipe)  # noqa: S301
     task = make_task()
     limit_threads(threads)

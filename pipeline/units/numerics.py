@@ -1,8 +1,8 @@
-"""Exact pins of everything that can change a number: ``numerics.lock`` against the environment.
+"""Exact versions of the libraries that can change a result: ``numerics.lock``.
 
-The file is TOML, one table per Python minor, for the locked packages differ between them. It is a
-DVC dep of every computing stage, so that new versions re-run the DAG, and the pins that a stage
-imports are part of its unit keys, so that no old unit is reused.
+The file is TOML with one table per minor version of Python. It is a DVC dependency of every stage
+that computes, so that new versions run the DAG again. The pins of the libraries that a stage
+imports are part of its unit keys, so that old units are not reused.
 """
 
 import sys
@@ -22,7 +22,7 @@ DISTRIBUTIONS = {
     "pyarrow": "pyarrow",
     "av": "av",
 }
-"""Distribution of every module whose version can change the bytes of a unit."""
+"""Distributions by module whose versions can change the bytes of a unit."""
 
 
 def read_pins(root: Path) -> dict[str, str]:
@@ -32,7 +32,7 @@ def read_pins(root: Path) -> dict[str, str]:
         root: Folder that holds ``numerics.lock``.
 
     Raises:
-        ValueError: If the file is missing, no TOML, or does not know this Python.
+        ValueError: If the file is missing or not TOML, or has no table for this Python.
     """
     path = root / LOCK
     try:
@@ -49,10 +49,10 @@ def read_pins(root: Path) -> dict[str, str]:
 
 
 def pins_of(imports: Iterable[str], root: Path) -> dict[str, str]:
-    """Return the pins that a unit key needs, sure that the environment has exactly these versions.
+    """Return the pins for a unit key, after comparing them with the environment.
 
     Args:
-        imports: Top-level modules that a stage imports; those without a pin are passed over.
+        imports: Top-level modules that a stage imports; modules without a pin are ignored.
         root: Folder that holds ``numerics.lock``.
 
     Returns:
@@ -69,7 +69,7 @@ def pins_of(imports: Iterable[str], root: Path) -> dict[str, str]:
         if found[name] != pins[name]:
             raise ValueError(
                 f"{root / LOCK}: pins {name} {pins[name]}, the environment has {found[name]}; run "
-                "make setup, or write the new version into the file: units are then made again"
+                "make setup, or write the new version into the file, which computes units again"
             )
     return found
 
@@ -82,7 +82,7 @@ def python_minor() -> str:
 def installed(distribution: str) -> str:
     """Return the installed version of a distribution, 'none' if there is none.
 
-    The local part, which tells builds for CPU and GPU apart (``2.13.0+cpu``), is left out: the
+    The local part, which distinguishes builds for CPU and GPU (``2.13.0+cpu``), is omitted: the
     kind of device is part of every key.
     """
     try:

@@ -1,7 +1,7 @@
-"""Ties a process to the one that started it, so that a killed driver leaves no orphans behind.
+"""Death of a process with its parent, so that a killed driver leaves no orphans.
 
-DVC drops the lock of a killed ``dvc repro``; a stage that lived on would then meet a second
-writer of its out. Linux only (``prctl``, ``/proc``).
+DVC removes the lock of a killed ``dvc repro``. A stage that survived would then write its out at
+the same time as the next run. Linux only (``prctl``, ``/proc``).
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _SET_PARENT_DEATH_SIGNAL = 1
 _GLANCE = 0.1
-"""Seconds between two looks at the processes between ``dvc`` and the stage."""
+"""Seconds between two checks of the processes between ``dvc`` and the stage."""
 _VARIABLE = "DVC_STAGE"
 """DVC sets it for every command that it runs (dvc/stage/run.py, prepare_kwargs)."""
 
@@ -26,11 +26,11 @@ def die_with_parent() -> None:
 
 
 class DvcParent:
-    """The ``dvc`` process that runs this stage; nothing where a person or scheduler started it.
+    """The ``dvc`` process that runs this stage, if any; a person or scheduler may run it instead.
 
-    DVC runs a command in a shell. Most shells put the stage in their own place, Debian's ``sh``
-    does not and outlives ``dvc``: then the kernel's signal to the child of a dead parent is not
-    enough, and a thread looks whether ``dvc`` is still there.
+    DVC runs a command in a shell. Most shells replace themselves by the command. Debian's ``sh``
+    does not, and survives ``dvc``. The kernel's signal to the child of a dead parent is not enough
+    then, so a thread checks whether ``dvc`` is alive.
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class DvcParent:
         if len(self._line) > 1:
             threading.Thread(target=self._die_with_dvc, name="dvc-parent", daemon=True).start()
 
-    def refuse_orphan(self) -> None:
-        """Check that ``dvc`` still lives.
+    def check_alive(self) -> None:
+        """Check that ``dvc`` is alive.
 
         Raises:
-            ValueError: If it was killed: nothing waits for the out any more.
+            ValueError: If it was killed.
         """
         if self._stage is not None and self._is_orphan():
             raise ValueError(
@@ -55,7 +55,7 @@ class DvcParent:
             )
 
     def _is_orphan(self) -> bool:
-        """Return whether somebody between ``dvc`` and this process has another parent now."""
+        """Return whether a process between ``dvc`` and this one has a new parent."""
         children = [os.getpid(), *self._line[:-1]]
         return [_parent(child) for child in children] != self._line
 
@@ -66,9 +66,9 @@ class DvcParent:
 
 
 def _line_to_dvc(stage: str) -> list[int]:
-    """Return the pids of this process's parent, its parent and so on up to ``dvc``.
+    """Return the pids of the ancestors of this process up to ``dvc``, nearest first.
 
-    ``dvc`` is the first that was started without the stage's name in its environment.
+    ``dvc`` is the first one without the stage's name in its environment.
     """
     line: list[int] = []
     parent = _parent(os.getpid())
@@ -85,12 +85,12 @@ def _runs(pid: int, stage: str) -> bool:
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return False  # It ended, or belongs to another user: nothing that DVC started for us.
+        return False  # It ended, or belongs to another user, so DVC did not start it.
     return f"{_VARIABLE}={stage}".encode() in environment.split(b"\0")
 
 
 def _parent(pid: int) -> int:
-    """Return the pid of a process's parent; 0 where the process or its parent is gone."""
+    """Return the pid of the parent of a process; 0 if one of them has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, otherwise a line from time to time."""
 
 import sys
 import time
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from typing import Protocol
 
 _LINE_SECONDS = 15.0
-"""Shortest time between two plain lines."""
+"""Minimum time between two lines."""
 
 
 class Advance(Protocol):
-    """Tells that some more of the work is done."""
+    """Reports finished items."""
 
     def __call__(self, count: int = 1) -> None:
-        """Count ``count`` more items as done."""
+        """Count ``count`` more items as finished."""
 
 
 @contextmanager
 def progress(title: str, total: int, what: str) -> Iterator[Advance]:
-    """Show how far work has come, with rate and time left, on stderr.
+    """Show progress with rate and remaining time on stderr.
 
     Args:
-        title: What is under way, such as the stage's name.
+        title: Name of the work, such as the stage.
         total: Number of items.
-        what: What an item is, in the plural.
+        what: Name of the items, plural.
 
     Yields:
-        A function to call with the number of items that were finished.
+        A function to call with the number of finished items.
     """
     shown = _bar(title, total, what) if sys.stderr.isatty() else _lines(title, total, what)
     with shown as advance:
@@ -36,7 +36,7 @@ def progress(title: str, total: int, what: str) -> Iterator[Advance]:
 
 @contextmanager
 def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
-    # Imported here: only a terminal needs it, and stages start often.
+    # Imported here: only a terminal needs it.
     import rich.console  # noqa: PLC0415
     import rich.progress as parts  # noqa: PLC0415
 
@@ -62,15 +62,15 @@ def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(title: str, total: int, what: str) -> Iterator[Advance]:
-    begin = spoken = time.monotonic()
+    begin = printed = time.monotonic()
     done = 0
 
     def advance(count: int = 1) -> None:
-        nonlocal done, spoken
+        nonlocal done, printed
         done += count
         now = time.monotonic()
-        if now - spoken >= _LINE_SECONDS or done == total:
-            spoken = now
+        if now - printed >= _LINE_SECONDS or done == total:
+            printed = now
             sys.stderr.write(_line(title, done, total, what, now - begin))
             sys.stderr.flush()
 

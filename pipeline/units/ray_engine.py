@@ -1,4 +1,4 @@
-"""The ray engine: Ray Core actors as workers, on the cluster of RAY_ADDRESS or on this machine."""
+"""The ray engine: Ray Core actors as workers, on the cluster at RAY_ADDRESS or on this machine."""
 
 import io
 import os
@@ -25,7 +25,7 @@ def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iter
 
     Args:
         make_task: Makes the stage's task.
-        options: Threads of each worker; one GPU each where ``devices`` names any.
+        options: Threads of each worker; one GPU each if ``devices`` names any.
         count: Number of workers.
 
     Raises:
@@ -45,24 +45,24 @@ def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iter
 
 
 def _join_cluster(ray: Any) -> None:  # noqa: ANN401
-    """Join the cluster of RAY_ADDRESS, or start one on this machine."""
-    # Workers import the project from where it lies: a cluster shares the file system.
+    """Join the cluster at RAY_ADDRESS, or start one on this machine."""
+    # Workers import the project from its folder: a cluster shares the file system.
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, log_to_driver=False)
         return
-    # Processes of a cluster that starts now inherit this environment: a runtime_env would make
-    # Ray start an agent, and workers other than those that it has ready.
+    # The processes of a new cluster inherit this environment. A runtime_env would start an agent
+    # and additional workers.
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    # Ray reports its use to its makers unless told not to.
+    # By default Ray sends usage statistics to its developers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray runs its workers at niceness 15, behind everybody else's work, unless told not to.
+    # By default Ray runs its workers at niceness 15.
     os.environ.setdefault("RAY_worker_niceness", "0")
     _start_cluster(ray)
 
 
 def _start_cluster(ray: Any) -> None:  # noqa: ANN401
-    """Start a cluster; Ray gives its node 30 seconds, which a busy machine may exceed once."""
+    """Start a cluster; Ray waits 30 seconds for its node, which a busy machine may exceed."""
     faults: list[Exception] = []
     while len(faults) < _STARTS:
         try:
@@ -73,13 +73,13 @@ def _start_cluster(ray: Any) -> None:  # noqa: ANN401
         else:
             return
     raise ValueError(
-        f"extract.engine ray: a cluster did not start on this machine ({faults[-1]}); free it of "
-        "other work, name a running cluster by RAY_ADDRESS, or set extract.engine to local"
+        f"extract.engine ray: a cluster did not start on this machine ({faults[-1]}); stop "
+        "other work on it, set RAY_ADDRESS to a running cluster, or set extract.engine to local"
     ) from faults[-1]
 
 
 class _Pickler(pickle.Pickler):
-    """Names what a stage's module defines by that module, for in an actor `__main__` is Ray's."""
+    """Pickles objects of a stage by the module's name, because `__main__` of an actor is Ray's."""
 
     def reducer_override(self, value: Any) -> Any:  # noqa: ANN401
         spec = sys.modules["__main__"].__spec__
@@ -98,14 +98,14 @@ def _pickled(make_task: MakeTask) -> bytes:
 
 
 class _Worker:
-    """What an actor holds."""
+    """State of an actor."""
 
     def __init__(self, recipe: bytes, threads: int) -> None:
         self._recipe, self._threads = recipe, threads
         self._task: Task | None = None
 
     def compute(self, job: Job) -> Outcome:
-        # Not in the constructor, whose exceptions Ray tells as the death of the actor.
+        # Not in the constructor, whose exceptions Ray reports as the death of the actor.
         if self._task is None:
             make_task: MakeTask = pickle.loads(self._recipe)  # noqa: S301
             self._task = make_task()
@@ -125,7 +125,7 @@ class _RaySlot:
     def _start(self) -> Any:  # noqa: ANN401
         gpus = 1 if self._options.devices else 0
         remote = self._ray.remote(num_cpus=self._options.threads, num_gpus=gpus)(_Worker)
-        # The driver restarts it and counts the attempts; Ray's own retries would hide them.
+        # The driver restarts it and counts the attempts; retries by Ray would hide them.
         return remote.options(max_restarts=0, max_task_retries=0).remote(
             self._recipe, self._options.threads
         )
@@ -138,7 +138,7 @@ class _RaySlot:
             if isinstance(error, self._ray.exceptions.RayActorError):
                 future.set_exception(BrokenProcessPool(str(error)))
             elif error is not None:
-                # What the actor raised; Ray wraps it in a text with its whole stack.
+                # The exception of the actor; Ray wraps it in a text with its stack.
                 future.set_exception(getattr(error, "cause", None) or error)
             else:
                 future.set_result(answer.result())

@@ -1,9 +1,8 @@
-"""What a finished unit leaves beside its files: their hashes, and how they looked when written.
+"""Receipts of finished units: hash, size, modification time and inode of each file.
 
-A unit's folder in scratch holds ``files/`` and, once all of them are there, ``receipt.json``. No
-receipt, no unit. The receipt remembers size, modification time and inode of each file, so that a
-later check of thousands of files needs no hashing, and a write into a published file, which is
-the same inode, is found.
+A unit's folder in scratch contains ``files/`` and, when the unit is complete, ``receipt.json``.
+Size, time and inode make it possible to check thousands of files without hashing, and to detect a
+write into a published file, which is the same inode.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A unit that is whole."""
+    """Receipt of a complete unit."""
 
     name: str
     files: dict[str, FileRecord]
@@ -39,13 +38,13 @@ class Receipt:
 
     @property
     def digest(self) -> str:
-        """Digest of the content: sha256 over what ``sha256sum`` prints for the sorted files."""
+        """Digest of the content: sha256 of the output of ``sha256sum`` for the sorted files."""
         lines = [f"{record.sha256}  {path}\n" for path, record in sorted(self.files.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def bytes(self) -> int:
-        """Size of all files together."""
+        """Total size of the files."""
         return sum(record.bytes for record in self.files.values())
 
 
@@ -56,17 +55,17 @@ def hash_file(path: Path) -> str:
 
 
 def seal(folder: Path, name: str) -> Receipt:
-    """Hash the files of a unit and write its receipt, whole or not at all.
+    """Hash the files of a unit and write its receipt, atomically.
 
-    Files are not flushed one by one: after a power cut, a file that the disk did not get is
-    shorter than its record, and the unit is computed again.
+    Files are not synced one by one: after a power failure, a file that was not stored is shorter
+    than its record, and the unit is computed again.
 
     Args:
         folder: The unit's folder in scratch.
         name: The unit's name.
 
     Raises:
-        ValueError: If something below ``files/`` is no regular file, or is half-written.
+        ValueError: If ``files/`` contains a link or an incomplete file.
     """
     files = {path: _record(folder / FILES / path) for path in _list_files(folder / FILES)}
     receipt = Receipt(name, files)
@@ -75,7 +74,7 @@ def seal(folder: Path, name: str) -> Receipt:
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:
-    """Write a receipt, whole or not at all."""
+    """Write a receipt, atomically."""
     content = {
         "name": receipt.name,
         "files": {path: asdict(record) for path, record in receipt.files.items()},
@@ -84,7 +83,7 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
 
 
 def read_receipt(folder: Path) -> Receipt | None:
-    """Return the receipt of a unit, or nothing if the unit is not finished."""
+    """Return the receipt of a unit; None if the unit is not complete."""
     try:
         content: dict[str, Any] = json.loads((folder / RECEIPT).read_bytes())
         files = {path: FileRecord(**record) for path, record in content["files"].items()}
@@ -94,25 +93,25 @@ def read_receipt(folder: Path) -> Receipt | None:
 
 
 def check(folder: Path, *, deep: bool = False) -> Receipt | None:
-    """Return the receipt of a unit whose files are still what it says.
+    """Return the receipt of a unit if its files agree with it.
 
-    A file whose size, time and inode are those of the receipt is believed; any other is hashed
-    again. If the bytes agree, the receipt is brought up to date.
+    A file with the recorded size, time and inode is trusted; any other file is hashed again. If
+    the bytes agree, the receipt is updated.
 
     Args:
         folder: The unit's folder in scratch.
-        deep: Hash every file, whatever it looks like.
+        deep: Hash every file.
 
     Returns:
-        The receipt; nothing if the unit is not finished, or a file is missing, added or changed.
+        The receipt; None if the unit is not complete, or a file is missing, added or changed.
     """
     receipt = read_receipt(folder)
     try:
         if receipt is None or _list_files(folder / FILES) != sorted(receipt.files):
             return None
-        looks = {path: _look(folder / FILES / path) for path in receipt.files}
+        stats = {path: _stat(folder / FILES / path) for path in receipt.files}
         same = all(
-            looks[path] == (record.bytes, record.mtime_ns, record.inode)
+            stats[path] == (record.bytes, record.mtime_ns, record.inode)
             for path, record in receipt.files.items()
         )
         if same and not deep:
@@ -129,18 +128,18 @@ def check(folder: Path, *, deep: bool = False) -> Receipt | None:
 
 
 def mark_used(folder: Path) -> None:
-    """Remember that the unit was used now; what was used lately is worth keeping."""
+    """Set the time of last use, which ``posereel gc`` reads."""
     os.utime(folder / RECEIPT)
 
 
-def _look(path: Path) -> tuple[int, int, int]:
+def _stat(path: Path) -> tuple[int, int, int]:
     status = path.lstat()
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _record(path: Path) -> FileRecord:
-    # Looked at first: a write during the hashing then shows as a later time.
-    size, mtime_ns, inode = _look(path)
+    # Read before the hash: a write during hashing then gives a later modification time.
+    size, mtime_ns, inode = _stat(path)
     return FileRecord(hash_file(path), size, mtime_ns, inode)
 
 
@@ -150,6 +149,6 @@ def _list_files(folder: Path) -> list[str]:
         for name in [*names, *folders]:
             path = Path(place, name)
             if path.is_symlink() or name.endswith(".partial"):
-                raise ValueError(f"{path}: a unit holds whole, regular files only")
+                raise ValueError(f"{path}: a unit may contain only complete, regular files")
         found += [Path(place, name).relative_to(folder).as_posix() for name in names]
     return sorted(found)

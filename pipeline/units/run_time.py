@@ -1,4 +1,4 @@
-"""The run-time sections of params.yaml: who computes the units of every stage, who trains heads."""
+"""The run-time sections of params.yaml: ``extract`` for units and ``train`` for trainings."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,35 +13,35 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class Extract(Section):
-    """Params of the engine; no unit key holds one of them."""
+    """Params of the engine; no unit key contains them."""
 
     engine: Literal["local", "ray"]
-    """``local``: processes of this machine; ``ray``: actors where RAY_ADDRESS says, or here."""
+    """``local``: processes of this machine; ``ray``: actors at RAY_ADDRESS or here."""
     workers: AtLeastOne
-    """Processes that compute units; with 1 and ``local`` the stage's own process does."""
+    """Processes that compute units; 1 with ``local`` is the process of the stage."""
     threads: AtLeastOne
-    """CPU threads per worker. Fixed, for sums over another number of threads round differently."""
+    """CPU threads per worker. Fixed, because their number changes the rounding of sums."""
     device: DeviceKind
-    """Where networks run; ``auto``: a GPU where there is one. Unit keys hold what it comes to."""
+    """Device of the networks; ``auto``: a GPU if there is one. Part of unit keys."""
     devices: list[str]
-    """CUDA_VISIBLE_DEVICES of the workers, dealt out in turn; empty leaves it as it is."""
+    """CUDA_VISIBLE_DEVICES of the workers, assigned in turn; empty leaves it unchanged."""
 
 
 class Train(Section):
-    """Params that all training runs share: no keys but ``holdout`` and ``processes`` change one."""
+    """Params of all training runs; only ``holdout`` and ``processes`` change results."""
 
     holdout: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the train videos, chosen by hash, that nothing is trained on: ``best`` weights are
-    those with the lowest loss there. 0 = none, and then there are no ``best`` weights."""
+    """Share of the train videos, chosen by hash, that is held out: ``best`` weights have the lowest
+    loss on it. 0 = none, without ``best`` weights."""
     processes: AtLeastOne
-    """Processes of a run on this machine, one GPU each; above 1 they are started by torchrun."""
+    """Processes of a run on this machine, one GPU each; above 1 torchrun starts them."""
     device: Annotated[DeviceKind, OUT_OF_KEY]
-    """Where networks train; ``auto``: a GPU where there is one."""
+    """Device of the training; ``auto``: a GPU if there is one."""
     threads: Annotated[AtLeastOne, OUT_OF_KEY]
-    """CPU threads of a process."""
+    """CPU threads per process."""
     resident: Annotated[Literal["gpu", "mmap"], OUT_OF_KEY]
-    """``gpu``: the caches are copied to the GPU's memory once, without a GPU as ``mmap``;
-    ``mmap``: they are read batch by batch."""
+    """``gpu``: caches are copied to GPU memory once; without a GPU as ``mmap``. ``mmap``: caches
+    are read batch by batch."""
     checkpoint_every: Annotated[AtLeastOne, OUT_OF_KEY]
     """Steps between checkpoints."""
 
@@ -51,7 +51,7 @@ def read_extract(params: Path, units: str = "") -> tuple[Extract, RunOptions]:
 
     Args:
         params: The params file.
-        units: Slice ``i/n`` of the units to compute, nothing is published then; "" = all.
+        units: Slice ``i/n`` of the units to compute without publication; "" = all.
 
     Raises:
         ValueError: If the section or the slice is malformed.

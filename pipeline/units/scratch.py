@@ -1,7 +1,7 @@
-"""The scratch store beside DVC's cache: where units and checkpoints live before they are published.
+"""The scratch store: units and checkpoints before they are published.
 
-It lies in ``<DVC cache dir>/scratch``, so that ``dvc exp run --temp``, whose workspace is a
-temporary copy of the repository, finds the same units.
+It is in ``<DVC cache dir>/scratch``, so that ``dvc exp run --temp``, whose workspace is a temporary
+copy of the repository, finds the same units.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ from pathlib import Path
 from pipeline.base.dvc_files import read_config
 
 _PROBE = ".hardlink-probe"
-_LOCKS, _ASSEMBLY, _BEGUN = "locks", "publish", "begun"
-RESERVED = frozenset({_LOCKS, _ASSEMBLY, _BEGUN})
+_LOCKS, _ASSEMBLY, _BUILDS = "locks", "publish", "builds"
+RESERVED = frozenset({_LOCKS, _ASSEMBLY, _BUILDS})
 """Folders of the scratch store that belong to no stage."""
 
 
@@ -28,11 +28,11 @@ class Scratch:
     """The scratch store of one DVC repository."""
 
     project: Path
-    """Folder that holds ``.dvc``, ``dvc.yaml`` and ``dvc.lock``."""
+    """Folder with ``.dvc``, ``dvc.yaml`` and ``dvc.lock``."""
     cache: Path
     """DVC's cache dir."""
     link_type: str
-    """DVC's ``cache.type``; '' where it is not set."""
+    """DVC's ``cache.type``; '' if it is not set."""
 
     @property
     def folder(self) -> Path:
@@ -41,33 +41,33 @@ class Scratch:
 
     @property
     def timings(self) -> Path:
-        """Log with one JSON line per computed unit; clocks and hosts may stand here only."""
+        """Log with one JSON line per computed unit, with clock time and host name."""
         return self.folder / "timings.jsonl"
 
     @property
     def failures(self) -> Path:
-        """Log with one JSON line per unit that was given up."""
+        """Log with one JSON line per failed unit."""
         return self.folder / "failures.jsonl"
 
     @property
     def assembly(self) -> Path:
-        """Folder in which outs are put together before they are published."""
+        """Folder in which outs are assembled before they are published."""
         return self.folder / _ASSEMBLY
 
     @property
-    def begun(self) -> Path:
-        """Folder with what the last build of every out set out to do."""
-        return self.folder / _BEGUN
+    def builds(self) -> Path:
+        """Folder with the units of the last build of every out."""
+        return self.folder / _BUILDS
 
     def unit_folder(self, stage: str, key: str) -> Path:
-        """Return the folder of a unit, or of a run's checkpoints, made or not."""
+        """Return the folder of a unit, which may not exist."""
         return self.folder / stage / key
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock ``name``; waits, and says so, while another process holds it.
+        """Hold the lock ``name``; waits, with a message, while another process holds it.
 
-        The kernel drops the lock of a process that dies.
+        The kernel releases the lock of a process that dies.
         """
         path = self.folder / _LOCKS / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,38 +75,39 @@ class Scratch:
         try:
             yield
         finally:
-            # Removed while still held: whoever waits for it sees that and locks a new file.
+            # Removed while held: a waiting process notices it and locks a new file.
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def held_locks(self) -> list[str]:
-        """Return the names of the locks that some process holds now."""
+        """Return the names of the locks that are held."""
         folder = self.folder / _LOCKS
         return sorted(p.name for p in folder.iterdir() if _is_held(p)) if folder.is_dir() else []
 
-    def refuse_running(self) -> None:
-        """Check that no stage is at work.
+    def check_idle(self) -> None:
+        """Check that no stage is running.
 
         Raises:
-            ValueError: If some process holds a lock of units or outs.
+            ValueError: If a process holds a lock of units or outs.
         """
         if held := self.held_locks():
             raise ValueError(
-                f"{self.folder}: a stage is running (lock {held[0]!r} is held); wait for its end"
+                f"{self.folder}: a stage is running (lock {held[0]!r} is held); wait until it has "
+                "finished"
             )
 
     def lock_of_out(self, out: Path) -> str:
-        """Return the name of the lock that publishing into ``out`` takes."""
+        """Return the name of the lock for publishing into ``out``."""
         return f"out-{hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:24]}"
 
-    def refuse_copies(self, out: Path) -> None:
-        """Check that a file can be one inode in scratch, out and DVC cache.
+    def check_hardlinks(self, out: Path) -> None:
+        """Check that a file can be one inode in scratch, workspace and DVC's cache.
 
         Args:
-            out: A path in the workspace; its parent is made.
+            out: A path in the workspace; its parent is created.
 
         Raises:
-            ValueError: If DVC is not set to hardlinks, or one of the links cannot be made.
+            ValueError: If DVC is not configured for hardlinks, or a link cannot be created.
         """
         if self.link_type != "hardlink":
             raise ValueError(
@@ -120,30 +121,30 @@ class Scratch:
         with self.lock("probe"):
             _link_through(places)
 
-    def refuse_shortage(self, needed: int) -> None:
-        """Compare the free space with the bytes to come.
+    def check_free_space(self, needed: int) -> None:
+        """Compare the free space with the bytes to be written.
 
         Raises:
-            ValueError: If the file system of the cache has less room.
+            ValueError: If the file system of the cache has less space.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise ValueError(
-                f"{self.folder}: the units to come need {needed / 1e9:.2f} GB, "
-                f"{free / 1e9:.2f} GB are free; make room (dvc gc --workspace) or move the "
+                f"{self.folder}: the units to compute need {needed / 1e9:.2f} GB, "
+                f"{free / 1e9:.2f} GB are free; free some space (dvc gc --workspace) or move the "
                 "workspace and the DVC cache to a larger disk"
             )
 
 
 def find_scratch(start: Path) -> Scratch:
-    """Return the scratch store of the DVC repository around ``start``.
+    """Return the scratch store of the DVC repository that contains ``start``.
 
     Args:
-        start: A path inside the repository, existing or not.
+        start: A path inside the repository, which may not exist.
 
     Raises:
-        ValueError: If no parent holds a ``.dvc`` folder, or its config cannot be read.
+        ValueError: If no parent contains ``.dvc``, or its config cannot be read.
     """
     place = start.absolute()
     for folder in (place, *place.parents):
@@ -155,7 +156,7 @@ def find_scratch(start: Path) -> Scratch:
 
 
 def _acquire(path: Path) -> int:
-    """Lock the file at ``path`` and return its descriptor, sure that it is still at that path."""
+    """Lock the file at ``path`` and return its descriptor; the file is at that path when locked."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -204,6 +205,6 @@ def _link_through(places: list[Path]) -> None:
 
 def _remove_probes(places: list[Path]) -> None:
     for place in places:
-        # A read-only file system refuses this even where no probe is: the link says so better.
+        # A read-only file system rejects this even without a probe. The link reports it better.
         with suppress(OSError):
             place.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """List unused folders of scratch; remove them with --yes."""
     scratch = find_scratch(Path())
-    scratch.refuse_running()
+    scratch.check_idle()
     found = find_removable(scratch, older_than * DAY, time.time())
     removed = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
     if as_json:

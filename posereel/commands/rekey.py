@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Give the units of STAGE their new keys if a sample of them has the same bytes."""
     scratch = find_scratch(Path())
-    scratch.refuse_running()
+    scratch.check_idle()
     known = list(_known_by_other_keys(scratch, stage))
     cosmetic = _cosmetic(known, scratch.project)
     chosen = sample_of(cosmetic, sample)

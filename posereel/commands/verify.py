@@ -32,7 +32,7 @@ def main(
     scratch = find_scratch(Path())
     stages = _chosen(in_order([*read_added(scratch.project), *read_lock(scratch.project)]), out)
     if repair:
-        scratch.refuse_running()
+        scratch.check_idle()
     hashes, reports, repaired = Hashes(), list[OutReport](), dict[str, str]()
     failure = ""
     with progress("verify", len(stages), "stages") as advance:

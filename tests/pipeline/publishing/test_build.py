@@ -105,7 +105,7 @@ def test_adding_a_video_computes_it_alone_and_removing_it_leaves_nothing(
     ]
 
 
-def test_another_key_is_never_answered_by_an_old_unit(project: Path) -> None:
+def test_another_key_does_not_reuse_an_old_unit(project: Path) -> None:
     run_stage(project, NAMES)
     forget_calls(project)
     units = [*units_of(NAMES[:2]), Unit("street/v0", "f" * 64, 1000)]
@@ -124,7 +124,7 @@ def test_another_key_is_never_answered_by_an_old_unit(project: Path) -> None:
     assert computed(project) == ["street/v0"]
 
 
-def test_no_units_make_a_valid_empty_store(project: Path) -> None:
+def test_a_build_without_units_publishes_a_valid_empty_store(project: Path) -> None:
     run_stage(project, [])
     assert dict(Store(project / OUT, "flow").digests) == {}
     assert json.loads((project / LISTING).read_text()) == {}
@@ -145,7 +145,7 @@ def test_one_worker_two_workers_and_slices_publish_the_same_bytes(
     assert tree(sliced / "data") == reference
 
 
-def test_nothing_published_holds_a_clock_a_host_or_a_path(
+def test_published_files_contain_no_time_host_or_path(
     tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
     text = b"".join(reference.values())
@@ -155,7 +155,7 @@ def test_nothing_published_holds_a_clock_a_host_or_a_path(
     assert not any(word in text for word in (b"seconds", b"host", b"finished", b"mtime"))
 
 
-def test_timings_of_computed_units_stand_in_the_scratch_store(project: Path) -> None:
+def test_timings_of_computed_units_are_in_the_scratch_store(project: Path) -> None:
     run_stage(project, NAMES[:2])
     run_stage(project, NAMES)
     lines = find_scratch(project).timings.read_text().splitlines()
@@ -172,7 +172,7 @@ def test_scratch_and_out_share_their_inodes(project: Path) -> None:
         assert out.stat().st_nlink == 2
 
 
-def test_a_failing_unit_gets_three_attempts_and_the_others_go_on(
+def test_a_failing_unit_gets_three_attempts_and_the_others_are_computed(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(FailedUnitsError, match=r"toy: 1 of 3 units failed.*nothing was published"):
@@ -194,7 +194,7 @@ def test_a_unit_that_succeeds_at_the_third_attempt_is_published(project: Path) -
     assert calls(project / "calls.log").count("flaky/v0") == 3
 
 
-def test_a_unit_that_always_kills_its_worker_ends_in_the_table(
+def test_a_unit_that_always_kills_its_worker_is_in_the_table(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(FailedUnitsError, match="1 of 4 units failed"):
@@ -246,7 +246,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("seed", "workers"), [(0, 1), (1, 2), (2, 2)])
-def test_a_killed_driver_leaves_no_worker_and_the_next_build_goes_on(
+def test_a_killed_driver_leaves_no_worker_and_the_next_build_continues(
     project: Path, many: dict[str, bytes], seed: int, workers: int
 ) -> None:
     generator = random.Random(seed)  # noqa: S311
@@ -374,7 +374,7 @@ def test_a_write_to_a_published_file_is_found_and_repaired(
     assert objects[f"bonn/v0/{SHARD}"].exists()
 
 
-def test_what_an_interrupted_attempt_left_is_never_published(
+def test_files_of_an_interrupted_attempt_are_not_published(
     project: Path, reference: dict[str, bytes]
 ) -> None:
     folder = find_scratch(project).unit_folder("toy", key_of("bonn/v0")) / "files"
@@ -395,7 +395,7 @@ def test_a_touched_file_is_hashed_and_reused(project: Path) -> None:
     assert '"mtime_ns": 1000000000' in (folder / "receipt.json").read_text()
 
 
-def test_a_deleted_or_added_file_in_scratch_is_noticed(project: Path) -> None:
+def test_a_deleted_or_added_file_in_scratch_is_detected(project: Path) -> None:
     run_stage(project, NAMES)
     scratch = find_scratch(project)
     (scratch.unit_folder("toy", key_of("bonn/v0")) / "files" / SHARD).unlink()
@@ -404,7 +404,7 @@ def test_a_deleted_or_added_file_in_scratch_is_noticed(project: Path) -> None:
     assert run_stage(project, NAMES).computed == 3
 
 
-def test_units_come_back_from_dvcs_cache_where_scratch_is_empty(
+def test_units_are_restored_from_dvcs_cache_if_scratch_is_empty(
     project: Path, reference: dict[str, bytes]
 ) -> None:
     run_stage(project, NAMES)
@@ -419,7 +419,7 @@ def test_units_come_back_from_dvcs_cache_where_scratch_is_empty(
     assert objects[name].samefile(project / OUT / name)
 
 
-def test_a_unit_is_computed_if_its_objects_are_absent_or_wrong(
+def test_a_unit_is_computed_if_its_objects_are_missing_or_damaged(
     project: Path, reference: dict[str, bytes]
 ) -> None:
     run_stage(project, NAMES)
@@ -434,14 +434,12 @@ def test_a_unit_is_computed_if_its_objects_are_absent_or_wrong(
 
 
 @pytest.mark.parametrize("lock", ["", "a: [", "stages: 3", "stages: {toy: {outs: [{path: x}]}}"])
-def test_a_lock_file_that_says_nothing_useful_only_costs_the_computing(
-    project: Path, lock: str
-) -> None:
+def test_without_a_usable_lock_file_units_are_computed(project: Path, lock: str) -> None:
     (project / "dvc.lock").write_text(lock)
     assert run_stage(project, NAMES[:1]).computed == 1
 
 
-def test_a_listing_from_elsewhere_cannot_write_outside_scratch(project: Path) -> None:
+def test_a_malicious_listing_cannot_write_outside_scratch(project: Path) -> None:
     run_stage(project, NAMES[:1])
     escape = "bonn/v0/../../../../escaped"
     listing = json.loads((project / LISTING).read_text())
@@ -493,7 +491,7 @@ def clashing_task() -> Callable[[str, Path], None]:
     return lambda _, folder: (folder / "same.json").touch()
 
 
-def test_two_units_with_the_same_file_are_refused_and_the_old_out_stays(project: Path) -> None:
+def test_two_units_with_the_same_file_are_an_error_and_the_old_out_stays(project: Path) -> None:
     (project / OUT).mkdir(parents=True)
     (project / OUT / "old").touch()
     with pytest.raises(ValueError, match=r"unit 'b': another unit has a file same\.json too"):
@@ -513,24 +511,24 @@ def test_two_units_with_the_same_file_are_refused_and_the_old_out_stays(project:
 
 
 @pytest.mark.parametrize("name", ["../x/v0", "/x/v0", "a//v0", "./v0", "", "a/\0"])
-def test_a_name_that_leaves_the_out_is_refused(project: Path, name: str) -> None:
+def test_a_unit_name_outside_the_out_is_an_error(project: Path, name: str) -> None:
     with pytest.raises(ValueError, match="expected a unique, relative name"):
         run_stage(project, [name])
 
 
-def test_a_name_that_comes_twice_is_refused(project: Path) -> None:
+def test_a_duplicate_unit_name_is_an_error(project: Path) -> None:
     with pytest.raises(ValueError, match="'a/v0': expected a unique"):
         run_stage(project, ["a/v0", "a/v0"])
 
 
 @pytest.mark.parametrize("link_type", ["copy", "reflink,hardlink", "hardlink,copy"])
-def test_a_cache_that_copies_is_refused_with_the_cure(tmp_path: Path, link_type: str) -> None:
+def test_a_cache_that_copies_is_an_error_with_the_cure(tmp_path: Path, link_type: str) -> None:
     project = make_project(tmp_path / "repo", link_type)
     with pytest.raises(ValueError, match=f"got '{link_type}'.*dvc config cache.type hardlink"):
         run_stage(project, NAMES)
 
 
-def test_places_that_cannot_share_inodes_are_refused_with_the_cure(
+def test_file_systems_that_cannot_share_inodes_are_an_error_with_the_cure(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def elsewhere(_path: Path, _target: Path) -> None:
@@ -542,7 +540,7 @@ def test_places_that_cannot_share_inodes_are_refused_with_the_cure(
     assert not list(project.rglob(".hardlink-probe"))
 
 
-def test_a_disk_that_is_too_full_is_refused_before_the_first_unit(
+def test_too_little_disk_space_is_an_error_before_the_first_unit(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(project)
@@ -553,6 +551,6 @@ def test_a_disk_that_is_too_full_is_refused_before_the_first_unit(
     assert run_stage(project, NAMES[:2]).published
 
 
-def test_outside_a_dvc_repository_the_cure_is_said(tmp_path: Path) -> None:
+def test_outside_a_dvc_repository_the_error_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not inside a DVC repository"):
         run_stage(tmp_path, NAMES)

@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_closure_holds_every_file_on_the_way_and_no_other(project: Path) -> None:
+def test_the_closure_contains_all_imported_files_and_their_packages(project: Path) -> None:
     assert names(import_closure("stages.flow", project)) == [
         "pipeline/__init__.py",
         "pipeline/affine.py",
@@ -54,23 +54,23 @@ def test_the_closure_holds_every_file_on_the_way_and_no_other(project: Path) -> 
     ]
 
 
-def test_third_party_names_leave_out_the_project_and_the_standard_library(project: Path) -> None:
+def test_third_party_names_exclude_the_project_and_the_standard_library(project: Path) -> None:
     assert third_party("stages.flow", project) == {"cv2", "numpy"}
 
 
-def test_what_only_a_stopped_file_imports_is_left_out(project: Path) -> None:
+def test_files_that_only_a_stopped_file_imports_are_excluded(project: Path) -> None:
     stopped = import_closure("stages.flow", project, {"pipeline/affine.py", "pipeline/untyped.py"})
     assert "pipeline/late.py" not in names(stopped)
     assert "pipeline/boxes.py" in names(stopped)
     assert third_party("stages.flow", project, {"pipeline/affine.py"}) == {"cv2"}
 
 
-def test_a_module_that_is_not_there_is_named(project: Path) -> None:
+def test_a_missing_module_is_an_error_with_its_name(project: Path) -> None:
     with pytest.raises(ValueError, match=r"stages\.wave: no module"):
         import_closure("stages.wave", project / "pipeline")
 
 
-def test_a_relative_import_is_refused_with_its_line(project: Path) -> None:
+def test_a_relative_import_is_an_error_with_its_line(project: Path) -> None:
     (project / "pipeline/affine.py").write_text("import numpy\nfrom . import boxes\n")
     with pytest.raises(ValueError, match=r"affine\.py:2: relative import"):
         import_closure("stages.flow", project)

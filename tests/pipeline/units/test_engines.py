@@ -1,4 +1,4 @@
-"""Engines: slices, threads, workers that die between units or before the first one, ray."""
+"""Engines: slices, threads, dead workers, the direct engine, ray."""
 
 import os
 import pickle
@@ -34,7 +34,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 def settings_task() -> Task:
-    """Writes down in what process and with what settings a unit was computed."""
+    """Return a task that writes process and settings of the computation."""
 
     def task(name: str, folder: Path) -> None:
         values = [os.environ.get(variable, "-") for variable in VARIABLES]
@@ -53,23 +53,23 @@ def ignore(_: Outcome) -> None:
 
 
 @pytest.mark.parametrize(("text", "part"), [("0/1", (0, 1)), ("3/4", (3, 4)), ("12/90", (12, 90))])
-def test_a_slice_is_read(text: str, part: tuple[int, int]) -> None:
+def test_a_slice_is_parsed(text: str, part: tuple[int, int]) -> None:
     assert parse_part(text) == part
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "1/0", "a/b", "1/2/3", "1 /4", "²/4"])
-def test_what_is_no_slice_is_refused(text: str) -> None:
+def test_an_invalid_slice_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="--units: expected i/n"):
         parse_part(text)
 
 
 @pytest.mark.parametrize(("units", "workers"), [(0, 1), (15, 1), (32, 2), (64, 4), (999, 4)])
-def test_a_few_small_units_start_few_workers(units: int, workers: int) -> None:
+def test_few_small_units_start_few_workers(units: int, workers: int) -> None:
     options = RunOptions(workers=4, threads=2)
     assert options.with_a_worker_per(16, units) == RunOptions(workers=workers, threads=2)
 
 
-def test_workers_have_their_threads_their_gpu_and_no_torch(jobs: list[Job]) -> None:
+def test_workers_get_threads_and_gpu_and_do_not_import_torch(jobs: list[Job]) -> None:
     options = RunOptions(workers=2, threads=3, devices=("4", "7"))
     seen: list[str] = []
     assert run_jobs(jobs, settings_task, options, lambda done: seen.append(done.job.name)) == []
@@ -80,7 +80,7 @@ def test_workers_have_their_threads_their_gpu_and_no_torch(jobs: list[Job]) -> N
     assert str(os.getpid()) not in {line[0] for line in settings}
 
 
-def test_one_worker_is_this_process_with_as_many_threads(
+def test_one_worker_is_the_driver_with_the_same_threads(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -106,8 +106,29 @@ def dying_recipe() -> Task:
     return settings_task()
 
 
-def test_workers_that_die_before_they_begin_end_the_run_and_blame_no_unit(jobs: list[Job]) -> None:
-    with pytest.raises(RuntimeError, match="toy: worker processes die before they begin a unit"):
+def test_the_direct_engine_computes_in_this_process_and_raises_the_error_of_the_task(
+    jobs: list[Job],
+) -> None:
+    def make_task() -> Task:
+        def task(name: str, folder: Path) -> None:
+            if name == "b":
+                raise ValueError("b: expected something else")
+            (folder / name).write_text(str(os.getpid()))
+
+        return task
+
+    seen: list[str] = []
+    with pytest.raises(ValueError, match="b: expected something else"):
+        run_jobs(
+            jobs, make_task, RunOptions(engine="direct"), lambda done: seen.append(done.job.name)
+        )
+    assert seen == ["a"]
+    assert (jobs[0].folder / "files/a").read_text() == str(os.getpid())
+    assert Attempts(jobs[1].folder).failures == ["ValueError: b: expected something else"]
+
+
+def test_workers_that_die_before_a_unit_starts_end_the_run(jobs: list[Job]) -> None:
+    with pytest.raises(RuntimeError, match="toy: worker processes die before they start a unit"):
         run_jobs(jobs, dying_recipe, RunOptions(workers=2), ignore)
     assert all(job.attempts.failures == [] for job in jobs)
 
@@ -117,7 +138,7 @@ def unusable_recipe() -> Task:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_task_that_cannot_be_made_fails_the_stage(jobs: list[Job], workers: int) -> None:
+def test_a_task_that_cannot_be_created_fails_the_stage(jobs: list[Job], workers: int) -> None:
     with pytest.raises(ValueError, match="cut short"):
         run_jobs(jobs, unusable_recipe, RunOptions(workers=workers), ignore)
 
@@ -207,7 +228,7 @@ def test_ray_actors_compute_the_units_and_a_dead_one_is_replaced(
     assert log.count("kill") == 2
 
 
-def test_a_unit_that_kills_every_ray_actor_is_given_up(
+def test_a_unit_that_kills_every_ray_actor_fails(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "")
@@ -217,7 +238,7 @@ def test_a_unit_that_kills_every_ray_actor_is_given_up(
     assert len(jobs[0].attempts.failures) == 3
 
 
-def test_a_cluster_that_starts_too_slowly_is_started_again_and_at_last_given_up(
+def test_a_cluster_that_starts_too_slowly_is_restarted_three_times(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log: list[str] = []
@@ -235,12 +256,14 @@ def test_a_cluster_that_starts_too_slowly_is_started_again_and_at_last_given_up(
     starts = 3
     assert run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore) == []
     starts, log[:] = 99, []
-    with pytest.raises(ValueError, match=r"not start .* \(the node timed out\); free it"):
+    with pytest.raises(ValueError, match=r"not start .* \(the node timed out\); stop other"):
         run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore)
     assert log == ["init"] * 3
 
 
-def test_without_ray_the_cure_is_said(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_error_names_the_cure(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="ray is not installed; install the extra"):
         run_jobs(jobs, settings_task, RunOptions(engine="ray"), ignore)
@@ -280,7 +303,7 @@ def run_under_ray(project: Path, names: list[str]) -> "subprocess.CompletedProce
 
 
 @pytest.mark.slow
-def test_a_task_that_no_ray_actor_can_make_is_named_with_its_cause(tmp_path: Path) -> None:
+def test_a_task_that_no_ray_actor_can_create_is_an_error_with_its_cause(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray has no wheel for this Python")
     project = make_project(tmp_path / "repo")
     (project / "calls.log").mkdir()

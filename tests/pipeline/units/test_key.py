@@ -59,7 +59,7 @@ def test_a_key_needs_every_part() -> None:
             KeyParts(**{name: value for name, value in PARTS.items() if name != part})
 
 
-def test_the_order_of_a_mapping_changes_nothing_and_that_of_frames_does() -> None:
+def test_the_order_of_frames_changes_the_key_and_the_order_of_a_mapping_does_not() -> None:
     pins = {"torch": "2.13.0", "numpy": "2.4.6"}
     turned = dict(reversed(pins.items()))
     assert KeyParts(**PARTS | {"pins": pins}).key == KeyParts(**PARTS | {"pins": turned}).key
@@ -90,7 +90,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("place", sorted(ORCHESTRATION))
-def test_a_module_that_keys_leave_out_exists_and_computes_no_number(place: str) -> None:
+def test_modules_excluded_from_keys_exist_and_import_no_numeric_library(place: str) -> None:
     path = ROOT / place
     files = [path] if path.suffix else sorted(path.glob("*.py"))
     assert files
@@ -98,7 +98,7 @@ def test_a_module_that_keys_leave_out_exists_and_computes_no_number(place: str) 
         assert not imports_of(file) & NUMERIC, file
 
 
-def test_all_that_a_build_consists_of_is_orchestration_except_the_store() -> None:
+def test_a_build_imports_only_orchestration_and_the_store() -> None:
     built = import_closure("pipeline.publishing.build", ROOT)
     numeric = {
         path.as_posix()

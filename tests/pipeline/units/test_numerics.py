@@ -34,11 +34,11 @@ def test_every_table_has_the_versions_that_requirements_lock_installs() -> None:
             assert wanted == {version}, f"{name} for Python {minor}"
 
 
-def test_a_stage_is_given_only_the_pins_that_it_imports() -> None:
+def test_a_stage_gets_only_the_pins_of_its_imports() -> None:
     assert set(pins_of({"cv2", "json", "rich"}, ROOT)) == {"python", "opencv-python-headless"}
 
 
-def test_another_installed_version_is_refused_with_the_cure(tmp_path: Path) -> None:
+def test_another_installed_version_is_an_error_with_the_cure(tmp_path: Path) -> None:
     text = (ROOT / LOCK).read_text(encoding="utf-8")
     (tmp_path / LOCK).write_text(re.sub(r'numpy = ".*"', 'numpy = "1.0"', text))
     with pytest.raises(ValueError, match=r"pins numpy 1\.0, the environment has .*make setup"):
@@ -47,14 +47,14 @@ def test_another_installed_version_is_refused_with_the_cure(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "x = [", '["2.7"]\nnumpy = "1"\n', None])
-def test_a_lock_without_this_python_is_refused(tmp_path: Path, text: str | None) -> None:
+def test_a_lock_without_this_python_is_an_error(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / LOCK).write_text(text)
     with pytest.raises(ValueError, match=LOCK):
         read_pins(tmp_path)
 
 
-def test_the_local_part_of_a_version_is_no_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_part_of_a_version_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
     monkeypatch.setattr(
         "pipeline.units.numerics.metadata.version", lambda name: real(name) + "+cu130"

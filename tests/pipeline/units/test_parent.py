@@ -31,11 +31,11 @@ if "lives on" in sys.argv:
     parent.die_with_parent = lambda: None
     parent._GLANCE = 1000.0
 dvc = parent.DvcParent()
-dvc.refuse_orphan()
+dvc.check_alive()
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    dvc.refuse_orphan()
+    dvc.check_alive()
     print("publishes", flush=True)
 except ValueError as error:
     print(error, flush=True)
@@ -74,7 +74,7 @@ def answer(dvc: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_a_stage_publishes_while_dvc_lives(command: str) -> None:
+def test_a_stage_publishes_while_dvc_is_alive(command: str) -> None:
     with running(command) as dvc:
         assert answer(dvc) == "publishes\n"
 
@@ -91,7 +91,7 @@ def test_a_stage_dies_when_dvc_is_killed(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_an_orphan_that_lives_on_refuses_to_publish(command: str) -> None:
+def test_an_orphan_does_not_publish(command: str) -> None:
     with running(command, "lives on") as dvc:
         dvc.kill()
         dvc.wait()
@@ -101,6 +101,6 @@ def test_an_orphan_that_lives_on_refuses_to_publish(command: str) -> None:
         )
 
 
-def test_a_stage_that_no_dvc_started_is_nobodys_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_without_dvc_is_no_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    DvcParent().refuse_orphan()
+    DvcParent().check_alive()

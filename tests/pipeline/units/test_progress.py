@@ -11,7 +11,7 @@ import pytest
 from pipeline.units.progress import progress
 
 
-def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
+def test_a_log_gets_a_line_from_time_to_time_and_at_the_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, *(10.0 * i for i in range(1, 5))])
@@ -25,7 +25,7 @@ def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
     ]
 
 
-def test_work_of_many_hours_tells_them_all(
+def test_the_remaining_time_may_exceed_a_day(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 3600.0])
@@ -60,7 +60,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "clips" in shown
 
 
-def test_no_work_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_items_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = io.StringIO()
     monkeypatch.setattr(sys, "stderr", silent)
     with progress("flow", 0, "units"):

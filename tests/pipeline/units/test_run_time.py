@@ -28,7 +28,7 @@ def test_the_section_becomes_the_options_of_a_build(tmp_path: Path) -> None:
         (SECTION, "4/4", "expected i/n"),
     ],
 )
-def test_malformed_sections_and_slices_are_refused(
+def test_malformed_sections_and_slices_are_errors(
     tmp_path: Path, text: str, units: str, message: str
 ) -> None:
     params = tmp_path / "params.yaml"

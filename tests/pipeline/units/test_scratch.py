@@ -23,7 +23,7 @@ def configure(folder: Path, **files: str) -> None:
         (folder / name.replace("_", ".")).write_text(text)
 
 
-def test_scratch_lies_in_dvcs_default_cache(tmp_path: Path) -> None:
+def test_scratch_is_in_dvcs_default_cache(tmp_path: Path) -> None:
     configure(tmp_path / "repo/.dvc", config="")
     scratch = find_scratch(tmp_path / "repo/data/flow/train")
     assert scratch.project == tmp_path / "repo"
@@ -31,7 +31,7 @@ def test_scratch_lies_in_dvcs_default_cache(tmp_path: Path) -> None:
     assert scratch.link_type == ""
 
 
-def test_later_config_files_win_and_relative_paths_count_from_their_file(tmp_path: Path) -> None:
+def test_later_config_files_override_and_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     remote = "[core]\n    autostage = true\n['remote \"lab\"']\n    url = ssh://x # a comment\n"
     configure(tmp_path / "global", config="[cache]\n    dir = shared\n    type = copy\n")
     configure(tmp_path / "repo/.dvc", config=remote)
@@ -52,13 +52,13 @@ def test_a_temporary_copy_of_the_repository_finds_the_main_cache(tmp_path: Path)
     assert found.folder == find_scratch(tmp_path / "repo/data").folder
 
 
-def test_a_config_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_invalid_config_is_an_error_with_its_path(tmp_path: Path) -> None:
     configure(tmp_path / "repo/.dvc", config="dir = x\n")
     with pytest.raises(ValueError, match=r"\.dvc/config: not a config file of DVC"):
         find_scratch(tmp_path / "repo")
 
 
-def test_the_cache_is_where_dvc_itself_says(tmp_path: Path) -> None:
+def test_the_cache_is_the_one_of_dvc_cache_dir(tmp_path: Path) -> None:
     core = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
     place = "[cache]\n    dir = ../../elsewhere\n"
     configure(tmp_path / ".dvc", config=core + place, config_local="[cache]\n  type = hardlink\n")
@@ -74,7 +74,7 @@ def test_the_cache_is_where_dvc_itself_says(tmp_path: Path) -> None:
     assert scratch.link_type == "hardlink"
 
 
-def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path: Path) -> None:
+def test_a_lock_is_held_by_one_process_and_released_by_its_death(tmp_path: Path) -> None:
     configure(tmp_path / ".dvc", config="")
     scratch = find_scratch(tmp_path)
     program = (

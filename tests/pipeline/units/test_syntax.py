@@ -74,13 +74,13 @@ def test_every_edit_of_the_code_changes_the_digest(tmp_path: Path, old: str, new
     assert digest(CODE.replace(old, new, 1), tmp_path) != digest(CODE, tmp_path)
 
 
-def test_a_string_that_is_used_is_no_docstring(tmp_path: Path) -> None:
+def test_a_string_in_an_expression_changes_the_digest(tmp_path: Path) -> None:
     one, two = 'TEXT = "a"\n', 'TEXT = "b"\n'
     assert digest(one, tmp_path) != digest(two, tmp_path)
     assert digest('print("a")\n', tmp_path) != digest('print("b")\n', tmp_path)
 
 
-def test_every_source_file_of_the_project_has_a_digest_that_its_prose_does_not_change(
+def test_unparsed_source_files_have_the_same_digests(
     tmp_path: Path,
 ) -> None:
     for path in sorted((ROOT / "pipeline/units").glob("*.py")):

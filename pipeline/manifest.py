@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.base.atomic_file import write_file
+from pipeline.base.regular_file import read_regular_file
 from pipeline.posetrack.annotations import check_file_names
 
 _LINE = re.compile(r"([0-9a-f]{64}) (0|[1-9][0-9]*) (.+)")
@@ -65,10 +66,8 @@ def write_entries(path: Path, entries: Mapping[str, FrameFile]) -> None:
 
 
 def _describe(file: Path) -> FrameFile:
-    if not file.is_file():
-        raise ValueError(f"{file}: expected an image file, found nothing; restore it")
-    with file.open("rb") as stream:
-        return FrameFile(hashlib.file_digest(stream, "sha256").hexdigest(), file.stat().st_size)
+    data = read_regular_file(file, "an image file", "restore it")
+    return FrameFile(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def read_manifest(path: Path) -> dict[str, FrameFile]:
@@ -85,10 +84,9 @@ def read_manifest(path: Path) -> dict[str, FrameFile]:
             sorted, not unique or outside the data set's folder.
     """
     cure = "write it again: posereel use-preset"
-    if not path.is_file():
-        raise ValueError(f"{path}: expected the manifest of the frames, found nothing; {cure}")
+    data = read_regular_file(path, "the manifest of the frames", cure)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8 text, got {error.reason}; {cure}") from error
     if lines.pop():

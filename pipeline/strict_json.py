@@ -1,9 +1,14 @@
 """Strict reading of JSON files: rejects what the standard library accepts silently."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from pipeline.base.regular_file import read_regular_file
+
+_TRUNCATED = "write the file again, it may be truncated"
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401
@@ -16,13 +21,20 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
         path: A UTF-8 file.
 
     Raises:
-        ValueError: If the file is missing, not UTF-8, not JSON, nested too deeply, or contains a
-            number with thousands of digits, a number that is not finite, or a duplicate key.
+        ValueError: If the file is missing, not a regular file, empty, not UTF-8, not JSON, nested
+            too deeply, or contains a number with thousands of digits, a number that is not finite,
+            or a duplicate key.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a JSON file, found nothing; check the path")
+    data = read_regular_file(path, "a JSON file", "check the path")
+    if not data:
+        raise ValueError(f"{path}: expected JSON, got an empty file; {_TRUNCATED}")
+    if data.startswith(BOM_UTF8):
+        raise ValueError(
+            f"{path}: expected UTF-8 text without a byte order mark (BOM), got one; save the file "
+            "without it"
+        )
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = data.decode("utf-8")
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -32,14 +44,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}; "
-            "write the file again, it may be truncated"
+            f"{_TRUNCATED}"
         ) from error
     except RecursionError as error:
         raise ValueError(
             f"{path}: expected a few levels of nesting, got hundreds; check the file"
         ) from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        # Python limits the length of integers, because their conversion takes quadratic time.
+        too_long = "integer string conversion" in str(error)
+        reason = "got an integer of thousands of digits; correct it" if too_long else error
+        raise ValueError(f"{path}: {reason}") from error
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

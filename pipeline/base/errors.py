@@ -1,7 +1,9 @@
 """Turn the errors of commands into one line on stderr and exit code 1."""
 
 import atexit
+import errno
 import gc
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -10,6 +12,18 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+_PERMISSIONS = "change its permissions or choose another path"
+_CURES = {
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EROFS: "make the file system writable or choose another path",
+    errno.ENOSPC: "free some space and run the command again",
+    errno.EDQUOT: "free some space and run the command again",
+    errno.EISDIR: "give a file",
+    errno.ENOTDIR: "give a folder",
+}
+"""What a user can do about a failed file operation, by error number."""
 
 
 def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[Arguments, Result]:
@@ -34,10 +48,20 @@ def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[A
         skip_final_collection()
         try:
             return command(*args, **kwargs)
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            leave(shown, describe(error))
+        except ValueError as error:
             leave(shown, str(error))
 
     return wrapped
+
+
+def describe(error: OSError) -> str:
+    """Return the message of a failed file operation: the path, the reason and the cure."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    name = os.fsdecode(error.filename)
+    return f"{name}: {error.strerror}; {_CURES.get(error.errno or 0, 'check the path')}"
 
 
 def skip_final_collection() -> None:

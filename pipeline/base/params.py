@@ -56,8 +56,15 @@ def read_params(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected the params file, found nothing; run from the repo root")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}; write it again: posereel use-preset"
+        ) from error
     # A copy: the caller may change it.
-    return deepcopy(_parse(path, path.read_text(encoding="utf-8")))
+    return deepcopy(_parse(path, text))
 
 
 @lru_cache(maxsize=8)

@@ -7,11 +7,12 @@ Known layouts are those of the official archives: PoseTrack17 and 18 with
 ``images/``, which are validation videos.
 """
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from pipeline.frames.images import locate
 from pipeline.posetrack.posetrack17 import unwrap
+from pipeline.strict_json import read_json
 
 SPLITS = ("train", "val")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -105,35 +106,42 @@ def find_frames(root: Path, annotations: list[Path]) -> list[str]:
         Sorted paths, relative to ``root``, of all images in the folders of the annotated frames.
 
     Raises:
-        ValueError: If a folder is outside ``root`` or does not exist.
+        ValueError: If a folder is outside ``root``, does not exist or cannot be read, or an
+            annotation file is invalid.
     """
     folders = sorted(
         {str(Path(name).parent) for file in annotations for name in _named_frames(file)}
     )
     frames = []
     for folder in folders:
-        path = (root / folder).resolve()
-        if not path.is_relative_to(root.resolve()):
-            raise ValueError(
-                f"{folder}: expected a folder inside the data set {root}; correct the annotation"
-            )
+        path = locate(root, folder)
         if not path.is_dir():
             raise ValueError(
                 f"{root / folder}: expected this folder of an annotation, found nothing; restore it"
             )
-        images = (f for f in sorted(path.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES)
+        images = (f for f in _entries(path) if f.suffix.lower() in IMAGE_SUFFIXES)
         frames += [f"{folder}/{image.name}" for image in images]
     return frames
 
 
-def _named_frames(file: Path) -> list[str]:
+def _entries(folder: Path) -> list[Path]:
     try:
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: expected a readable folder of frames, got {error.strerror}; change its "
+            "permissions"
+        ) from error
+
+
+def _named_frames(file: Path) -> list[str]:
+    values = read_json(file)
+    try:
         if "annolist" in values:
             names = [str(unwrap(entry["image"])["name"]) for entry in values["annolist"]]
         else:
             names = [str(image["file_name"]) for image in values["images"]]
-    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
             f"{file}: expected a PoseTrack annotation file with `images` or `annolist`, got"
             f" {error!r}; remove other JSON files from this folder"

@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.regular_file import read_regular_file
+from pipeline.frames.codec_messages import decode
+
 MAX_PIXELS = 100_000_000
 """Maximum number of pixels of an image; three times that of 8K video."""
 MAX_SIDE = 32_766
@@ -21,25 +24,26 @@ _JPEG = b"\xff\xd8"
 
 
 def locate(root: Path, name: str) -> Path:
-    """Return the path of a frame after checking that it is inside the data set's folder.
+    """Return the path of a frame or of a folder of frames, checked to be inside the data set.
 
     Args:
         root: The data set's folder, ``data.root``.
         name: Path relative to ``root``, from an annotation file or the manifest.
 
     Raises:
-        ValueError: If the path leaves ``root``, through ``..`` or a symbolic link.
+        ValueError: If the path leaves ``root``, through ``..`` or a symbolic link, or is a symbolic
+            link that leads to itself.
     """
     try:
         path = (root / name).resolve()
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise ValueError(
-            f"{root}: {name!r} is not a valid path ({error}); correct the name"
+            f"{root}: {name!r} is not a valid path ({error}); correct the name or the link"
         ) from error
     if not path.is_relative_to(root.resolve()):
         raise ValueError(
-            f"{root / name}: expected a file inside {root}, got {path}; set data.root to the "
-            "folder that contains the frames"
+            f"{root / name}: expected a path inside {root}, got {path}; correct the annotation, or "
+            "set data.root to the folder that contains the frames"
         )
     return path
 
@@ -59,17 +63,29 @@ def read_frame(
         Image ``(H, W, 3)``, uint8, RGB.
 
     Raises:
-        ValueError: If the file is missing, empty, different from the manifest, neither JPEG nor
-            PNG, too large, truncated, damaged or of another size.
+        ValueError: If the file is missing, not a regular file, empty, different from the manifest,
+            neither JPEG nor PNG, too large, truncated, damaged or of another size.
     """
     file = locate(root, name)
-    data = _read_bytes(file)
+    data = read_image_bytes(file)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(
             f"{file}: its content differs from the manifest (sha256 {sha256[:12]}...); restore "
             "the frame, or write the manifest again: posereel use-preset"
         )
     return decode_image(file, data, image_size)
+
+
+def read_image_bytes(file: Path) -> bytes:
+    """Return the content of an image file.
+
+    Raises:
+        ValueError: If the file is missing, not a regular file, not readable or empty.
+    """
+    data = read_regular_file(file, "an image file", "restore it or correct data.root")
+    if not data:
+        raise ValueError(f"{file}: expected an image, got an empty file; restore the frame")
+    return data
 
 
 def decode_image(file: Path, data: bytes, image_size: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -95,14 +111,17 @@ def decode_image(file: Path, data: bytes, image_size: tuple[int, int] | None) ->
     # A truncated JPEG lacks the end marker, which cannot occur inside the compressed data.
     start, end = (b"\xff\xda", b"\xff\xd9") if data.startswith(_JPEG) else (b"IDAT", b"IEND")
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = None
+    image, damage = None, ["it is truncated"]
     if data.rfind(end) > data.find(start) >= 0:
         try:
-            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+            image, damage = decode(data, flags)
         except cv2.error as error:
             raise ValueError(f"{file}: cannot be decoded ({error}); restore the frame") from error
-    if image is None or image.shape[:2] != found:
-        raise ValueError(f"{file}: expected a complete image, got a damaged one; restore the frame")
+    if image is None or image.shape[:2] != found or damage:
+        raise ValueError(
+            f"{file}: expected a complete image, got a damaged one ({'; '.join(damage) or '?'}); "
+            "restore the frame"
+        )
     return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
@@ -117,7 +136,7 @@ def read_image_size(root: Path, name: str) -> tuple[int, int]:
         ValueError: If the file is missing, neither JPEG nor PNG, or too large.
     """
     file = locate(root, name)
-    return parse_image_size(file, _read_bytes(file))
+    return parse_image_size(file, read_image_bytes(file))
 
 
 def parse_image_size(file: Path, data: bytes) -> tuple[int, int]:
@@ -164,16 +183,3 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return 0, 0
-
-
-def _read_bytes(file: Path) -> bytes:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"{file}: expected an image file, but it cannot be read ({error.strerror}); restore "
-            "it or correct data.root"
-        ) from error
-    if not data:
-        raise ValueError(f"{file}: expected an image, got an empty file; restore the frame")
-    return data

@@ -13,7 +13,7 @@ from pipeline.dataset.index import Index, group_by_folder, index_video
 from pipeline.dataset.layout import SPLITS, find_frames
 from pipeline.detection.detections import ground_truth_boxes
 from pipeline.evaluation.provenance import label_version
-from pipeline.frames.images import decode_image, locate
+from pipeline.frames.images import decode_image, locate, read_image_bytes
 from pipeline.geometry.boxes import clip_boxes
 from pipeline.manifest import FrameFile
 from pipeline.posetrack.reader import read_annotations
@@ -128,10 +128,10 @@ def _read_images(root: Path, names: list[str]) -> _Images:
     def read(name: str) -> tuple[FrameFile, Size | str]:
         try:
             file = locate(root, name)
-            data = file.read_bytes()
+            data = read_image_bytes(file)
             height, width = decode_image(file, data, None).shape[:2]
             return FrameFile(sha256(data).hexdigest(), len(data)), (height, width)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             # An empty entry, so that the rest of the video is still checked.
             return FrameFile("", 0), str(error)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dataset.layout import IMAGE_SUFFIXES
-from pipeline.frames.images import decode_image
+from pipeline.frames.images import decode_image, read_image_bytes
 
 _FOLDER_RATE = 25.0
 """Frames per second of a folder of images."""
@@ -114,6 +114,6 @@ def _pictures(folder: Path) -> list[Path]:
 def _read_folder(folder: Path) -> Iterator[Frame]:
     size: tuple[int, int] | None = None
     for number, file in enumerate(_pictures(folder)):
-        picture = decode_image(file, file.read_bytes(), size)
+        picture = decode_image(file, read_image_bytes(file), size)
         size = picture.shape[0], picture.shape[1]
         yield Frame(number, number / _FOLDER_RATE, picture)

@@ -291,10 +291,10 @@ def _damage(file: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("missing", "cannot be read (No such file or directory)"),
+        ("missing", "expected an image file, found nothing"),
         ("empty", "got an empty file"),
         ("other", "its content differs from the manifest"),
-        ("linked", "expected a file inside"),
+        ("linked", "expected a path inside"),
     ],
 )
 def test_a_bad_frame_is_named_and_nothing_is_published(

@@ -1,6 +1,8 @@
 """Invalid input ends a command with one line on stderr and exit code 1."""
 
+import errno
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,27 @@ def test_invalid_input_gives_one_line_and_exit_code_1(
     assert len(lines) == 1
     assert lines[0].startswith("test_errors: ")
     assert str(tmp_path / "missing") in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EACCES, "Permission denied; change its permissions or choose another path"),
+        (errno.EROFS, "Read-only file system; make the file system writable"),
+        (errno.ENOSPC, "No space left on device; free some space"),
+        (errno.EISDIR, "Is a directory; give a file"),
+        (errno.EIO, "Input/output error; check the path"),
+    ],
+)
+def test_a_failed_file_operation_is_described_by_path_reason_and_cure(
+    number: int, cure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "data/cache")
+
+    with pytest.raises(SystemExit):
+        one_line(fail, "posereel gc")()
+    assert capsys.readouterr().err.startswith(f"posereel gc: data/cache: {cure}")
 
 
 def test_a_bug_keeps_its_traceback() -> None:

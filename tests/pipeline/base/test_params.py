@@ -57,6 +57,13 @@ def test_a_wrong_value_is_named(tmp_path: Path, old: str, new: str, message: str
         read_section(file, "stage", Stage)
 
 
+def test_a_params_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes(b"stage:\x80\x04")
+    with pytest.raises(ValueError, match=r"params\.yaml: expected UTF-8 text, got byte 0x80 at"):
+        read_params(file)
+
+
 def test_a_missing_section_lists_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"section 'crop' is missing; found \['stage'\]"):
         read_section(written(tmp_path, GOOD), "crop", Stage)

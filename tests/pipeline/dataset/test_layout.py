@@ -1,6 +1,8 @@
 """Data sets are found in the layouts of the official archives."""
 
+import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,7 +109,7 @@ def test_frames_of_a_2017_file_are_found_by_their_image_names(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ("../outside/000000.jpg", "expected a folder inside the data set"),
+        ("../outside/000000.jpg", "expected a path inside"),
         ("images/missing/000000.jpg", "expected this folder of an annotation, found nothing"),
     ],
 )
@@ -119,7 +121,7 @@ def test_an_invalid_frame_folder_is_named(tmp_path: Path, frame: str, message: s
         find_frames(root, [file])
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"images": [{}]}', '{"images": [5]}'])
+@pytest.mark.parametrize("text", ["{}", "[]", "5", '{"images": [{}]}', '{"images": [5]}'])
 def test_a_file_that_is_not_an_annotation_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.json"
     file.write_text(text)
@@ -131,3 +133,39 @@ def test_a_file_without_frames_is_named(tmp_path: Path) -> None:
     annotated(tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"a\.json: expected at least one frame"):
         find_frames(tmp_path, [tmp_path / "a.json"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"images": [', r"a\.json: line 1, .*; write the file again, it may be truncated"),
+        (b"", r"a\.json: expected JSON, got an empty file; write the file again"),
+        (b'\xef\xbb\xbf{"images": []}', r"a\.json: .* byte order mark .*; save the file without"),
+        (b'{"tag": "K\xf6ln"}', r"a\.json: expected UTF-8 text, got byte 0xf6 at offset 10"),
+        (b"[" * 200_000, r"a\.json: expected a few levels of nesting, got hundreds"),
+        (b'{"id": ' + b"9" * 5_000 + b"}", r"a\.json: got an integer of thousands of digits"),
+    ],
+)
+def test_an_annotation_that_is_not_valid_json_is_named_with_its_cure(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        find_frames(tmp_path, [file])
+    with pytest.raises(ValueError, match=message):
+        find_data_set_files(tmp_path)
+
+
+def test_a_folder_of_frames_that_cannot_be_read_is_named_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = annotated(tmp_path / "a.json", "images/a/000000.jpg")
+    write_image(tmp_path / "images/a/000000.jpg")
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ValueError, match=r"images/a: .* got Permission denied; change its perm"):
+        find_frames(tmp_path, [file])

@@ -1,9 +1,13 @@
 """Reading images: comparison with other decoders, and invalid files."""
 
+import errno
 import hashlib
 import io
+import os
 import struct
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -25,6 +29,10 @@ HERE = Path("frame.jpg")
 ORIENTATION_6 = bytes.fromhex(
     "ffe1 0022 457869660000 4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000"
 )
+
+
+def _link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
 
 
 def _image(height: int = 40, width: int = 20, channels: int = 3) -> np.ndarray:
@@ -136,8 +144,75 @@ def test_an_invalid_image_raises_an_error_with_its_path(
     assert capfd.readouterr().err == ""
 
 
+def _damaged_in_mid_scan(data: bytes) -> bytes:
+    """Return a file with 200 changed bytes in the middle, which no marker begins with."""
+    middle = len(data) // 2
+    changed = bytes(byte ^ 0x55 for byte in data[middle : middle + 200])
+    return data[:middle] + changed + data[middle + 200 :]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_image_damaged_in_the_middle_is_named_and_the_decoder_prints_nothing(
+    suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = _damaged_in_mid_scan(_encode(_image(400, 300), suffix))
+    decoder = "Corrupt JPEG data" if suffix == ".jpg" else "libpng error"
+    cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert capfd.readouterr().err.startswith(decoder)
+    with pytest.raises(ValueError, match=rf"frame\.jpg: .* got a damaged one \({decoder}"):
+        decode_image(HERE, data, None)
+    assert capfd.readouterr().err == ""
+
+
+def test_damage_is_found_if_the_image_is_read_from_several_threads() -> None:
+    sound = _encode(_image(400, 300))
+    damaged = _damaged_in_mid_scan(sound)
+
+    def verdict(data: bytes) -> bool:
+        try:
+            decode_image(HERE, data, None)
+        except ValueError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(4) as readers:
+        found = list(readers.map(verdict, [sound, damaged] * 20))
+    assert found == [False, True] * 20
+
+
+@pytest.mark.parametrize(
+    ("create", "found"),
+    [(os.mkfifo, "found a named pipe"), (os.mkdir, "found a folder"), (_link_to_itself, "")],
+)
+def test_a_frame_that_is_not_a_regular_file_is_named_and_not_opened(
+    create: Callable[[Path], None], found: str, tmp_path: Path
+) -> None:
+    create(tmp_path / "a.jpg")
+    for read in (
+        lambda: read_frame(tmp_path, "a.jpg", sha256="", image_size=None),
+        lambda: read_image_size(tmp_path, "a.jpg"),
+    ):
+        with pytest.raises(ValueError, match=f"a.jpg.*{found}"):
+            read()
+
+
+def test_a_frame_that_cannot_be_read_is_named_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(_encode(_image()))
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(
+        ValueError, match=r"a\.jpg: .*cannot be read \(Permission denied\); restore"
+    ):
+        read_image_size(tmp_path, "a.jpg")
+
+
 def test_a_missing_frame_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a\.jpg: .*No such file.*data\.root"):
+    with pytest.raises(ValueError, match=r"a\.jpg: .*found nothing; .*data\.root"):
         read_frame(tmp_path, "a.jpg", sha256="", image_size=None)
 
 
@@ -165,7 +240,7 @@ def test_a_path_outside_the_data_sets_folder_raises_an_error(name: str, tmp_path
     (tmp_path / "a.jpg").write_bytes(_encode(_image()))
     (root / "link").symlink_to(tmp_path)
     (root / "link.jpg").symlink_to(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"expected a file inside|not a valid path"):
+    with pytest.raises(ValueError, match=r"expected a path inside|not a valid path"):
         locate(root, name)
 
 

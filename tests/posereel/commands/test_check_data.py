@@ -1,11 +1,14 @@
 """Command check-data: it counts videos, frames and people, and reports faults."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -99,6 +102,31 @@ def _empty_image(root: Path) -> None:
     (root / "images/val/v3/000001.jpg").write_bytes(b"")
 
 
+def _damage_image(root: Path) -> None:
+    file = root / "images/val/v3/000001.jpg"
+    noise = np.random.default_rng(1).integers(0, 256, (60, 90, 3), np.uint8)
+    data = bytearray(cv2.imencode(".jpg", noise)[1])
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(byte ^ 0x55 for byte in data[middle : middle + 200])
+    file.write_bytes(data)
+
+
+def _link_image_to_itself(root: Path) -> None:
+    file = root / "images/val/v3/000001.jpg"
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def _make_image_a_pipe(root: Path) -> None:
+    (root / "images/val/v3/000001.jpg").unlink()
+    os.mkfifo(root / "images/val/v3/000001.jpg")
+
+
+def _make_image_a_folder(root: Path) -> None:
+    (root / "images/val/v3/000001.jpg").unlink()
+    (root / "images/val/v3/000001.jpg").mkdir()
+
+
 def _change_height(root: Path) -> None:
     replace_text(root / "annotations/val/v3.json", '"height": 60', '"height": 61')
 
@@ -122,10 +150,14 @@ def _leave_data_set(root: Path) -> None:
         (_remove_frame, "'images/val/v3/000004.jpg' is not in the manifest"),
         (_move_folder, "expected this folder of an annotation, found nothing"),
         (_truncate_image, "000001.jpg: expected a complete image, got a damaged one"),
-        (_empty_image, "000001.jpg: expected a JPEG or PNG, got a file that starts with b''"),
+        (_empty_image, "000001.jpg: expected an image, got an empty file"),
+        (_damage_image, "000001.jpg: expected a complete image, got a damaged one (Corrupt JPEG"),
+        (_link_image_to_itself, "is not a valid path (Symlink loop"),
+        (_make_image_a_pipe, "000001.jpg: expected an image file, found a named pipe"),
+        (_make_image_a_folder, "000001.jpg: expected an image file, found a folder"),
         (_change_height, "expected images of 61 x 90"),
         (_renumber_frame, "expected evenly numbered frames"),
-        (_leave_data_set, "expected a folder inside the data set"),
+        (_leave_data_set, "expected a path inside"),
     ],
 )
 def test_damage_that_stops_the_pipeline_is_reported_as_a_fault(

@@ -23,7 +23,12 @@ from pipeline.base.errors import one_line
 from pipeline.base.params import OUT_OF_KEY, Section, read_section
 from pipeline.data_set import DataSet, read_data_set
 from pipeline.detection.coco_results import read_boxes
-from pipeline.detection.detections import Detector, DetectTask, ground_truth_boxes
+from pipeline.detection.detections import (
+    Detector,
+    DetectTask,
+    count_omitted,
+    ground_truth_boxes,
+)
 from pipeline.detection.units import STAGE, TABLE, plan_units
 from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
 from pipeline.networks.devices import device_type
@@ -136,10 +141,9 @@ def _read_boxes(section: Detect, split: str, data: Path, source: DataSet) -> pd.
     )
     if split == "val" and section.kind == "file":
         return read_boxes(Path(source.detections), frames, videos, section.score_min)
-    table = ground_truth_boxes(people, videos)
-    if left_out := len(people) - len(table):
-        typer.echo(f"{STAGE}: {left_out} people without joints or area are left out", err=True)
-    return table
+    for reason, count in count_omitted(people, videos).items():
+        typer.echo(f"{STAGE}: {count} people {reason} are left out", err=True)
+    return ground_truth_boxes(people, videos)
 
 
 def _write_boxes(table: pd.DataFrame, _units: UnitFolders, out: Path) -> None:

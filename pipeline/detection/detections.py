@@ -4,9 +4,10 @@ No non-maximum suppression is applied besides that of the detector. The public c
 reads thresholds for it but does not use them (DCPose, PoseTrack.py, ``evaluate``).
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,25 +38,50 @@ def ground_truth_boxes(people: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFra
     """Return the annotated boxes, clipped to the image, with score 1.
 
     People without a labeled joint or with a box outside the image are omitted, as in the public
-    code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``).
+    code (DCPose, PoseTrack.py, ``_load_coco_keypoints_annotations``); see ``count_omitted``.
 
     Args:
         people: Rows of ``schemas.PEOPLE`` of one split.
         videos: Rows of ``schemas.VIDEOS`` of the same split.
     """
-    sizes = {row["video"]: (row["height"], row["width"]) for row in videos.to_dict("records")}
     rows: list[Row] = []
-    for person in people.to_dict("records"):
-        video, frame = str(person["video"]), int(person["frame"])
-        box = np.array([person[f"box_{side}"] for side in "xywh"])
-        if np.any(person["keypoints"]) and np.isfinite(box).all():
-            box = clip_boxes(box, sizes[video])
-            if box[2:].min() > 0:
-                same_frame = len(rows) > 0 and rows[-1][:2] == (video, frame)
-                row = rows[-1][2] + 1 if same_frame else 0
-                x, y, w, h = (float(value) for value in box)
-                rows.append((video, frame, row, x, y, w, h, 1.0, person["person"], "ground_truth"))
+    for person, box, reason in _annotated_boxes(people, videos):
+        if not reason:
+            video, frame = str(person["video"]), int(person["frame"])
+            same_frame = len(rows) > 0 and rows[-1][:2] == (video, frame)
+            row = rows[-1][2] + 1 if same_frame else 0
+            x, y, w, h = (float(value) for value in box)
+            rows.append((video, frame, row, x, y, w, h, 1.0, person["person"], "ground_truth"))
     return box_table(rows)
+
+
+def count_omitted(people: pd.DataFrame, videos: pd.DataFrame) -> dict[str, int]:
+    """Return the number of people whom ``ground_truth_boxes`` omits, by reason.
+
+    Args:
+        people: Rows of ``schemas.PEOPLE`` of one split.
+        videos: Rows of ``schemas.VIDEOS`` of the same split.
+    """
+    reasons = [reason for _, _, reason in _annotated_boxes(people, videos) if reason]
+    return dict(Counter(reasons))
+
+
+def _annotated_boxes(
+    people: pd.DataFrame, videos: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], NDArray[np.float64], str]]:
+    """Yield each person, the clipped box and the reason to omit the person, or an empty string."""
+    sizes = {row["video"]: (row["height"], row["width"]) for row in videos.to_dict("records")}
+    for person in people.to_dict("records"):
+        box = np.array([person[f"box_{side}"] for side in "xywh"])
+        clipped = clip_boxes(box, sizes[str(person["video"])])
+        reason = ""
+        if not np.any(person["keypoints"]):
+            reason = "without a labeled joint"
+        elif not np.isfinite(box).all() or box[2:].min() <= 0:
+            reason = "without a box or with a box without area"
+        elif clipped[2:].min() <= 0:
+            reason = "with a box outside the image"
+        yield {str(key): value for key, value in person.items()}, clipped, reason
 
 
 def detected_rows(

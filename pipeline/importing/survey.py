@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.dataset.index import Index, group_by_folder, index_video
 from pipeline.dataset.layout import SPLITS, find_frames
-from pipeline.detection.detections import ground_truth_boxes
+from pipeline.detection.detections import count_omitted
 from pipeline.evaluation.provenance import label_version
 from pipeline.frames.images import decode_image, locate, read_image_bytes
 from pipeline.geometry.boxes import clip_boxes
@@ -44,8 +44,8 @@ class SplitFacts:
     unreadable: int = 0
     joints: dict[str, int] = field(default_factory=lambda: dict.fromkeys(JOINTS, 0))
     """Number of labeled joints by name, including occluded ones."""
-    no_crop: int = 0
-    """People without a labeled joint or with a box outside the image."""
+    no_crop: dict[str, int] = field(default_factory=dict)
+    """Number of people who are not cropped, by reason."""
     no_head: int = 0
     """People without a head box."""
 
@@ -178,7 +178,8 @@ def _add_people(facts: SplitFacts, found: Index) -> None:
     people, video = found.people, found.videos.iloc[0]
     facts.labeled += int(found.frames["labelled"].sum())
     facts.people += len(people)
-    facts.no_crop += len(people) - len(ground_truth_boxes(people, found.videos))
+    for reason, count in count_omitted(people, found.videos).items():
+        facts.no_crop[reason] = facts.no_crop.get(reason, 0) + count
     facts.no_head += int(people["head_w"].isna().sum())
     if people.empty:
         return
@@ -210,7 +211,10 @@ def _skipped(splits: Mapping[str, SplitFacts]) -> list[dict[str, Any]]:
                 unlabeled,
                 "not key frames, only neighbors of labeled frames",
             ),
-            ("people", facts.no_crop, "no labeled joint, or box outside the image"),
+            *(
+                (f"people {reason}", count, "not cropped")
+                for reason, count in facts.no_crop.items()
+            ),
             (
                 "people in poseval's AP",
                 facts.no_head if split == "val" else 0,

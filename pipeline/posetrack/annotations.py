@@ -19,6 +19,9 @@ MISSING_SCORE = -9999.0
 MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError)
 """Exceptions raised by parsing a value of unexpected type or shape."""
 
+MAX_COORDINATE = 1e6
+"""Largest absolute coordinate of ground truth in pixels; images have at most 32,766 per side."""
+
 BOX_MARGIN = 1.2
 """Factor on the extent of the joints for people without a box."""
 
@@ -247,6 +250,29 @@ def check_boxes(path: Path, people: People) -> None:
                 f"{path}: frame {people.frame[row]}, track {people.track_id[row]}: expected a "
                 f"{name} with positive width and height, got x, y, width, height "
                 f"{boxes[row].tolist()}; correct or remove that person"
+            )
+
+
+def check_coordinates(path: Path, people: People, regions: Regions) -> None:
+    """Check that the coordinates of ground truth are those of an image.
+
+    Raises:
+        ValueError: If a coordinate or a side of a keypoint, a box, a head box or an ignore region
+            exceeds ``MAX_COORDINATE``.
+    """
+    for name, rows, frames in (
+        ("keypoint", people.keypoints.reshape(-1, 3), np.repeat(people.frame, len(SLOTS))),
+        ("box", people.boxes_xywh, people.frame),
+        ("head box", people.heads_xywh, people.frame),
+        ("ignore region", regions.points, np.repeat(regions.frame, np.diff(regions.start))),
+    ):
+        # Comparison with NaN, a missing box, is false.
+        invalid = (np.abs(rows) > MAX_COORDINATE).any(axis=1)
+        if invalid.any():
+            row = int(invalid.argmax())
+            raise ValueError(
+                f"{path}: frame {frames[row]}: expected {name} coordinates of at most "
+                f"{MAX_COORDINATE:.0f} pixels, got {rows[row].tolist()}; correct or remove it"
             )
 
 

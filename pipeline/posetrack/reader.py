@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from pipeline.posetrack import posetrack17, posetrack18
-from pipeline.posetrack.annotations import Annotations, check_boxes, check_file_names
+from pipeline.posetrack.annotations import (
+    Annotations,
+    check_boxes,
+    check_coordinates,
+    check_file_names,
+)
 from pipeline.strict_json import read_json
 
 
@@ -18,6 +23,7 @@ def read_annotations(path: Path) -> Annotations:
     """
     annotations = _read(path, truth=True)
     check_file_names(path, annotations.file_names)
+    check_coordinates(path, annotations.people, annotations.regions)
     check_boxes(path, annotations.people)
     return annotations
 

@@ -10,6 +10,7 @@ from pipeline.detection.detections import (
     BOXES_FILE,
     DetectTask,
     box_table,
+    count_omitted,
     detected_rows,
     ground_truth_boxes,
 )
@@ -34,19 +35,22 @@ def test_annotated_boxes_are_clipped_to_the_image() -> None:
     assert list(table.iloc[0]) == ["v", 0, 0, 0, 0, 15, 25, 1.0, 0, "ground_truth"]
 
 
-def test_people_without_joints_or_area_are_omitted() -> None:
-    table = ground_truth_boxes(
-        people(
-            (0, 0, [10, 10, 20, 20], False),  # no joint
-            (0, 1, [10, 10, 0, 20], True),  # no width
-            (0, 2, [200, 10, 20, 20], True),  # outside
-            (0, 3, [np.nan] * 4, True),  # no box
-            (0, 4, [-50, -50, 999, 999], True),  # larger than the image
-            (0, 5, [10, 10, 20, 20], True),
-            (3, 0, [10, 10, 20, 20], True),
-        ),
-        VIDEO,
+def test_people_without_joints_or_area_or_outside_the_image_are_omitted_and_counted() -> None:
+    given = people(
+        (0, 0, [10, 10, 20, 20], False),  # no joint
+        (0, 1, [10, 10, 0, 20], True),  # no width
+        (0, 2, [200, 10, 20, 20], True),  # outside
+        (0, 3, [np.nan] * 4, True),  # no box
+        (0, 4, [-50, -50, 999, 999], True),  # larger than the image
+        (0, 5, [10, 10, 20, 20], True),
+        (3, 0, [10, 10, 20, 20], True),
     )
+    table = ground_truth_boxes(given, VIDEO)
+    assert count_omitted(given, VIDEO) == {
+        "without a labeled joint": 1,
+        "without a box or with a box without area": 2,
+        "with a box outside the image": 1,
+    }
     assert list(zip(table["frame"], table["row"], table["person"], strict=True)) == [
         (0, 0, 4),
         (0, 1, 5),

@@ -238,6 +238,10 @@ INVALID: list[tuple[Edit, str]] = [
     (edit_at("categories.0.keypoints.0", "nostril"), "got KeyError('nostril')"),
     (edit_at("categories.0.keypoints.0", "head_top"), "expected the 15 PoseTrack joints"),
     (edit_at("annolist", []), "got both; keep one format per file"),
+    (edit_at("annotations.1.keypoints.0", 1e300), "frame 1: expected keypoint coordinates of"),
+    (edit_at("annotations.0.bbox", [1e12, 0, 9, 9]), "frame 0: expected box coordinates of at"),
+    (edit_at("annotations.0.bbox_head.2", 1e12), "frame 0: expected head box coordinates"),
+    (edit_at("images.0.ignore_regions_x.1.2", -1e9), "frame 0: expected ignore region coord"),
 ]
 
 

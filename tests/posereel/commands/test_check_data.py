@@ -63,10 +63,11 @@ def test_the_table_lists_what_is_skipped_and_why(tmp_path: Path) -> None:
     write_tree(tmp_path, "posetrack18")
     file = tmp_path / "annotations/val/v3.json"
     content = read_json(file)
-    first, second, third = content["annotations"][:3]
+    first, second, third, fourth = content["annotations"][:4]
     del first["bbox_head"]
     second["keypoints"] = [0] * 51
     third["bbox"] = [85.0, 20.0, 16.0, 20.0]
+    fourth["bbox"] = [9000.0, 20.0, 16.0, 20.0]
     write_json(file, content)
 
     found = facts(tmp_path)
@@ -75,13 +76,14 @@ def test_the_table_lists_what_is_skipped_and_why(tmp_path: Path) -> None:
     assert rows == {
         ("frames without labels", "train"): 2,
         ("frames without labels", "val"): 2,
-        ("people", "val"): 1,
+        ("people without a labeled joint", "val"): 1,
+        ("people with a box outside the image", "val"): 1,
         ("people in poseval's AP", "val"): 1,
     }
-    assert found["splits"]["val"]["boxes_beyond"] == 1
+    assert found["splits"]["val"]["boxes_beyond"] == 2
     done = run(str(tmp_path))
     assert done.exit_code == 0
-    assert "no labeled joint" in done.stdout
+    assert "without a labeled joint" in done.stdout
     assert "next: posereel use-preset NAME" in done.stdout
 
 

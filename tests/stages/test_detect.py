@@ -18,6 +18,7 @@ from stages import index
 from stages.detect import app
 from tests.small_data_set import (
     Workspace,
+    document,
     make_data_set,
     picture,
     write_frames_manifest,
@@ -62,6 +63,19 @@ def test_annotated_boxes_have_score_1(split: str, count: int, workspace: Workspa
     assert set(table["frame"]) == {0, 2, 4}
     assert set(table["person"]) == {0, 1}
     assert json.loads(Path(f"data/units/detect/{split}.json").read_text()) == {}
+
+
+def test_people_who_are_left_out_are_counted_by_reason(workspace: Workspace) -> None:
+    content = document("val", 3)
+    content["annotations"][0]["bbox"] = [9000.0, 0.0, 16.0, 20.0]
+    content["annotations"][1]["keypoints"] = [0] * 51
+    write_json(workspace.root / "annotations/val/v3.json", content)
+    workspace.run(index.app)
+    result = workspace.run(app, "--split", "val_gt")
+    assert result.exit_code == 0
+    assert "detect: 1 people with a box outside the image are left out" in result.stderr
+    assert "detect: 1 people without a labeled joint are left out" in result.stderr
+    assert len(boxes("val_gt")) == 4
 
 
 def test_boxes_of_a_file_are_used_for_val_only(workspace: Workspace) -> None:

@@ -1,6 +1,6 @@
 """Published networks by the names that their weights have in the project."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -14,11 +14,10 @@ from models.hrnet.network import build_hrnet
 from models.published.detector import convert_detector
 from models.published.hrnet import convert_hrnet
 from models.published.raft import convert_raft
-from models.published.rules import ConvertedWeights, add_batch_counters
+from models.published.rules import ConversionStep, ConvertedWeights, add_batch_counters
 from models.published.vit import convert_vit
 from models.raft.network import build_raft
-from models.vit.network import build_vit
-from models.vit.sizes import PATCH
+from models.vit.network import LAYER_NORM_EPSILON, build_vit
 
 Family = Literal["hrnet", "vit", "raft", "detector"]
 Convert = Callable[[Mapping[str, Tensor], str], ConvertedWeights]
@@ -44,6 +43,8 @@ class PublishedNetwork(NamedTuple):
     convert: Convert
     """Converts tensors by their names in the file; the second argument names the file in errors."""
     build: Callable[[], nn.Module]
+    input_size: tuple[int, int] | None = None
+    """(height, width) of the crops that the weights were trained on; None for any size."""
 
 
 def find_published(name: str, joints: int) -> PublishedNetwork | None:
@@ -59,9 +60,10 @@ def find_published(name: str, joints: int) -> PublishedNetwork | None:
         build = partial(build_hrnet, variant, joints)
         return PublishedNetwork("hrnet", variant, convert_hrnet, build)
     if name in _VITS:
-        variant, (height, width) = _VITS[name], _INPUT_SIZE
-        convert = partial(convert_vit, tokens=height // PATCH * (width // PATCH))
-        return PublishedNetwork("vit", variant, convert, partial(build_vit, variant, _INPUT_SIZE))
+        variant = _VITS[name]
+        convert = partial(convert_vit, input_size=_INPUT_SIZE)
+        network = partial(build_vit, variant, _INPUT_SIZE)
+        return PublishedNetwork("vit", variant, convert, network, _INPUT_SIZE)
     if name in _RAFTS:
         return PublishedNetwork("raft", name, convert_raft, partial(build_raft, name))
     if name in _detectors():
@@ -92,11 +94,12 @@ def load_converted(
         source: Name of the file in error messages.
 
     Returns:
-        Tensors of every parameter and buffer by name, in the dtypes of the network; the conversion
-        with the batch counters that were added.
+        Tensors of every parameter and buffer by name, in the dtypes of the network, with
+        ``LAYER_NORM_EPSILON`` if the network has LayerNorms; the conversion with the batch
+        counters and the casts.
 
     Raises:
-        ValueError: If a tensor is missing, unexpected, of another shape or not finite.
+        ValueError: As in ``models.base.weights.load_weights``.
     """
     with torch.device("meta"):
         network = published.build()
@@ -104,4 +107,24 @@ def load_converted(
     network = network.to_empty(device="cpu")
     complete = add_batch_counters(converted, network.state_dict())
     load_weights(network, complete.weights, source)
-    return network.state_dict(), complete
+    tensors = network.state_dict()
+    steps = [*_casts(complete.weights, tensors)]
+    if complete.layer_norm_epsilon is not None:
+        epsilon = torch.tensor(complete.layer_norm_epsilon, dtype=torch.float64)
+        tensors[LAYER_NORM_EPSILON] = epsilon
+        what = f"epsilon of the LayerNorms, {complete.layer_norm_epsilon:g}"
+        steps.append(ConversionStep(what, "added", 1, LAYER_NORM_EPSILON))
+    return tensors, complete._replace(table=(*complete.table, *steps))
+
+
+def _casts(
+    weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> Iterator[ConversionStep]:
+    """Yield a step for every pair of dtypes, in the file and in the network, that differ."""
+    names: dict[tuple[torch.dtype, torch.dtype], list[str]] = {}
+    for name, tensor in tensors.items():
+        names.setdefault((weights[name].dtype, tensor.dtype), []).append(name)
+    for (given, kept), cast in names.items():
+        if given != kept:
+            what = f"{given} to {kept}".replace("torch.", "")
+            yield ConversionStep(what, "cast", len(cast), cast[0])

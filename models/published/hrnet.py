@@ -103,11 +103,12 @@ def select_head_rows(
         )
     missing = [joint for joint, row in rows.items() if row is None]
     index = torch.tensor([0 if row is None else row for row in rows.values()])
-    new_weight, new_bias = weight[index].float(), bias[index].float()
+    new_weight, new_bias = weight[index], bias[index]
     unknown = torch.tensor([row is None for row in rows.values()])
     shape = new_weight[unknown].shape
     generator = torch.Generator().manual_seed(_SEED)
-    new_weight[unknown] = torch.randn(shape, generator=generator) * _DEVIATION
+    random = torch.randn(shape, generator=generator) * _DEVIATION
+    new_weight[unknown] = random.to(weight.dtype)
     new_bias[unknown] = 0
     used = [row for row in rows.values() if row is not None]
     steps = [ConversionStep("head rows, by joint name", "copied", len(used), "")]

@@ -35,7 +35,7 @@ class ConversionStep(NamedTuple):
 
     description: str
     action: str
-    """``copied``, ``split``, ``skipped``, ``added`` or ``modified``."""
+    """``copied``, ``split``, ``merged``, ``skipped``, ``added``, ``modified`` or ``cast``."""
     tensors: int
     """Number of tensors."""
     example: str
@@ -58,6 +58,8 @@ class ConvertedWeights(NamedTuple):
     """Title of the naming scheme of the file."""
     weights: dict[str, Tensor]
     table: tuple[ConversionStep, ...]
+    layer_norm_epsilon: float | None = None
+    """What the LayerNorms of the published network add to the variance; None if it has none."""
 
 
 def strip_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,6 +81,12 @@ def find_scheme(names: Iterable[str], schemes: Sequence[NamingScheme], source: s
         ValueError: If the file matches no scheme or several schemes.
     """
     known = set(names)
+    if any(name.startswith("preact.") for name in known):
+        raise ValueError(
+            f"{source}: DSTA is not supported: it regresses coordinates from pooled features of a "
+            "backbone that was trained with it, so its file contains neither a heatmap network "
+            "nor the published backbone; import the backbone's own file"
+        )
     found = [scheme for scheme in schemes if known.issuperset(scheme.signature)]
     if len(found) != 1:
         expected = ", ".join(f"{scheme.title} ({scheme.signature[0]})" for scheme in schemes)

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from models.base.crops import crops_to_images
-from models.base.weights import load_weights
-from models.vit.network import build_vit
+from models.vit.network import load_vit
 
 
 class ClipTokens(nn.Module):
@@ -35,7 +34,7 @@ def build_clip_tokens(
     """Build the frozen network for the stage ``tokens``.
 
     Args:
-        weights: Tensors of all parameters and buffers by name.
+        weights: Tensors by name, as for ``load_vit``.
         source: Name of the weights in error messages.
         crop_size: (height, width) of the crops in pixels.
         variant: Variant of ViT.
@@ -43,6 +42,5 @@ def build_clip_tokens(
     Raises:
         ValueError: If the weights or the crop size do not fit.
     """
-    network = build_vit(variant, crop_size)
-    load_weights(network, weights, source)
+    network = load_vit(weights, source, crop_size, variant)
     return ClipTokens(network=network).eval().requires_grad_(requires_grad=False)

@@ -46,7 +46,8 @@ def tokens(images: Tensor, w: Weights, names: Names, heads: int) -> Tensor:
 
     def norm(x: Tensor, name: str) -> Tensor:
         centered = x - x.mean(-1, keepdim=True)
-        scale = (centered.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
+        # eps=1e-6 in the official vit.py and in mmpretrain's VisionTransformer.
+        scale = (centered.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()
         return centered / scale * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     x = (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]

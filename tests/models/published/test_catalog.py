@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from models.published.catalog import find_published, list_published, load_converted
 from models.published.rules import (
@@ -11,6 +12,7 @@ from models.published.rules import (
     add_batch_counters,
     apply_rules,
 )
+from models.vit.network import LAYER_NORM_EPSILON, load_vit
 from tests.models.published.random_tensors import fill_randomly
 
 DETECTOR = "ssdlite320_mobilenet_v3_large"
@@ -75,6 +77,40 @@ def test_a_missing_or_non_finite_tensor_is_rejected() -> None:
     broken = plain | {last: torch.full_like(plain[last], torch.nan)}
     with pytest.raises(ValueError, match=rf"non-finite values \(network\.{last}\)"):
         load_converted(published, published.convert(broken, "f.pth"), "f.pth")
+
+
+def test_casts_are_listed_and_integers_are_refused() -> None:
+    published = find_published("raft_small", joints=15)
+    assert published is not None
+    plain = {n.removeprefix("network."): t for n, t in published.build().state_dict().items()}
+    last = "update_block.flow_head.conv2.bias"
+    file = plain | {last: plain[last].double()}
+
+    tensors, converted = load_converted(published, published.convert(file, "f.pth"), "f.pth")
+
+    assert tensors[f"network.{last}"].dtype == torch.float32
+    assert converted.table[-1] == ("float64 to float32", "cast", 1, f"network.{last}")
+    file[last] = plain[last].int()
+    with pytest.raises(ValueError, match=rf"1 of another kind \(network\.{last} torch\.int32"):
+        load_converted(published, published.convert(file, "f.pth"), "f.pth")
+
+
+def test_the_epsilon_of_a_vit_is_part_of_its_weights() -> None:
+    published = find_published("vitpose_s", joints=15)
+    assert published is not None
+    with torch.device("meta"):
+        shapes = published.build().state_dict()
+    weights = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in shapes.items()}
+    official = ConvertedWeights("official", weights, (), layer_norm_epsilon=1e-6)
+
+    tensors, converted = load_converted(published, official, "f.pth")
+
+    assert tensors[LAYER_NORM_EPSILON] == torch.tensor(1e-6, dtype=torch.float64)
+    assert converted.table[-1].description == "epsilon of the LayerNorms, 1e-06"
+    network = load_vit(tensors, "f", (256, 192), "vit_small")
+    norms = [module for module in network.modules() if isinstance(module, nn.LayerNorm)]
+    assert len(norms) == 25
+    assert {norm.eps for norm in norms} == {1e-6}
 
 
 def test_two_tensors_with_one_target_are_rejected() -> None:

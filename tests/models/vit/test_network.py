@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import VitPoseBackbone, VitPoseBackboneConfig
 
 from models.base.normalization import MEAN, STD
-from models.vit.network import ViTBackbone, build_vit
+from models.vit.network import ViTBackbone, build_vit, load_vit
 from models.vit.sizes import embed_dim
 
 
@@ -85,6 +85,16 @@ def test_tokens_equal_those_of_transformers_for_the_same_weights() -> None:
 
     with torch.no_grad():
         assert torch.equal(network(images), theirs(normalized(images)).feature_maps[0])
+
+
+def test_weights_without_epsilon_have_that_of_transformers() -> None:
+    weights = small().state_dict()
+    with pytest.raises(ValueError, match="expected the"):
+        load_vit(weights, "f", (64, 48), "tiny")
+    tiny = build_vit("tiny", (64, 48))
+    loaded = load_vit(tiny.state_dict(), "f", (64, 48), "tiny")
+    epsilons = {m.eps for m in loaded.modules() if isinstance(m, torch.nn.LayerNorm)}
+    assert epsilons == {VitPoseBackboneConfig().layer_norm_eps} == {1e-12}
 
 
 def test_tokens_are_in_row_major_order() -> None:

@@ -1,4 +1,4 @@
-"""One system on one split: subsets, tables and empty sets."""
+"""Evaluation of one system on one split: subsets, tables and empty data sets."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def evaluate(pairs: list[VideoPair], share: float = 0.5) -> SplitResult:
 
 
 def tagged() -> VideoPair:
-    """Return two clean frames with a right prediction and a blurred one with a wrong one."""
+    """Return two clean frames with a correct prediction and a blurred frame with a wrong one."""
     truth = document(3)
     predicted = document(3)
     for frame, tag in enumerate(("clean", "blurred", "clean")):
@@ -35,7 +35,7 @@ def tagged() -> VideoPair:
     return pair(truth, predicted)
 
 
-def test_frames_of_each_degradation_are_scored_apart() -> None:
+def test_frames_of_each_degradation_are_scored_separately() -> None:
     metrics = evaluate([tagged()]).metrics
     assert set(metrics["tags"]) == {"clean", "blurred"}
     clean, blurred = metrics["tags"]["clean"], metrics["tags"]["blurred"]
@@ -44,7 +44,7 @@ def test_frames_of_each_degradation_are_scored_apart() -> None:
     assert set(clean["groups"]) == {*GROUPS, "Mean"}
 
 
-def test_visible_and_occluded_joints_are_scored_apart() -> None:
+def test_visible_and_occluded_joints_are_scored_separately() -> None:
     metrics = evaluate([tagged()]).metrics
     # Occluded: frame 0 alone, found first; the wrong prediction of frame 1 has no partner.
     assert (metrics["occluded"]["ap_total"], metrics["occluded"]["n_gt"]) == (100.0, 15)
@@ -57,7 +57,7 @@ def test_real_data_have_no_tags() -> None:
     assert not {"tags", "visible", "occluded"} & set(evaluate([pair(*files)]).metrics)
 
 
-def test_the_hard_subset_is_the_frames_where_people_overlap() -> None:
+def test_the_hard_subset_contains_the_frames_where_people_overlap() -> None:
     truth = document(4)
     for frame, gap in enumerate((5000, 30, 5000, 60)):
         for number in range(2):
@@ -73,7 +73,7 @@ def test_the_hard_subset_is_the_frames_where_people_overlap() -> None:
     assert hard_frames(videos, pool(videos, "poseval"), 1.0).tolist() == [False, False, True, False]
 
 
-def test_the_hard_subset_scores_like_a_set_of_its_frames() -> None:
+def test_the_hard_subset_has_the_scores_of_a_data_set_of_its_frames() -> None:
     videos = [pair(*random_pair(seed), str(seed)) for seed in range(4)]
     result = evaluate(videos)
     pooled = pool(videos, "poseval")
@@ -83,7 +83,7 @@ def test_the_hard_subset_scores_like_a_set_of_its_frames() -> None:
     assert result.hard["ap_total"] == pytest.approx(expected["ap_total"], abs=5e-5)
 
 
-def test_curves_end_at_the_counts_and_are_thinned() -> None:
+def test_curves_end_at_the_counts_and_have_a_maximum_number_of_points() -> None:
     videos = [pair(*random_pair(seed), str(seed)) for seed in range(6)]
     result = evaluate(videos)
     for joint, curve in result.curves.groupby("joint"):
@@ -115,7 +115,7 @@ def test_error_shares_of_a_joint_sum_to_1() -> None:
     assert errors.groupby("joint")["share"].sum().to_numpy() == pytest.approx(np.ones(15))
 
 
-def test_no_videos_give_none_everywhere_and_empty_tables() -> None:
+def test_without_videos_every_score_is_none_and_tables_are_empty() -> None:
     result = evaluate([])
     for metrics in (result.metrics, result.hard):
         assert metrics["ap_total"] is None

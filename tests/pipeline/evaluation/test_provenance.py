@@ -1,4 +1,4 @@
-"""Digests of labels and weights, and what params say."""
+"""Digests of labels and weights, and values of params."""
 
 import hashlib
 import shutil
@@ -18,7 +18,7 @@ def labels(root: Path) -> Path:
     return root
 
 
-def test_the_label_digest_is_that_of_sha256sum_s_sorted_lines(tmp_path: Path) -> None:
+def test_the_label_digest_is_the_digest_of_the_sorted_lines_of_sha256sum(tmp_path: Path) -> None:
     folder = labels(tmp_path / "annotations")
     names = ["train/a.json", "train/b.json", "val/a.json"]
     lines = subprocess.run(
@@ -28,7 +28,7 @@ def test_the_label_digest_is_that_of_sha256sum_s_sorted_lines(tmp_path: Path) ->
     assert label_version(folder) == {"train_files": 2, "val_files": 1, "sha256": expected}
 
 
-def test_the_digest_does_not_depend_on_place_or_order_but_on_content_and_names(
+def test_the_digest_depends_on_contents_and_names_only(
     tmp_path: Path,
 ) -> None:
     folder = labels(tmp_path / "here")
@@ -49,17 +49,19 @@ def test_a_missing_split_has_no_files(tmp_path: Path) -> None:
     }
 
 
-def test_weights_are_named_with_their_digests(tmp_path: Path) -> None:
+def test_every_weights_file_has_a_digest(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"abc")
     (tmp_path / "history.csv").write_bytes(b"")
     assert weight_digests(tmp_path) == {"weights.safetensors": hashlib.sha256(b"abc").hexdigest()}
     assert weight_digests(tmp_path / "nowhere") == {}
 
 
-def test_a_dotted_key_is_looked_up_or_named() -> None:
+def test_a_dotted_key_is_looked_up_and_a_missing_key_is_named() -> None:
     values = {"crop": {"mirror": False, "augment": {"seed": 3}}, "head": {"seed": 0}}
     assert lookup(values, "crop.mirror", Path("p.yaml")) is False
     for key in ("crop.flip", "crop.mirror.x", "predict"):
-        with pytest.raises(ValueError, match=rf"p\.yaml: expected the key {key}, which provenance"):
+        with pytest.raises(
+            ValueError, match=rf"p\.yaml: expected the key {key}, which the provenance"
+        ):
             lookup(values, key, Path("p.yaml"))
     assert lookup(values, "crop.augment.seed", Path("p.yaml")) == 3

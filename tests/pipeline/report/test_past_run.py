@@ -114,9 +114,9 @@ def test_the_command_in_the_message_fetches_missing_objects(
         for path in lost:
             path.unlink()
         (tmp_path / str(number)).mkdir()
-        with pytest.raises(ValueError, match=rf"HEAD~1: .*\({number + 1} folders, first") as told:
+        with pytest.raises(ValueError, match=rf"HEAD~1: .*\({number + 1} folders, first") as error:
             lay_out(project, cache, "HEAD~1", tmp_path / str(number))
-    words = str(told.value).split("dvc fetch ")[1].split(",")[0].split()
+    words = str(error.value).split("dvc fetch ")[1].split(",")[0].split()
     # This repository has one stage for both.
     dvc(project, "fetch", *(word for word in words if word != "evaluate"))
     (tmp_path / "again").mkdir()

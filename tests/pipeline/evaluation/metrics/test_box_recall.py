@@ -1,4 +1,4 @@
-"""The share of people with a detected box, counted by hand."""
+"""The share of people with a detected box agrees with a count by hand."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def test_people_with_a_box_of_half_their_area_are_found() -> None:
     assert box_recall(annotated, found) == 2 / 5
 
 
-def test_without_boxes_nobody_is_found_and_without_people_there_is_no_share() -> None:
+def test_the_recall_is_zero_without_boxes_and_none_without_people() -> None:
     annotated = people([("a", 0, 0, 0, 10, 10)])
     assert box_recall(annotated, boxes([])) == 0.0
     assert box_recall(annotated.iloc[:0], boxes([("a", 0, 0, 0, 1, 1)])) is None

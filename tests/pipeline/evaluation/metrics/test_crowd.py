@@ -1,4 +1,4 @@
-"""CrowdPose's crowd index against plain loops, and the choice of the hardest frames."""
+"""The crowd index of CrowdPose agrees with plain loops; the frames with the highest index."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_the_index_agrees_with_plain_loops(seed: int) -> None:
     assert crowd_index(boxes, joints, labeled) == literal_index(boxes.tolist(), lists)
 
 
-def test_two_people_in_one_another_s_boxes_have_index_1_and_strangers_0() -> None:
+def test_people_inside_each_others_boxes_have_index_1_and_separate_people_0() -> None:
     joints = np.arange(30.0).reshape(1, 15, 2)
     both, labeled = np.concatenate([joints, joints + 1]), np.ones((2, 15), bool)
     around = np.array([[0.0, 0, 40, 40], [0, 0, 40, 40]])
@@ -51,7 +51,7 @@ def test_two_people_in_one_another_s_boxes_have_index_1_and_strangers_0() -> Non
     assert crowd_index(around + 100, both, labeled) == 0.0
 
 
-def test_a_box_s_edges_belong_to_it_and_the_index_is_not_clipped() -> None:
+def test_the_edges_of_a_box_are_inside_and_the_index_is_not_clipped() -> None:
     joints = np.array([[[0.0, 0.0]] * 3, [[10.0, 20.0]] * 3])
     labeled = np.array([[True, False, False], [True, True, True]])
     boxes = np.array([[0.0, 0, 10, 20], [50, 50, 1, 1]])
@@ -63,14 +63,14 @@ def test_an_image_without_labeled_people_has_index_0() -> None:
 
 
 @pytest.mark.parametrize(("frames", "share", "chosen"), [(15, 0.2, 3), (16, 0.2, 4), (1, 0.2, 1)])
-def test_a_part_of_a_frame_counts_as_one(frames: int, share: float, chosen: int) -> None:
+def test_the_number_of_frames_is_rounded_up(frames: int, share: float, chosen: int) -> None:
     index = np.random.default_rng(0).random(frames)
     mask = hardest(index, share)
     assert mask.sum() == chosen
     assert index[mask].min() >= index[~mask].max(initial=0)
 
 
-def test_of_equal_frames_the_earlier_ones_are_chosen() -> None:
+def test_earlier_frames_win_ties() -> None:
     assert hardest(np.array([0.0, 2, 1, 1, 1]), 0.5).tolist() == [False, True, True, True, False]
     assert hardest(np.zeros(0), 0.2).tolist() == []
     assert not hardest(np.ones(4), 0.0).any()

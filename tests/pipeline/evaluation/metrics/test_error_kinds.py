@@ -1,4 +1,4 @@
-"""Error kinds: one joint moved on purpose at a time, and a literal walk through random frames."""
+"""Kinds of error: single moved joints, and random frames against a literal implementation."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ WRIST, KNEE, NOSE = (JOINTS.index(name) for name in ("left_wrist", "right_knee",
 
 
 def spread(count: int) -> NDArray[np.float64]:
-    """Return people whose joints are all far from one another."""
+    """Return people whose joints are far from each other."""
     grid = np.stack(np.meshgrid(np.arange(15.0), np.arange(float(count))), axis=-1)
     return grid * 2_000
 
@@ -43,7 +43,9 @@ def kinds_of(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDAr
     [(1.0, "good"), (0.86, "good"), (0.84, "jitter"), (0.51, "jitter"), (0.49, "miss")],
 )
 @pytest.mark.parametrize("joint", [WRIST, KNEE, NOSE])
-def test_distance_makes_good_jitter_and_miss(similarity: float, kind: str, joint: int) -> None:
+def test_the_distance_decides_between_good_jitter_and_miss(
+    similarity: float, kind: str, joint: int
+) -> None:
     truth = spread(2)
     predicted = truth.copy()
     predicted[0, joint, 1] += radius(joint, similarity)
@@ -71,7 +73,7 @@ def test_the_same_or_mirrored_joint_of_another_person_is_a_swap(other: str) -> N
     assert KINDS[kinds_of(truth, predicted)[0, WRIST]] == "swap"
 
 
-def test_people_without_a_prediction_are_undetected_and_false_alarms_change_nothing() -> None:
+def test_people_without_a_prediction_are_undetected_and_false_positives_have_no_effect() -> None:
     truth = spread(2)
     nobody = np.zeros((0, 15, 2))
     assert (kinds_of(truth, nobody) == KINDS.index("undetected")).all()
@@ -81,7 +83,7 @@ def test_people_without_a_prediction_are_undetected_and_false_alarms_change_noth
     assert (kinds[1] == 0).all()
 
 
-def test_the_better_score_takes_the_person() -> None:
+def test_the_prediction_with_the_higher_score_is_matched() -> None:
     truth = spread(1)
     worse = truth.copy()
     worse[0, WRIST] += 900
@@ -89,7 +91,7 @@ def test_the_better_score_takes_the_person() -> None:
     assert KINDS[kinds_of(truth, np.concatenate([worse, truth]))[0, WRIST]] == "miss"
 
 
-def test_a_joint_that_is_not_predicted_is_a_miss_and_one_without_label_nothing() -> None:
+def test_a_joint_without_prediction_is_a_miss_and_a_joint_without_label_is_not_counted() -> None:
     truth = spread(1)
     shown, given_joints = np.ones((1, 15), bool), np.ones((1, 15), bool)
     shown[0, NOSE] = given_joints[0, KNEE] = False
@@ -134,7 +136,7 @@ def literal_kind(pair: VideoPair, guess: int, joint: int, own: int, owners: list
 
 
 def literal_kinds(pair: VideoPair, frame: int) -> dict[tuple[int, int], str]:
-    """Walk through one frame joint by joint, as the paper tells it."""
+    """Classify the joints of one frame one by one, following the text of the paper."""
     truth, predicted = pair.truth.people, pair.predicted.people
     owners = [int(row) for row in np.flatnonzero(truth.frame == frame)]
     guesses = [int(row) for row in np.flatnonzero(predicted.frame == frame)]
@@ -153,7 +155,7 @@ def literal_kinds(pair: VideoPair, frame: int) -> dict[tuple[int, int], str]:
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6))
-def test_random_frames_agree_with_a_literal_walk(seed: int) -> None:
+def test_random_frames_agree_with_the_literal_implementation(seed: int) -> None:
     files = random_pair(seed)
     rng = np.random.default_rng(seed)
     for person in files[0]["annotations"]:

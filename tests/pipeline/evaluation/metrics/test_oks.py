@@ -1,4 +1,4 @@
-"""OKS AP: the figures of pycocotools on files, a literal OKS, and the guards before it."""
+"""OKS AP: official values of pycocotools on files, a literal OKS, and checks of the input."""
 
 import json
 from dataclasses import replace
@@ -28,14 +28,14 @@ def perfect() -> object:
     return pytest.approx(dict.fromkeys(("AP", "AP50", "AP75", "AR"), 100.0))
 
 
-def test_the_official_figures_are_found_wherever_the_shared_material_is() -> None:
+def test_the_official_values_are_present_if_the_shared_material_is() -> None:
     if not SHARED.is_dir():
         pytest.skip("the shared reference material is not beside the project")
     assert len(CASES) >= 11
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.parent.name)
-def test_official_figures_are_reproduced(case: Path) -> None:
+def test_official_values_are_reproduced(case: Path) -> None:
     expected: dict[str, Any] = json.loads(case.read_text(encoding="utf-8"))["stats"]
     got = oks_ap(read_pairs(case.parent / "gt", case.parent / "pred"))
     assert got is not None
@@ -51,7 +51,7 @@ def test_a_person_of_one_joint_and_an_empty_box_is_scored() -> None:
 
 
 def moved(similarity: float) -> dict[str, float | None] | None:
-    """Return the figures of one person of whom every joint has one keypoint similarity."""
+    """Return the values for one person whose joints all have the same keypoint similarity."""
     points = everywhere(100, 100)
     truth = add_person(document(1), 0, points)
     area = 100 * 200
@@ -78,7 +78,7 @@ def test_predictions_in_frames_without_annotations_are_dropped() -> None:
     assert oks_ap([pair(truth, predicted)]) == perfect()
 
 
-def test_only_the_chosen_frames_count() -> None:
+def test_only_the_selected_frames_are_counted() -> None:
     truth = add_person(document(2), 0, everywhere(100, 100))
     add_person(truth, 1, everywhere(100, 100))
     predicted = add_prediction(document(2), 1, everywhere(100, 100))
@@ -87,7 +87,7 @@ def test_only_the_chosen_frames_count() -> None:
     assert oks_ap(both, ~second)["AR"] == pytest.approx(100 / 3)  # type: ignore[index]
 
 
-def test_the_person_score_ranks_and_the_mean_joint_score_stands_in_for_it() -> None:
+def test_predictions_are_ranked_by_person_score_or_else_mean_joint_score() -> None:
     truth = add_person(document(1), 0, everywhere(100, 100))
     predicted = add_prediction(document(1), 0, everywhere(100, 100), score=0.2)
     add_prediction(predicted, 0, everywhere(900, 900), score=0.8)
@@ -108,7 +108,7 @@ def test_a_form_without_person_boxes_has_no_oks() -> None:
     assert oks_ap([pair(truth, predicted)]) is None
 
 
-def test_without_labeled_people_there_is_no_figure_and_without_predictions_0() -> None:
+def test_values_are_none_without_labeled_people_and_zero_without_predictions() -> None:
     nothing = dict.fromkeys(("AP", "AP50", "AP75", "AR"))
     assert oks_ap([]) == nothing
     assert oks_ap([pair(document(1), document(1))]) == nothing
@@ -121,7 +121,7 @@ def test_without_labeled_people_there_is_no_figure_and_without_predictions_0() -
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("field", ["keypoints", "person_scores"])
-def test_numbers_that_are_not_finite_never_reach_pycocotools(field: str, value: float) -> None:
+def test_values_that_are_not_finite_are_refused(field: str, value: float) -> None:
     truth = add_person(document(1), 0, everywhere(100, 100))
     files = pair(truth, add_prediction(document(1), 0, everywhere(500, 500)))
     values = getattr(files.predicted.people, field)

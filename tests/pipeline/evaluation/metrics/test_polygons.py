@@ -1,4 +1,4 @@
-"""Ignore regions: the vectorized even-odd rule against exact arithmetic."""
+"""Ignore regions: the vectorized even-odd rule agrees with exact arithmetic."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -42,7 +42,7 @@ def test_the_edge_of_a_square_is_outside() -> None:
     assert got.tolist() == [False, False, False, False, True, False]
 
 
-def test_rows_are_paired_with_runs_of_items() -> None:
+def test_rows_are_paired_with_ranges_of_items() -> None:
     rows, items = explode(np.array([4, 0, 9]), np.array([2, 0, 3]))
     assert rows.tolist() == [0, 0, 2, 2, 2]
     assert items.tolist() == [4, 5, 9, 10, 11]

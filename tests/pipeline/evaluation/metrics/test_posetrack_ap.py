@@ -1,4 +1,4 @@
-"""PoseTrack AP equals the official tools' numbers, a literal oracle and hand-made results."""
+"""PoseTrack AP agrees with the official tools, a literal oracle and results by hand."""
 
 import copy
 import json
@@ -50,7 +50,7 @@ def official(case: Path) -> dict[str, Any]:
 
 
 def has_number_21(case: Path) -> bool:
-    """Whether the official tool has a number at all, and one that no CPU changes."""
+    """Return whether the official tool gives a number that is the same on all CPUs."""
     values = official(case)
     return not values["tie_sensitive"] and "error" not in values["posetrack21"]
 
@@ -58,7 +58,7 @@ def has_number_21(case: Path) -> bool:
 CASES_21 = [case for case in CASES if has_number_21(case)]
 
 
-def test_the_official_cases_are_found_wherever_the_shared_material_is() -> None:
+def test_the_official_cases_are_present_if_the_shared_material_is() -> None:
     if not SHARED.is_dir():
         pytest.skip("the shared reference material is not beside the project")
     assert len(CASES) >= 12
@@ -91,7 +91,7 @@ def test_posetrack21_numbers_are_reproduced(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.parent.name)
-def test_every_video_alone_has_poseval_s_number_of_it(case: Path) -> None:
+def test_the_number_of_poseval_for_every_single_video_is_reproduced(case: Path) -> None:
     expected = official(case)
     for name, reference in expected["per_sequence_stable"].items():
         files = [official(case.parent / side / f"{name}.json") for side in ("gt", "pred")]
@@ -102,7 +102,7 @@ def test_every_video_alone_has_poseval_s_number_of_it(case: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(seeds=SEEDS)
-def test_every_random_set_agrees_with_plain_loops(protocol: Protocol, seeds: list[int]) -> None:
+def test_random_data_sets_agree_with_plain_loops(protocol: Protocol, seeds: list[int]) -> None:
     videos = [random_pair(seed) for seed in seeds]
     expected = posetrack_ap(videos, protocol)
     got = score(matched(videos, protocol))
@@ -116,7 +116,9 @@ def test_every_random_set_agrees_with_plain_loops(protocol: Protocol, seeds: lis
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(seeds=SEEDS)
-def test_the_2017_form_of_either_side_gives_the_same_result(seeds: list[int]) -> None:
+def test_the_2017_form_of_ground_truth_or_predictions_gives_the_same_result(
+    seeds: list[int],
+) -> None:
     videos = [random_pair(seed) for seed in seeds]
     expected = score(matched(videos))
     for truth_2017, predicted_2017 in ((True, False), (False, True), (True, True)):
@@ -133,7 +135,7 @@ def test_the_2017_form_of_either_side_gives_the_same_result(seeds: list[int]) ->
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(seeds=SEEDS)
-def test_perfect_predictions_have_100(protocol: Protocol, seeds: list[int]) -> None:
+def test_perfect_predictions_have_an_ap_of_100(protocol: Protocol, seeds: list[int]) -> None:
     videos = []
     for seed in seeds:
         truth, _ = random_pair(seed)
@@ -185,7 +187,7 @@ def test_the_order_of_videos_does_not_matter_without_ties() -> None:
         assert same(a, b)
 
 
-def test_a_monotone_change_of_scores_changes_nothing() -> None:
+def test_a_monotone_change_of_scores_has_no_effect() -> None:
     videos = [random_pair(seed) for seed in range(6)]
     before = score(matched(videos))
     for _, predicted in videos:
@@ -201,19 +203,19 @@ def one_person(distance: float, head: tuple[float, float] = (30.0, 40.0)) -> dic
     return score(matched([(truth, predicted)]))
 
 
-def test_a_distance_of_exactly_half_a_head_is_right_and_a_larger_one_is_not() -> None:
+def test_a_distance_of_exactly_half_a_head_is_correct_and_a_larger_one_is_not() -> None:
     assert one_person(15.0)["ap_total"] == 100.0
     assert one_person(15.000001)["ap_total"] == 0.0
 
 
-def test_a_head_box_of_no_size_is_never_matched_not_even_at_distance_0() -> None:
+def test_a_head_box_of_zero_size_is_never_matched() -> None:
     got = one_person(0.0, head=(0.0, 0.0))
     assert got["ap_total"] == 0.0
     assert got["n_gt"] == [1] * 15
     assert got["n_tp"] == [0] * 15
 
 
-def test_the_loser_of_a_person_gets_no_second_choice() -> None:
+def test_a_prediction_that_loses_its_person_stays_unassigned() -> None:
     # Both predictions are nearest to the first person; the second is free and 15 px away.
     truth = add_person(document(1), 0, everywhere(100, 100))
     add_person(truth, 0, everywhere(100, 115))
@@ -240,7 +242,7 @@ def test_a_predicted_joint_that_is_not_annotated_is_wrong() -> None:
     assert as_21["ap_total"] == pytest.approx(100 * 14 / 15)
 
 
-def test_occluded_joints_and_negative_coordinates_count_for_poseval_alone() -> None:
+def test_only_poseval_counts_occluded_joints_and_negative_coordinates() -> None:
     points = everywhere(100, 100) | {"nose": (-4.0, 3.0)}
     truth = add_person(document(1), 0, points, flag=0)
     predicted = add_prediction(document(1), 0, points)
@@ -268,7 +270,7 @@ def test_missing_scores_rank_below_all_others() -> None:
     assert score(matched([(truth, predicted)]))["ap_total"] == 50.0
 
 
-def test_no_predictions_have_0_and_no_frames_have_none() -> None:
+def test_ap_is_zero_without_predictions_and_none_without_frames() -> None:
     truth = add_person(document(1), 0, everywhere(100, 100))
     assert score(matched([(truth, document(1))]))["ap"] == [0.0] * 15
     nothing = score(matched([(document(1), document(1))]))
@@ -286,7 +288,7 @@ def test_a_person_without_a_head_box_is_named() -> None:
     assert score(matched([(truth, document(2))]))["ap_total"] == 0.0
 
 
-def test_joints_that_do_not_count_leave_the_ranking_with_their_predictions() -> None:
+def test_joints_that_are_not_counted_are_removed_with_their_predictions() -> None:
     truth = add_person(document(1), 0, everywhere(100, 100))
     start = 3 * 9  # left wrist
     truth["annotations"][0]["keypoints"][start + 2] = 0
@@ -304,7 +306,7 @@ def test_joints_that_do_not_count_leave_the_ranking_with_their_predictions() -> 
     assert hidden["joint_ap"]["nose"] is None
 
 
-def test_a_prediction_that_hits_nobody_stays_wrong_whichever_joints_count() -> None:
+def test_a_prediction_without_partner_is_wrong_for_every_selection_of_joints() -> None:
     truth = add_person(document(1), 0, everywhere(100, 100), flag=0)
     matches = matched([(truth, add_prediction(document(1), 0, everywhere(500, 500)))])
     assert matches.partner.tolist() == [-1]
@@ -314,7 +316,7 @@ def test_a_prediction_that_hits_nobody_stays_wrong_whichever_joints_count() -> N
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6))
-def test_a_subset_of_frames_is_scored_like_a_file_of_those_frames(seed: int) -> None:
+def test_a_subset_of_frames_has_the_scores_of_a_file_of_these_frames(seed: int) -> None:
     truth, predicted = random_pair(seed)
     chosen = np.random.default_rng(seed).random(len(truth["images"])) < 0.5
     got = score(matched([(truth, predicted)]), frames=chosen)
@@ -324,7 +326,7 @@ def test_a_subset_of_frames_is_scored_like_a_file_of_those_frames(seed: int) -> 
     assert got == score(matched([(truth, predicted)]))
 
 
-def test_the_area_is_that_of_the_envelope() -> None:
+def test_the_area_is_the_area_under_the_envelope() -> None:
     # right, wrong, right of two: precision 1, 1/2, 2/3; envelope 1 to recall 1/2, then 2/3.
     curve = Curve(
         scores=np.array([0.9, 0.8, 0.7]),
@@ -336,7 +338,7 @@ def test_the_area_is_that_of_the_envelope() -> None:
     assert curve.area() == pytest.approx(100 * (0.5 + 0.5 * 2 / 3))
 
 
-def test_the_table_lists_every_joint_once() -> None:
+def test_the_scores_list_every_joint_once() -> None:
     got = one_person(0.0)
     assert sorted(got["joints"]) == sorted(JOINTS)
     assert list(got["joint_ap"]) == got["joints"]

@@ -1,4 +1,4 @@
-"""Pairing files and frames: what does not belong together is refused."""
+"""Files and frames are paired; ground truth and predictions that do not fit are refused."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def two_frames() -> tuple[Document, Document]:
     return truth, add_prediction(document(2), 0, everywhere(50, 50))
 
 
-def test_files_are_paired_by_name_and_sorted_and_others_left_alone(tmp_path: Path) -> None:
+def test_files_are_paired_by_name_and_sorted_and_other_files_are_ignored(tmp_path: Path) -> None:
     truth, predicted = two_frames()
     gt = write(tmp_path / "gt", {"b": truth, "a": truth})
     pred = write(tmp_path / "pred", {"a": predicted, "b": predicted, "stray": predicted})
@@ -51,7 +51,7 @@ def test_a_missing_or_extra_frame_is_refused(frames: int, tmp_path: Path) -> Non
         pool(pairs, "poseval")
 
 
-def test_frames_in_another_order_are_refused(tmp_path: Path) -> None:
+def test_frames_in_a_different_order_are_refused(tmp_path: Path) -> None:
     truth, predicted = two_frames()
     predicted["images"].reverse()
     pairs = read_pairs(*files(tmp_path, truth, predicted))
@@ -59,7 +59,7 @@ def test_frames_in_another_order_are_refused(tmp_path: Path) -> None:
         pool(pairs, "poseval")
 
 
-def test_foreign_ids_are_paired_by_position_for_poseval_only(tmp_path: Path) -> None:
+def test_only_poseval_pairs_unknown_ids_by_position(tmp_path: Path) -> None:
     truth, predicted = two_frames()
     for row in predicted["images"]:
         row["id"] += 50

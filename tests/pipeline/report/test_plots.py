@@ -47,7 +47,9 @@ def test_missing_values_and_systems_without_training_have_no_rows(tmp_path: Path
     (tmp_path / "runs/a").mkdir(parents=True)
     held_out = history(2).assign(held_out=[np.nan, 0.5])
     held_out.to_csv(tmp_path / "runs/a/history.csv", index=False)
-    table = read_training(tmp_path, ["untrained", "a"])
+    (tmp_path / "runs/given_weights").mkdir()
+    (tmp_path / "runs/given_weights/history.csv").write_text("step,epoch,lr\n")
+    table = read_training(tmp_path, ["untrained", "a", "given_weights"])
     rows = table[table["quantity"] == "held-out loss"]
     assert rows[["system", "step", "value"]].to_numpy().tolist() == [["a", 2, 0.5]]
     assert set(table["system"]) == {"a"}

@@ -20,16 +20,16 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from pipeline.base.params import read_section
-from pipeline.caches.clip_table import clips_file, read_clips
+from pipeline.core.caches.clip_table import clips_file, read_clips
+from pipeline.core.geometry.affine import transform
+from pipeline.core.heatmap import decode
+from pipeline.core.params import read_section
+from pipeline.core.skeleton import JOINT_SLOTS
+from pipeline.core.store.reader import Store
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import PEOPLE
 from pipeline.evaluation.metrics.posetrack_ap import THRESHOLD
-from pipeline.geometry.affine import transform
-from pipeline.heatmap import decode
 from pipeline.prediction.units import PREDICTIONS
-from pipeline.skeleton import JOINT_SLOTS
-from pipeline.store.reader import Store
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import PEOPLE
 from stages.predict import Predict
 from stages.report import SYSTEMS
 

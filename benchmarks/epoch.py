@@ -48,16 +48,16 @@ from models.hrnet.clips import ClipMaps
 from models.hrnet.network import build_hrnet
 from models.raft.clips import ClipFlow
 from models.raft.network import build_raft
-from pipeline.base.params import read_params
-from pipeline.caches.clip_table import table_of
-from pipeline.caches.reader import Caches
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings
-from pipeline.grid import grid_size
+from pipeline.core.caches.clip_table import table_of
+from pipeline.core.caches.reader import Caches
+from pipeline.core.grid import grid_size
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.params import read_params
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.system_params import Schedule
 from pipeline.importing.presets import find_preset
-from pipeline.networks.devices import pick_device
-from pipeline.runs.system_params import Schedule
-from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource
 from pipeline.training.loop import Feed, Plan, train
 from pipeline.training.processes import Place

@@ -37,13 +37,13 @@ from models.raft.clips import build_clip_flow
 from models.raft.network import build_raft
 from models.vit.clips import build_clip_tokens
 from models.vit.network import build_vit
-from pipeline.base.params import read_params
-from pipeline.caches.crop_size import read_crop_size
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.params import read_params
+from pipeline.core.skeleton import JOINTS
 from pipeline.extraction.plan import BuildNetwork, plan_extraction
 from pipeline.importing.presets import find_preset
-from pipeline.networks.devices import pick_device
-from pipeline.networks.weights import write_weights
-from pipeline.skeleton import JOINTS
 from posereel.commands.show_model import cache_shapes
 
 ROOT = Path(__file__).resolve().parents[1]

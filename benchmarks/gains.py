@@ -18,13 +18,13 @@ import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
-from pipeline.base.dvc_files import files_of, object_path, read_lock
-from pipeline.posetrack.annotations import Annotations
-from pipeline.posetrack.reader import read_annotations
+from pipeline.core.dvc_files import files_of, object_path, read_lock
+from pipeline.core.posetrack.annotations import Annotations
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.units.scratch import find_scratch
 from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
 from pipeline.report.past_run import lay_out
 from pipeline.report.run_results import read_results
-from pipeline.units.scratch import find_scratch
 from stages.report import COMPARISONS, SYSTEMS
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")

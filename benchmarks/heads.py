@@ -39,14 +39,14 @@ from benchmarks.measurement import (
 from benchmarks.stores import write_store
 from models.cost import module_costs
 from models.systems.lookup import all_systems
-from pipeline.base.params import read_params
-from pipeline.caches.clip_table import ClipTable
-from pipeline.caches.reader import Caches
-from pipeline.grid import grid_size
+from pipeline.core.caches.clip_table import ClipTable
+from pipeline.core.caches.reader import Caches
+from pipeline.core.grid import grid_size
+from pipeline.core.networks.devices import compute_dtype, pick_device
+from pipeline.core.params import read_params
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.system_params import Schedule, SystemParams
 from pipeline.importing.presets import find_preset
-from pipeline.networks.devices import compute_dtype, pick_device
-from pipeline.runs.system_params import Schedule, SystemParams
-from pipeline.skeleton import JOINTS
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
 from pipeline.training.loop import Plan, train
 from pipeline.training.processes import Place

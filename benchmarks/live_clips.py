@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import crop
-from pipeline.frames.images import decode_image
-from pipeline.grid import grid_size
-from pipeline.heatmap import encode
-from pipeline.skeleton import SLOTS
+from pipeline.core.frames.images import decode_image
+from pipeline.core.grid import grid_size
+from pipeline.core.heatmap import encode
+from pipeline.core.skeleton import SLOTS
 from pipeline.training.processes import Place
 
 FRAMES_PER_VIDEO = 16

@@ -30,8 +30,8 @@ from benchmarks.measurement import (
 )
 from benchmarks.process_watch import watch_dvc
 from benchmarks.stage_times import StageTimes, time_stages, total
-from pipeline.units.entry_log import read_entries
-from pipeline.units.scratch import find_scratch
+from pipeline.core.units.entry_log import read_entries
+from pipeline.core.units.scratch import find_scratch
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK_TARGET = "index"

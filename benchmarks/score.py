@@ -27,9 +27,9 @@ from benchmarks.measurement import (
     show,
     write_figures,
 )
+from pipeline.core.skeleton import JOINTS, SLOTS
 from pipeline.evaluation.metrics.posetrack_pool import Protocol
 from pipeline.maintenance.score import score_folders
-from pipeline.skeleton import JOINTS, SLOTS
 
 FRAMES_PER_VIDEO = 100
 PROTOCOLS: tuple[Protocol, ...] = ("poseval", "posetrack21")

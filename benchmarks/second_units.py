@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.publishing.build import BuildSummary, build
-from pipeline.store.shards import write_array
-from pipeline.units.compute import Task
-from pipeline.units.key import Unit
-from pipeline.units.options import RunOptions, parse_part
-from pipeline.units.plan import Plan
+from pipeline.core.publishing.build import BuildSummary, build
+from pipeline.core.store.shards import write_array
+from pipeline.core.units.compute import Task
+from pipeline.core.units.key import Unit
+from pipeline.core.units.options import RunOptions, parse_part
+from pipeline.core.units.plan import Plan
 
 SECONDS = 1.0
 SHAPE = (16, 64, 64)

@@ -44,8 +44,8 @@ from benchmarks.measurement import (
     write_figures,
 )
 from benchmarks.stores import write_unit
-from pipeline.caches.reader import Caches
-from pipeline.store.shards import array_metadata, encode_json
+from pipeline.core.caches.reader import Caches
+from pipeline.core.store.shards import array_metadata, encode_json
 
 AHEAD = 3
 """Number of batches that PoseReel's reader asks the kernel to load ahead."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.store.reader import DIGESTS, group_attributes
-from pipeline.store.shards import encode_json, group_metadata, write_array
+from pipeline.core.store.reader import DIGESTS, group_attributes
+from pipeline.core.store.shards import encode_json, group_metadata, write_array
 
 
 def write_unit(folder: Path, values: np.ndarray) -> None:

@@ -17,9 +17,9 @@ import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment, settings_of
+from pipeline.core.units.entry_log import read_entries
+from pipeline.core.units.scratch import find_scratch
 from pipeline.importing.presets import find_preset
-from pipeline.units.entry_log import read_entries
-from pipeline.units.scratch import find_scratch
 
 VARIANTS = (1, 4, 8)
 HEADS = ("jmpose", "vremd")

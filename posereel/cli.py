@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.base.errors import one_line
+from pipeline.core.errors import one_line
 
 COMMANDS = {
     "Poses": {

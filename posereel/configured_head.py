@@ -15,9 +15,9 @@ from models.systems.building import (
     constructor_params,
 )
 from models.systems.lookup import find_system
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.runs.system_params import SystemParams, read_arguments, read_system
-from pipeline.skeleton import JOINTS
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.system_params import SystemParams, read_arguments, read_system
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of a clip's row in every cache, by kind."""

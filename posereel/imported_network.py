@@ -15,9 +15,9 @@ from models.hrnet.network import build_hrnet
 from models.published.catalog import PublishedNetwork, find_published
 from models.raft.network import build_raft
 from models.vit.network import build_vit
-from pipeline.networks.devices import pick_device
-from pipeline.networks.weights import read_weights
-from pipeline.skeleton import JOINTS
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.skeleton import JOINTS
 
 Network = tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]
 """A network and its forward pass for uint8 crops ``(B, F, H, W, 3)``; F is 2 for RAFT, else 1."""

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data_set import read_data_set
+from pipeline.core.data_set import read_data_set
 from pipeline.report.labeled_frames import frame_reader
 from pipeline.report.run_results import read_results, read_truths
 from pipeline.report.showcase import describe_person, most_changed, side_by_side

@@ -12,14 +12,14 @@ from models.published.catalog import (
     load_converted,
 )
 from models.published.hrnet import COCO_SCHEMES, select_head_rows
-from pipeline.base.atomic_file import write_file
+from pipeline.core.atomic_file import write_file
+from pipeline.core.networks.weights import REINITIALIZED_ROWS, write_weights
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.units.receipts import hash_file
 from pipeline.importing.detector_folder import import_detector
 from pipeline.importing.dvc_add import dvc_add
 from pipeline.importing.joint_orders import JointOrder, joint_rows
 from pipeline.importing.weights import check_sha256, read_published_weights, weight_files
-from pipeline.networks.weights import REINITIALIZED_ROWS, write_weights
-from pipeline.skeleton import JOINTS
-from pipeline.units.receipts import hash_file
 
 RESERVED = ("synthetic", "heads", "none")
 """Folders of data/weights that the project itself uses."""

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.base.params import Section
 from pipeline.clips.augment import Augment, augmented_region, sample_augmentation
-from pipeline.geometry.affine import crop_matrix, mirror, transform
-from pipeline.geometry.boxes import crop_region
-from pipeline.grid import grid_size
-from pipeline.heatmap import encode
-from pipeline.skeleton import FLIP
+from pipeline.core.geometry.affine import crop_matrix, mirror, transform
+from pipeline.core.geometry.boxes import crop_region
+from pipeline.core.grid import grid_size
+from pipeline.core.heatmap import encode
+from pipeline.core.params import Section
+from pipeline.core.skeleton import FLIP
 from pretrain.scenes import Scenes
 
 

@@ -11,9 +11,9 @@ import typer
 from torch import Tensor, nn
 
 from models.detection.network import PERSON, build_detector
-from pipeline.base.params import Section, read_section
-from pipeline.geometry.boxes import xywh_to_xyxy
-from pipeline.networks.weights import write_weights
+from pipeline.core.geometry.boxes import xywh_to_xyxy
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.params import Section, read_section
 from pretrain.crops import passes
 from pretrain.fitting import Fitting, fit
 from pretrain.measure import detection

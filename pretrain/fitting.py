@@ -15,8 +15,8 @@ import typer
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.base.params import Section
-from pipeline.networks.weights import write_weights
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.params import Section
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -9,8 +9,8 @@ import typer
 from torch import Tensor, nn
 
 from models.hrnet.network import build_hrnet
-from pipeline.base.params import Section, read_section
-from pipeline.skeleton import JOINTS
+from pipeline.core.params import Section, read_section
+from pipeline.core.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit
 from pretrain.scenes import read_scenes

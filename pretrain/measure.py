@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.core.geometry.affine import inverse, transform
+from pipeline.core.geometry.boxes import iou, xyxy_to_xywh
+from pipeline.core.heatmap import decode
 from pipeline.evaluation.metrics.posetrack_ap import match, score
 from pipeline.evaluation.metrics.posetrack_pool import Pool, Side
-from pipeline.geometry.affine import inverse, transform
-from pipeline.geometry.boxes import iou, xyxy_to_xywh
-from pipeline.heatmap import decode
 from pretrain.crops import Crops, plain_matrix, to_images, warp
 from pretrain.pairs import Pairs
 from pretrain.scenes import Scenes

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.geometry.affine import inverse, transform
-from pipeline.skeleton import FLIP
+from pipeline.core.geometry.affine import inverse, transform
+from pipeline.core.skeleton import FLIP
 from pretrain.crops import Crops, augmented_matrix, labels_in_crop, passes, plain_matrix, warp
 from pretrain.scenes import Scenes, read_scenes
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from models.base.weights import load_weights
 from models.raft.network import build_raft
-from pipeline.base.params import Section, read_section
-from pipeline.networks.weights import read_weights
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.params import Section, read_section
 from pretrain.crops import Crops
 from pretrain.fitting import Fitting, fit
 from pretrain.measure import joint_errors

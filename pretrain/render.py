@@ -7,7 +7,7 @@ import cv2
 import typer
 from pydantic import Field
 
-from pipeline.base.params import Section, read_section
+from pipeline.core.params import Section, read_section
 from pipeline.synthetic.dataset import video_specs
 from pretrain.scenes import write_scenes
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from pipeline.skeleton import JOINT_SLOTS
+from pipeline.core.skeleton import JOINT_SLOTS
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.motion import exact_flow
 from pipeline.synthetic.rendering import SyntheticVideo, render_video

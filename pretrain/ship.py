@@ -21,9 +21,9 @@ from models.detection.network import build_detector
 from models.hrnet.network import build_hrnet
 from models.raft.network import build_raft
 from models.vit.network import build_vit
-from pipeline.base.params import read_section
-from pipeline.networks.weights import read_weights, write_weights
-from pipeline.skeleton import JOINTS
+from pipeline.core.networks.weights import read_weights, write_weights
+from pipeline.core.params import read_section
+from pipeline.core.skeleton import JOINTS
 from pipeline.synthetic.dataset import SEED_RANGES
 from pretrain.detector import SCORE_MIN, Detector
 from pretrain.hrnet import HRNet

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from models.vit.network import ViTBackbone, build_vit
 from models.vit.sizes import PATCH
-from pipeline.base.params import Section, read_section
-from pipeline.grid import STRIDE
-from pipeline.skeleton import JOINTS
+from pipeline.core.grid import STRIDE
+from pipeline.core.params import Section, read_section
+from pipeline.core.skeleton import JOINTS
 from pretrain.crops import Batch, Crops, batches
 from pretrain.fitting import Fitting, fit
 from pretrain.scenes import read_scenes

@@ -20,20 +20,20 @@ import pyarrow as pa
 import typer
 from pydantic import Field
 
-from pipeline.base.errors import one_line
-from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.caches.clip_table import clips_file
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import CropTask
-from pipeline.data_set import read_data_set
-from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
-from pipeline.publishing.build import build
-from pipeline.tables.parquet import digest_rows, read_table, write_table
-from pipeline.tables.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
-from pipeline.units.plan import Plan, UnitFolders
-from pipeline.units.run_time import read_extract
+from pipeline.core.caches.clip_table import clips_file
+from pipeline.core.data_set import read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
+from pipeline.core.params import OUT_OF_KEY, Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.tables.parquet import digest_rows, read_table, write_table
+from pipeline.core.tables.schemas import BOXES, CLIPS, FRAMES, PEOPLE, VIDEOS
+from pipeline.core.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.core.units.plan import Plan, UnitFolders
+from pipeline.core.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "crop"

@@ -19,9 +19,18 @@ import pandas as pd
 import typer
 from pydantic import ConfigDict, Field
 
-from pipeline.base.errors import one_line
-from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.data_set import DataSet, read_data_set
+from pipeline.core.data_set import DataSet, read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
+from pipeline.core.networks.devices import device_type
+from pipeline.core.params import OUT_OF_KEY, Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.tables.parquet import read_table, write_table
+from pipeline.core.tables.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
+from pipeline.core.units.key import Unit
+from pipeline.core.units.plan import Plan, SingleFile, UnitFolders, no_task
+from pipeline.core.units.receipts import hash_file
+from pipeline.core.units.run_time import read_extract
 from pipeline.detection.coco_results import read_boxes
 from pipeline.detection.detections import (
     Detector,
@@ -30,15 +39,6 @@ from pipeline.detection.detections import (
     ground_truth_boxes,
 )
 from pipeline.detection.units import STAGE, TABLE, plan_units
-from pipeline.frames.video_frames import KeyFrames, VideoFrames, key_positions, videos_of_split
-from pipeline.networks.devices import device_type
-from pipeline.publishing.build import build
-from pipeline.tables.parquet import read_table, write_table
-from pipeline.tables.schemas import BOXES, FRAMES, PEOPLE, VIDEOS
-from pipeline.units.key import Unit
-from pipeline.units.plan import Plan, SingleFile, UnitFolders, no_task
-from pipeline.units.receipts import hash_file
-from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 Kind = Literal["ground_truth", "file", "torchvision", "transformers", "hog"]
@@ -209,7 +209,7 @@ def _load_detector(section: Detect, device: str) -> Detector:
     if section.kind == "torchvision":
         from models.base.weights import load_weights  # noqa: PLC0415
         from models.detection.network import build_detector  # noqa: PLC0415
-        from pipeline.networks.weights import read_weights  # noqa: PLC0415
+        from pipeline.core.networks.weights import read_weights  # noqa: PLC0415
 
         network = build_detector(section.variant)
         load_weights(network, read_weights(Path(section.weights)), section.weights)

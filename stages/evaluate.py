@@ -21,25 +21,25 @@ import pyarrow as pa
 import typer
 from pydantic import Field
 
-from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
-from pipeline.base.params import Section, read_params, read_section
-from pipeline.data_set import DataSet, read_data_set
+from pipeline.core.atomic_file import write_file
+from pipeline.core.data_set import DataSet, read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.params import Section, read_params, read_section
+from pipeline.core.posetrack.reader import read_annotations, read_predictions
+from pipeline.core.publishing.build import build
+from pipeline.core.skeleton import GROUPS
+from pipeline.core.system_params import has_weights, training_section
+from pipeline.core.tables.parquet import read_table, write_table
+from pipeline.core.tables.schemas import BOXES, PEOPLE, VIDEOS
+from pipeline.core.units.key import KeyParts, make_unit, modules_digest, stage_pins
+from pipeline.core.units.options import RunOptions
+from pipeline.core.units.plan import Plan, UnitFolders
+from pipeline.core.units.receipts import hash_file
 from pipeline.evaluation.evaluation import SplitResult, evaluate_split
 from pipeline.evaluation.metrics.box_recall import box_recall
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair
 from pipeline.evaluation.provenance import label_version, lookup, weight_digests
 from pipeline.evaluation.releases import refuse_other_release
-from pipeline.posetrack.reader import read_annotations, read_predictions
-from pipeline.publishing.build import build
-from pipeline.runs.system_params import has_weights, training_section
-from pipeline.skeleton import GROUPS
-from pipeline.tables.parquet import read_table, write_table
-from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
-from pipeline.units.key import KeyParts, make_unit, modules_digest, stage_pins
-from pipeline.units.options import RunOptions
-from pipeline.units.plan import Plan, UnitFolders
-from pipeline.units.receipts import hash_file
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import Field
 
-from pipeline.base.errors import one_line
-from pipeline.base.params import OUT_OF_KEY, read_section
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.runs.backbone import BackboneRun, plan_backbone
-from pipeline.schedule import Training
-from pipeline.skeleton import JOINTS
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.errors import one_line
+from pipeline.core.params import OUT_OF_KEY, read_section
+from pipeline.core.schedule import Training
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import Train
+from pipeline.training.backbone import BackboneRun, plan_backbone
 from pipeline.training.launch import build_trained
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import Train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import Field
 
-from pipeline.backbones import read_backbones
-from pipeline.base.errors import one_line
-from pipeline.base.params import Section, read_section
+from pipeline.core.errors import one_line
+from pipeline.core.grid import grid_size
+from pipeline.core.networks.backbones import read_backbones
+from pipeline.core.networks.devices import device_type
+from pipeline.core.params import Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import read_extract
 from pipeline.extraction.plan import plan_extraction, plan_store
-from pipeline.grid import grid_size
-from pipeline.networks.devices import device_type
-from pipeline.publishing.build import build
-from pipeline.skeleton import JOINTS
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import read_extract
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

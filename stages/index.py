@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.errors import one_line
-from pipeline.base.params import Section, read_section
-from pipeline.data_set import read_data_set
+from pipeline.core.data_set import read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.manifest import read_manifest
+from pipeline.core.params import Section, read_section
+from pipeline.core.tables.parquet import write_table
+from pipeline.core.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from pipeline.dataset.index import index_data_set
-from pipeline.manifest import read_manifest
-from pipeline.tables.parquet import write_table
-from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 
 app = typer.Typer(add_completion=False)
 

@@ -19,19 +19,19 @@ from pydantic import Field
 
 from models.systems.building import build_head, constructor_params
 from models.systems.lookup import find_system, prediction_modules
-from pipeline.base.errors import one_line
-from pipeline.base.params import Section, read_section
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.data_set import read_data_set
-from pipeline.heatmap import Decoding
-from pipeline.networks.devices import device_type
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.data_set import read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.heatmap import Decoding
+from pipeline.core.networks.devices import device_type
+from pipeline.core.params import Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.system_params import read_arguments, read_system
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import read_extract
 from pipeline.prediction.task import Prediction, PredictSplits, Reading, ScoreRule
 from pipeline.prediction.units import plan_units, read_videos, write_tables
-from pipeline.publishing.build import build
-from pipeline.runs.system_params import read_arguments, read_system
-from pipeline.skeleton import JOINTS
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "predict"

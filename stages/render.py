@@ -16,16 +16,16 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
-from pipeline.base.params import OUT_OF_KEY, Section, read_section
-from pipeline.manifest import write_manifest
-from pipeline.publishing.build import build
+from pipeline.core.atomic_file import write_file
+from pipeline.core.errors import one_line
+from pipeline.core.manifest import write_manifest
+from pipeline.core.params import OUT_OF_KEY, Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import read_extract
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import read_extract
 
 app = typer.Typer(add_completion=False)
 STAGE = "render"

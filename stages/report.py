@@ -18,11 +18,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import Field
 
-from pipeline.base.atomic_file import write_file
-from pipeline.base.errors import one_line
-from pipeline.base.params import Section, read_params, read_section
-from pipeline.data_set import DataSet, read_data_set
-from pipeline.posetrack.annotations import Annotations
+from pipeline.core.atomic_file import write_file
+from pipeline.core.data_set import DataSet, read_data_set
+from pipeline.core.errors import one_line
+from pipeline.core.params import Section, read_params, read_section
+from pipeline.core.posetrack.annotations import Annotations
+from pipeline.core.units.scratch import find_scratch
 from pipeline.report.ablations import ablation_section
 from pipeline.report.bootstrap import paired_gains
 from pipeline.report.comparison import (
@@ -57,7 +58,6 @@ from pipeline.report.sections import (
 from pipeline.report.showcase import ReadImage
 from pipeline.report.summary import summarize
 from pipeline.report.timings import read_timings
-from pipeline.units.scratch import find_scratch
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")

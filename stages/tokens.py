@@ -14,13 +14,13 @@ import typer
 from pydantic import Field
 
 from models.vit.sizes import PATCH, embed_dim
-from pipeline.base.errors import one_line
-from pipeline.base.params import OUT_OF_KEY, Section, read_section
+from pipeline.core.errors import one_line
+from pipeline.core.networks.devices import device_type
+from pipeline.core.params import OUT_OF_KEY, Section, read_section
+from pipeline.core.publishing.build import build
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import read_extract
 from pipeline.extraction.plan import plan_extraction, plan_store
-from pipeline.networks.devices import device_type
-from pipeline.publishing.build import build
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import read_extract
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -21,15 +21,15 @@ import typer
 
 from models.systems.declaration import System
 from models.systems.lookup import find_system, training_modules
-from pipeline.base.errors import one_line
-from pipeline.base.params import read_section
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.runs.head import STAGE, HeadRun, plan_head
-from pipeline.runs.system_params import SystemParams, read_arguments, read_system
-from pipeline.skeleton import JOINTS
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.errors import one_line
+from pipeline.core.params import read_section
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.system_params import SystemParams, read_arguments, read_system
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.run_time import Train
+from pipeline.training.head import STAGE, HeadRun, plan_head
 from pipeline.training.launch import build_trained
-from pipeline.units.plan import Plan
-from pipeline.units.run_time import Train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.units.receipts import read_receipt
+from pipeline.core.units.receipts import read_receipt
 from tests.toy_clone import Clone
 
 Target = Literal["worker", "stage", "dvc", "group"]

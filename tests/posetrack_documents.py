@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.posetrack import posetrack17, posetrack18
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair
-from pipeline.posetrack import posetrack17, posetrack18
 from tests.oracle_poseval import NAMES, USED
 
 Document = dict[str, Any]

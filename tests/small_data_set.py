@@ -16,9 +16,9 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from pipeline.manifest import write_manifest
-from pipeline.skeleton import SLOTS
-from pipeline.units.key import modules_digest, stage_pins
+from pipeline.core.manifest import write_manifest
+from pipeline.core.skeleton import SLOTS
+from pipeline.core.units.key import modules_digest, stage_pins
 
 HEIGHT, WIDTH = 60, 90
 PARAMS: dict[str, Any] = {

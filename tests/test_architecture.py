@@ -12,11 +12,12 @@ from ruamel.yaml import YAML
 
 from models.systems.building import constructor_params
 from models.systems.lookup import all_systems, find_system
-from pipeline.base.params import read_params, validate_section
-from pipeline.runs.system_params import NO_WEIGHTS, Schedule, read_arguments, read_system
-from pipeline.schedule import Training
-from pipeline.units.closure import import_closure, is_code
-from pipeline.units.key import numeric_modules
+from pipeline.core.params import read_params, validate_section
+from pipeline.core.schedule import Training
+from pipeline.core.system_params import NO_WEIGHTS, Schedule, read_arguments, read_system
+from pipeline.core.units.closure import import_closure, is_code
+from pipeline.core.units.key import numeric_modules
+from pipeline.core.units.syntax import read_source
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("models", "pipeline", "stages", "posereel", "pretrain")
@@ -86,6 +87,14 @@ def test_a_module_has_a_docstring_and_a_specific_name(file: Path) -> None:
         assert len(tree.body) == 1
 
 
+def test_what_all_stages_share_imports_no_room_of_a_single_stage() -> None:
+    for file in sorted((ROOT / "pipeline/core").rglob("*.py")):
+        found = read_source(file).imports
+        outside = {name for name in found if name.startswith("pipeline.")}
+        outside -= {name for name in outside if name.startswith("pipeline.core.")}
+        assert not outside, f"{file.relative_to(ROOT)} imports {sorted(outside)}"
+
+
 def test_the_deps_of_every_stage_cover_the_import_closure_of_its_module() -> None:
     for name, stage in dag().items():
         rooms = [Path(dep) for dep in stage["deps"] if is_code(dep)]
@@ -106,7 +115,7 @@ def test_the_deps_of_every_stage_cover_the_import_closure_of_its_module() -> Non
 
 
 @pytest.mark.parametrize("stage", ["detect", "flow", "heatmaps", "features", "tokens"])
-@pytest.mark.parametrize("edited", ["heatmap.py", "limbs.py", "clips/augment.py"])
+@pytest.mark.parametrize("edited", ["core/heatmap.py", "core/limbs.py", "clips/augment.py"])
 def test_decoder_drawing_and_augmentation_are_no_part_of_a_cache_key(
     stage: str, edited: str
 ) -> None:
@@ -118,7 +127,7 @@ def test_a_training_does_not_depend_on_the_decoder() -> None:
     trainings = [name for name in dag() if name.startswith("train")]
     assert trainings
     for name in trainings:
-        assert Path("pipeline/heatmap.py") not in numeric_modules(f"stages.{name}")
+        assert Path("pipeline/core/heatmap.py") not in numeric_modules(f"stages.{name}")
 
 
 def test_the_root_of_pipeline_has_at_most_14_files() -> None:

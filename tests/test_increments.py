@@ -248,9 +248,9 @@ def test_comments_and_docstrings_anywhere_in_the_code_recompute_nothing(
         ("models/raft/network.py", {"flow"}),
         ("pipeline/extraction/task.py", {"flow"}),
         ("pipeline/clips/augment.py", {"crop"}),
-        ("pipeline/store/shards.py", {"crop", "flow"}),
-        ("pipeline/units/engines.py", set()),
-        ("pipeline/heatmap.py", set()),
+        ("pipeline/core/store/shards.py", {"crop", "flow"}),
+        ("pipeline/core/units/engines.py", set()),
+        ("pipeline/core/heatmap.py", set()),
         ("models/hrnet/network.py", set()),
     ],
 )

@@ -6,11 +6,11 @@ import pytest
 
 from models.systems.building import constructor_params
 from models.systems.lookup import all_systems, find_system
-from pipeline.base.params import Section, read_params, read_section
-from pipeline.data_set import read_data_set
-from pipeline.runs.system_params import Schedule, SystemParams, read_arguments, read_system
+from pipeline.core.data_set import read_data_set
+from pipeline.core.params import Section, read_params, read_section
+from pipeline.core.system_params import Schedule, SystemParams, read_arguments, read_system
+from pipeline.core.units.run_time import Train, read_extract
 from pipeline.training.target_params import Target
-from pipeline.units.run_time import Train, read_extract
 from stages.crop import Crop
 from stages.detect import Detect
 from stages.evaluate import Evaluate

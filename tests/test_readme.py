@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipeline.base.params import read_params
+from pipeline.core.params import read_params
 from posereel.cli import COMMANDS, load
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
 

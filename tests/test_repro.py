@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.core.units.entry_log import read_entries
 from pipeline.report.papers import COLUMNS
-from pipeline.units.entry_log import read_entries
 from tests.chromium import Chromium
 from tests.toy_clone import ROOT, TOY, Clone
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.store.reader import Store
+from pipeline.core.store.reader import Store
 from tests.loopback_remotes import Remote, s3_remote, ssh_remote
 from tests.small_data_set import write_video
 from tests.toy_clone import TOY, Clone

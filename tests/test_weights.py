@@ -18,8 +18,8 @@ from models.detection.network import build_detector
 from models.hrnet.network import build_hrnet
 from models.raft.network import build_raft, cells_from_pixels
 from models.vit.network import build_vit
-from pipeline.heatmap import decode
-from pipeline.networks.weights import read_weights
+from pipeline.core.heatmap import decode
+from pipeline.core.networks.weights import read_weights
 from pipeline.synthetic.dataset import SEED_RANGES
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data/weights/synthetic"

@@ -13,8 +13,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.core.units.scratch import find_scratch
 from pipeline.report.git import ask_git
-from pipeline.units.scratch import find_scratch
 
 _OUTPUTS = ("dvc.lock", "data/metrics", "data/ablations")
 """Paths in the workspace that runs write but never read."""

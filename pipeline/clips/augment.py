@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.base.params import Section
-from pipeline.geometry.boxes import Region
-from pipeline.skeleton import JOINTS
+from pipeline.core.geometry.boxes import Region
+from pipeline.core.params import Section
+from pipeline.core.skeleton import JOINTS
 
 _LEGS = ("hip", "knee", "ankle")
 UPPER_BODY = np.array([i for i, name in enumerate(JOINTS) if name.split("_")[-1] not in _LEGS])

@@ -18,10 +18,10 @@ from pipeline.clips.augment import (
     augmented_region,
     sample_augmentation,
 )
-from pipeline.geometry.affine import crop_matrix, mirror, transform
-from pipeline.geometry.boxes import crop_region
-from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
-from pipeline.tables.schemas import CLIPS
+from pipeline.core.geometry.affine import crop_matrix, mirror, transform
+from pipeline.core.geometry.boxes import crop_region
+from pipeline.core.skeleton import FLIP, JOINT_SLOTS, SLOTS
+from pipeline.core.tables.schemas import CLIPS
 
 FLIP_ONLY = replace(NO_AUGMENTATION, flip=True)
 """The flipped copy for flip testing."""

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
-from pipeline.frames.video_frames import VideoFrames
-from pipeline.geometry.affine import mirror
-from pipeline.store.shards import write_array
+from pipeline.core.frames.video_frames import VideoFrames
+from pipeline.core.geometry.affine import mirror
+from pipeline.core.store.shards import write_array
 
 
 def crop(

@@ -9,20 +9,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from pipeline.core.frames.images import read_image_size
+from pipeline.core.manifest import FrameFile
+from pipeline.core.posetrack.annotations import Annotations, person_boxes
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.skeleton import SLOTS
+from pipeline.core.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from pipeline.dataset.layout import SPLITS
-from pipeline.frames.images import read_image_size
-from pipeline.manifest import FrameFile
-from pipeline.posetrack.annotations import Annotations, person_boxes
-from pipeline.posetrack.reader import read_annotations
-from pipeline.skeleton import SLOTS
-from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 
 _CURE = "restore it and import the data set again: posereel use-preset"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Tables of a data set; ``pipeline.tables.schemas`` defines their columns and row order."""
+    """Tables of a data set; see ``pipeline.core.tables.schemas`` for columns and row order."""
 
     videos: pd.DataFrame
     frames: pd.DataFrame

@@ -10,9 +10,9 @@ Known layouts are those of the official archives: PoseTrack17 and 18 with
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.frames.images import locate
-from pipeline.posetrack.posetrack17 import unwrap
-from pipeline.strict_json import read_json
+from pipeline.core.frames.images import locate
+from pipeline.core.posetrack.posetrack17 import unwrap
+from pipeline.core.strict_json import read_json
 
 SPLITS = ("train", "val")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.core.geometry.boxes import xywh_to_xyxy
+from pipeline.core.strict_json import read_json
 from pipeline.detection.detections import Row, box_table, detected_rows
-from pipeline.geometry.boxes import xywh_to_xyxy
-from pipeline.strict_json import read_json
 
 PERSON = 1
 """COCO's category id of people."""

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.frames.video_frames import VideoFrames
-from pipeline.geometry.boxes import clip_boxes, xyxy_to_xywh
-from pipeline.tables.parquet import write_table
-from pipeline.tables.schemas import BOXES
+from pipeline.core.frames.video_frames import VideoFrames
+from pipeline.core.geometry.boxes import clip_boxes, xyxy_to_xywh
+from pipeline.core.tables.parquet import write_table
+from pipeline.core.tables.schemas import BOXES
 
 BOXES_FILE = "boxes.parquet"
 """File name in a unit of the stage ``detect``: the boxes of one video."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.core.frames.video_frames import VideoFrames
+from pipeline.core.tables.parquet import digest_rows, read_table, write_table
+from pipeline.core.tables.schemas import BOXES, FRAMES
+from pipeline.core.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.core.units.plan import SingleFile, UnitFolders
 from pipeline.detection.detections import BOXES_FILE, box_table
-from pipeline.frames.video_frames import VideoFrames
-from pipeline.tables.parquet import digest_rows, read_table, write_table
-from pipeline.tables.schemas import BOXES, FRAMES
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
-from pipeline.units.plan import SingleFile, UnitFolders
 
 STAGE = "detect"
 _KEY_COLUMNS = pa.schema([FRAMES.field("frame"), FRAMES.field("sha256")])

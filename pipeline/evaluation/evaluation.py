@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.core.posetrack.annotations import person_boxes
+from pipeline.core.skeleton import GROUPS, JOINT_SLOTS, JOINTS
 from pipeline.evaluation.metrics.crowd import crowd_index, hardest
 from pipeline.evaluation.metrics.error_kinds import KINDS, count_errors
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_ap import Curve, Matches, curves, match, score
 from pipeline.evaluation.metrics.posetrack_pool import Pool, Protocol, VideoPair, pool
-from pipeline.posetrack.annotations import person_boxes
-from pipeline.skeleton import GROUPS, JOINT_SLOTS, JOINTS
 
 DECIMALS = 4
 """Number of decimals of a percentage in the metric files."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.posetrack.annotations import Format
+from pipeline.core.posetrack.annotations import Format
 
 _OFFICIAL: dict[str, str] = {
     "posetrack17": "`annolist`, poseval's 2017 form",

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.store.reader import Store
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins, weights_digest
-from pipeline.units.options import RunOptions
-from pipeline.units.plan import Plan, no_task
+from pipeline.core.store.reader import Store
+from pipeline.core.units.key import (
+    KeyParts,
+    Unit,
+    make_unit,
+    modules_digest,
+    stage_pins,
+    weights_digest,
+)
+from pipeline.core.units.options import RunOptions
+from pipeline.core.units.plan import Plan, no_task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.prefetch import prefetch
+from pipeline.core.store.reader import Store
+from pipeline.core.store.shards import write_array
 from pipeline.extraction.plan import Extraction
-from pipeline.networks.weights import read_weights
-from pipeline.prefetch import prefetch
-from pipeline.store.reader import Store
-from pipeline.store.shards import write_array
 
 
 class ExtractionTask:

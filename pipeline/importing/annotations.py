@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from pipeline.core.posetrack.annotations import Format
+from pipeline.core.strict_json import read_json
 from pipeline.dataset.layout import DataSetFiles
 from pipeline.evaluation.releases import refuse_other_release
 from pipeline.importing.coco_video import split_videos
-from pipeline.posetrack.annotations import Format
-from pipeline.strict_json import read_json
 
 
 def import_annotations(source: DataSetFiles, folder: Path) -> list[Path]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipeline.core.posetrack.annotations import MALFORMED
+from pipeline.core.strict_json import read_json
 from pipeline.dataset.layout import FRAME_FOLDERS
-from pipeline.posetrack.annotations import MALFORMED
-from pipeline.strict_json import read_json
 
 Document = dict[str, Any]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pipeline.core.networks.weights import write_weights
 from pipeline.importing.weights import read_published_weights
-from pipeline.networks.weights import write_weights
 
 CONFIG_FILES = ("config.json", "preprocessor_config.json")
 

@@ -6,7 +6,7 @@ PoseTrack's head_bottom and head_top.
 
 from typing import Literal
 
-from pipeline.skeleton import JOINTS, SLOTS
+from pipeline.core.skeleton import JOINTS, SLOTS
 
 JointOrder = Literal["coco", "posetrack"]
 

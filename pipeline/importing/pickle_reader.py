@@ -17,7 +17,7 @@ import torch
 from numpy._core.multiarray import _reconstruct, scalar
 from torch import Tensor
 
-from pipeline.networks.weights import write_weights
+from pipeline.core.networks.weights import write_weights
 
 _STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 """Keys of the state dict in checkpoints: mmpose, HRNet and DCPose; others; torchvision."""

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.core.frames.images import decode_image, locate, read_image_bytes
+from pipeline.core.geometry.boxes import clip_boxes
+from pipeline.core.manifest import FrameFile
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, SLOTS
+from pipeline.core.units.progress import progress
 from pipeline.dataset.index import Index, group_by_folder, index_video
 from pipeline.dataset.layout import SPLITS, find_frames
 from pipeline.detection.detections import count_omitted
 from pipeline.evaluation.provenance import label_version
-from pipeline.frames.images import decode_image, locate, read_image_bytes
-from pipeline.geometry.boxes import clip_boxes
-from pipeline.manifest import FrameFile
-from pipeline.posetrack.reader import read_annotations
-from pipeline.skeleton import JOINT_SLOTS, JOINTS, SLOTS
-from pipeline.units.progress import progress
 
 _READERS = 4
 """Number of images decoded in parallel."""

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from pipeline.networks.weights import read_weights
-from pipeline.units.key import ROOT
-from pipeline.units.receipts import hash_file
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.units.key import ROOT
+from pipeline.core.units.receipts import hash_file
 
 
 def read_published_weights(path: Path, scratch: Path) -> dict[str, Tensor]:

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.dvc_files import read_config
-from pipeline.base.params import read_params
-from pipeline.data_set import read_data_set
-from pipeline.manifest import read_manifest
-from pipeline.runs.system_params import NO_WEIGHTS, WEIGHTS, section_of
-from pipeline.strict_json import read_json
-from pipeline.units.numerics import LOCK, installed, python_minor, read_pins
-from pipeline.units.receipts import hash_file
-from pipeline.units.scratch import Scratch, find_scratch
+from pipeline.core.data_set import read_data_set
+from pipeline.core.dvc_files import read_config
+from pipeline.core.manifest import read_manifest
+from pipeline.core.params import read_params
+from pipeline.core.strict_json import read_json
+from pipeline.core.system_params import NO_WEIGHTS, WEIGHTS, section_of
+from pipeline.core.units.numerics import LOCK, installed, python_minor, read_pins
+from pipeline.core.units.receipts import hash_file
+from pipeline.core.units.scratch import Scratch, find_scratch
 
 MIN_FREE = 5e9
 """Free bytes that the default run and its experiments need."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.posetrack.reader import read_annotations
+from pipeline.core.posetrack.reader import read_annotations
 from pipeline.synthetic.dataset import VideoSpec
 
 TRAIN_LABELS, VAL_LABELS = 30.0, 53.0

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.store.shards import CRC_BYTES
+from pipeline.core.system_params import NO_WEIGHTS, WEIGHTS, section_of, training_section
 from pipeline.maintenance.expected_clips import SplitCount
-from pipeline.runs.system_params import NO_WEIGHTS, WEIGHTS, section_of, training_section
-from pipeline.store.shards import CRC_BYTES
 
 SPLITS = {"train": "train", "val": "val", "val_gt": "val"}
 """Split of the data set behind every split of the stages. Detected boxes are taken to be as many

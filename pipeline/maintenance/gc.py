@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.core.units.receipts import FILES, RECEIPT
+from pipeline.core.units.scratch import RESERVED, Scratch
 from pipeline.training.run_folder import CHECKPOINT, FINISHED, RUN_FILES
-from pipeline.units.receipts import FILES, RECEIPT
-from pipeline.units.scratch import RESERVED, Scratch
 
 DAY = 24 * 3600.0
 Kind = Literal["unit", "checkpoint", "leftover"]

@@ -8,22 +8,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.core.units.key import KeyParts
 from pipeline.report.git import ask_git, unpack
-from pipeline.units.key import KeyParts
 
 PATHS = ("models", "pipeline", "stages", "numerics.lock")
-COMMITS = 60
+COMMITS = 300
 """Maximum number of commits to read, latest first."""
 
 _PROGRAM = """
 import json, sys
+from importlib import import_module
 from pathlib import Path
-try:
-    from pipeline.units.key import modules_digest, stage_pins
-except ImportError:
-    from pipeline.units import modules_digest, stage_pins
+for name in ("pipeline.core.units.key", "pipeline.units.key", "pipeline.units"):
+    try:
+        key = import_module(name)
+        break
+    except ImportError:
+        pass
 modules = sys.argv[1:] if len(sys.argv) > 2 else sys.argv[1]
-print(json.dumps([modules_digest(modules, Path()), stage_pins(modules, Path())]))
+print(json.dumps([key.modules_digest(modules, Path()), key.stage_pins(modules, Path())]))
 """
 """Each commit computes the digest with its own code, because the rule has changed."""
 

@@ -5,14 +5,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.publishing.restore import restore_units
-from pipeline.units.compute import Job
-from pipeline.units.engines import run_jobs
-from pipeline.units.key import Unit
-from pipeline.units.plan import Plan
-from pipeline.units.progress import progress
-from pipeline.units.receipts import FILES, check, write_receipt
-from pipeline.units.scratch import Scratch
+from pipeline.core.publishing.restore import restore_units
+from pipeline.core.units.compute import Job
+from pipeline.core.units.engines import run_jobs
+from pipeline.core.units.key import Unit
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.progress import progress
+from pipeline.core.units.receipts import FILES, check, write_receipt
+from pipeline.core.units.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.base.atomic_file import write_file
-from pipeline.base.dvc_files import (
+from pipeline.core.atomic_file import write_file
+from pipeline.core.dvc_files import (
     FOLDER,
     LockedStage,
     encode_files,
@@ -22,6 +22,7 @@ from pipeline.base.dvc_files import (
     md5,
     object_path,
 )
+from pipeline.core.units.scratch import Scratch
 from pipeline.maintenance.verify import (
     Hashes,
     OutReport,
@@ -32,7 +33,6 @@ from pipeline.maintenance.verify import (
     paths_of,
     read_units,
 )
-from pipeline.units.scratch import Scratch
 
 _PROTECTED = 0o444
 """Mode of objects in DVC's cache."""

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.base.dvc_files import read_lock
+from pipeline.core.dvc_files import read_lock
+from pipeline.core.publishing.last_build import LastBuild, read_last_builds
+from pipeline.core.units.attempts import Attempts
+from pipeline.core.units.entry_log import read_entries
+from pipeline.core.units.receipts import read_receipt
+from pipeline.core.units.scratch import RESERVED, Scratch
 from pipeline.maintenance.dag import DagStage
 from pipeline.maintenance.verify import listing_of, read_units
-from pipeline.publishing.last_build import LastBuild, read_last_builds
 from pipeline.training.run_folder import FINISHED, TIMINGS
-from pipeline.units.attempts import Attempts
-from pipeline.units.entry_log import read_entries
-from pipeline.units.receipts import read_receipt
-from pipeline.units.scratch import RESERVED, Scratch
 
 State = Literal["done", "open", "failed"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.base.dvc_files import FOLDER, LockedStage, files_of, object_path
-from pipeline.store.reader import DIGESTS, Store
-from pipeline.units.receipts import FILES, FileRecord, Receipt, read_receipt
-from pipeline.units.scratch import Scratch
+from pipeline.core.dvc_files import FOLDER, LockedStage, files_of, object_path
+from pipeline.core.store.reader import DIGESTS, Store
+from pipeline.core.units.receipts import FILES, FileRecord, Receipt, read_receipt
+from pipeline.core.units.scratch import Scratch
 
 State = Literal["intact", "damaged", "absent", "not committed"]
 UNITS = "data/units"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid import STRIDE
+from pipeline.core.grid import STRIDE
 from pipeline.report.drawing import Picture, draw_caption, enlarge
 
 SCALE = 2

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.atomic_file import write_file
+from pipeline.core.atomic_file import write_file
 
 
 def write_png(out: Path, picture: NDArray[np.uint8]) -> None:

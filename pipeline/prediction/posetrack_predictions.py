@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.atomic_file import write_file
-from pipeline.posetrack.annotations import Annotations
-from pipeline.skeleton import JOINT_SLOTS, JOINTS, POSEVAL_JOINTS, SLOTS
+from pipeline.core.atomic_file import write_file
+from pipeline.core.posetrack.annotations import Annotations
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, POSEVAL_JOINTS, SLOTS
 
 DECIMALS = 4
 """Decimals of a written coordinate in pixels. Scores are written in full: rounding them would tie

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.caches.reader import Caches
-from pipeline.geometry.affine import inverse, transform
-from pipeline.heatmap import Decoding, decode, flip_back_heatmaps
-from pipeline.networks.weights import read_weights
-from pipeline.posetrack.reader import read_annotations
+from pipeline.core.caches.reader import Caches
+from pipeline.core.geometry.affine import inverse, transform
+from pipeline.core.heatmap import Decoding, decode, flip_back_heatmaps
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.posetrack.reader import read_annotations
 from pipeline.prediction.posetrack_predictions import Poses, write_predictions
 
 ScoreRule = Literal["product", "joint"]

@@ -10,15 +10,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.caches.clip_table import clips_file, read_clips
-from pipeline.posetrack.reader import read_predictions
+from pipeline.core.caches.clip_table import clips_file, read_clips
+from pipeline.core.posetrack.reader import read_predictions
+from pipeline.core.skeleton import JOINT_SLOTS
+from pipeline.core.store.reader import Store
+from pipeline.core.tables.parquet import digest_rows, read_table, write_table
+from pipeline.core.tables.schemas import CLIPS, FRAMES, VIDEOS
+from pipeline.core.units.key import (
+    KeyParts,
+    Unit,
+    make_unit,
+    modules_digest,
+    stage_pins,
+    weights_digest,
+)
+from pipeline.core.units.receipts import hash_file
 from pipeline.prediction.task import Prediction, VideoClips
-from pipeline.skeleton import JOINT_SLOTS
-from pipeline.store.reader import Store
-from pipeline.tables.parquet import digest_rows, read_table, write_table
-from pipeline.tables.schemas import CLIPS, FRAMES, VIDEOS
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins, weights_digest
-from pipeline.units.receipts import hash_file
 
 STAGE = "predict"
 _BYTES_PER_PERSON = 1200

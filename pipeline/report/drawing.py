@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.limbs import LIMBS
-from pipeline.skeleton import JOINTS, SLOTS
+from pipeline.core.limbs import LIMBS
+from pipeline.core.skeleton import JOINTS, SLOTS
 
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.frames.images import read_frame
+from pipeline.core.frames.images import read_frame
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import FRAMES
 from pipeline.report.showcase import ReadImage
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import FRAMES
 
 
 def frame_reader(data: Path, root: Path) -> ReadImage:

@@ -7,7 +7,7 @@ other files. DVC stores an experiment as a commit under ``refs/exps/<2 digits>/<
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.base.dvc_files import files_of, object_path, read_lock
+from pipeline.core.dvc_files import files_of, object_path, read_lock
 from pipeline.report.git import ask_git, unpack
 
 IN_GIT = ("params.yaml", "dvc.lock", "data/metrics")

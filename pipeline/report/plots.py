@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from pipeline.base.atomic_file import write_file
+from pipeline.core.atomic_file import write_file
 
 PAGE = Path(__file__).with_name("plots.html")
 BUNDLE = "/* vega */"

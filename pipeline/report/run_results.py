@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.core.posetrack.annotations import Annotations
+from pipeline.core.posetrack.reader import read_annotations, read_predictions
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import VIDEOS
 from pipeline.evaluation.metrics.posetrack_ap import Matches, match
 from pipeline.evaluation.metrics.posetrack_pool import Protocol, VideoPair, pool
-from pipeline.posetrack.annotations import Annotations
-from pipeline.posetrack.reader import read_annotations, read_predictions
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import VIDEOS
 
 SPLITS = ("val", "val_gt")
 Comparisons = Mapping[str, Sequence[str]]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.units.entry_log import read_entries
+from pipeline.core.units.entry_log import read_entries
 
 
 @dataclass(frozen=True, slots=True)

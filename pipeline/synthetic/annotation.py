@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.limbs import LIMBS
-from pipeline.skeleton import SLOTS
+from pipeline.core.limbs import LIMBS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.rendering import SyntheticVideo, render_video
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.rendering import SyntheticVideo
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.actions import ANGLE, ANGLES
 
 Array = NDArray[np.float64]

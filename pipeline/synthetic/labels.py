@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.figures import POINT
 from pipeline.synthetic.painting import PARTS_PER_PERSON, PartMap
 from pipeline.synthetic.parts import PART

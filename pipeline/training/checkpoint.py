@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pipeline.networks.weights import read_metadata, read_weights, write_weights
+from pipeline.core.networks.weights import read_metadata, read_weights, write_weights
 from pipeline.training.history import History
 from pipeline.training.run_folder import CHECKPOINT
 

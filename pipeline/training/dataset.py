@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.caches.clip_table import ClipTable
-from pipeline.caches.reader import Caches
-from pipeline.prefetch import prefetch
+from pipeline.core.caches.clip_table import ClipTable
+from pipeline.core.caches.reader import Caches
+from pipeline.core.prefetch import prefetch
 from pipeline.training.processes import Place
 from pipeline.training.target_params import Target
 from pipeline.training.targets import joint_weights, make_targets

@@ -4,13 +4,13 @@ import os
 import sys
 from typing import NoReturn
 
-from pipeline.publishing.build import BuildSummary, build, missing_units
+from pipeline.core.publishing.build import BuildSummary, build, missing_units
+from pipeline.core.units.parent import DvcParent
+from pipeline.core.units.plan import Plan
+from pipeline.core.units.receipts import FILES
+from pipeline.core.units.scratch import find_scratch
+from pipeline.core.units.threads import limit_threads
 from pipeline.training.training_run import MakeTrainingTask, process_count
-from pipeline.units.parent import DvcParent
-from pipeline.units.plan import Plan
-from pipeline.units.receipts import FILES
-from pipeline.units.scratch import find_scratch
-from pipeline.units.threads import limit_threads
 
 
 def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | None:

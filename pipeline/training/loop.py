@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.networks.devices import compute_dtype
-from pipeline.networks.weights import write_weights
-from pipeline.schedule import Training
+from pipeline.core.networks.devices import compute_dtype
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.schedule import Training
+from pipeline.core.units.progress import Advance, progress
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.history import History
 from pipeline.training.processes import Place, mean_over_processes
 from pipeline.training.run_folder import BEST, TIMINGS
-from pipeline.units.progress import Advance, progress
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]

@@ -10,8 +10,8 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import distributed
 
-from pipeline.networks.devices import pick_device
-from pipeline.units.run_time import DeviceKind
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.units.run_time import DeviceKind
 
 _PATIENCE = timedelta(hours=1)
 """How long a process waits for the others; evaluation on held-out videos runs in one of them."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.base.params import Section
+from pipeline.core.params import Section
 
 Cells = Annotated[float, Field(gt=0)]
 Occluded = Literal["train", "ignore"]

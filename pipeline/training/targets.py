@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from pipeline.grid import STRIDE
+from pipeline.core.grid import STRIDE
 from pipeline.training.target_params import Occluded
 
 
 def make_targets(
     keypoints: Tensor, visible: Tensor, heatmap_size: tuple[int, int], sigma: float
 ) -> Tensor:
-    """Return what ``pipeline.heatmap.encode`` returns, for many people at once.
+    """Return what ``pipeline.core.heatmap.encode`` returns, for many people at once.
 
     The Gaussian is a product of one along the rows and one along the columns. Both are made in
     float64, their product in float32, which differs from ``encode`` by a rounding.

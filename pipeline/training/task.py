@@ -9,10 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.caches.clip_table import ClipTable
-from pipeline.caches.reader import Caches
-from pipeline.grid import grid_size
-from pipeline.networks.weights import read_weights, write_weights
+from pipeline.core.caches.clip_table import ClipTable
+from pipeline.core.caches.reader import Caches
+from pipeline.core.grid import grid_size
+from pipeline.core.networks.weights import read_weights, write_weights
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
 from pipeline.training.history import History
 from pipeline.training.loop import Batch, Plan, train

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.caches.clip_table import ClipTable, clips_file, read_clips, table_of
-from pipeline.networks.devices import compute_dtype_name, device_type
-from pipeline.schedule import Training
-from pipeline.splits import video_share
-from pipeline.store.reader import Store
-from pipeline.tables.parquet import digest_rows
-from pipeline.tables.schemas import CLIPS
+from pipeline.core.caches.clip_table import ClipTable, clips_file, read_clips, table_of
+from pipeline.core.networks.devices import compute_dtype_name, device_type
+from pipeline.core.schedule import Training
+from pipeline.core.splits import video_share
+from pipeline.core.store.reader import Store
+from pipeline.core.tables.parquet import digest_rows
+from pipeline.core.tables.schemas import CLIPS
+from pipeline.core.units.compute import Task
+from pipeline.core.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
+from pipeline.core.units.options import RunOptions
+from pipeline.core.units.run_time import Train
 from pipeline.training.target_params import Target
-from pipeline.units.compute import Task
-from pipeline.units.key import KeyParts, Unit, make_unit, modules_digest, stage_pins
-from pipeline.units.options import RunOptions
-from pipeline.units.run_time import Train
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.core.strict_json import read_json
+from pipeline.core.tables.schemas import FRAMES, VIDEOS
 from pipeline.detection.coco_results import read_boxes
 from pipeline.detection.detections import Detector, Row, detected_rows
-from pipeline.strict_json import read_json
-from pipeline.tables.schemas import FRAMES, VIDEOS
 from pipeline.video.windows import FrameWindow
 
 BoxFinder = Callable[[FrameWindow], list[Row]]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.base.atomic_file import write_file
-from pipeline.limbs import LIMBS
-from pipeline.posetrack.annotations import Annotations, People, Regions
+from pipeline.core.atomic_file import write_file
+from pipeline.core.limbs import LIMBS
+from pipeline.core.posetrack.annotations import Annotations, People, Regions
+from pipeline.core.skeleton import JOINTS, SLOTS
 from pipeline.prediction.posetrack_predictions import Poses, prediction_document
-from pipeline.skeleton import JOINTS, SLOTS
 
 Document = dict[str, Any]
 

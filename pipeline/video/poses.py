@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import crop
+from pipeline.core.heatmap import flip_back_heatmaps
+from pipeline.core.tables.parquet import write_table
+from pipeline.core.tables.schemas import PEOPLE
 from pipeline.detection.detections import box_table
-from pipeline.heatmap import flip_back_heatmaps
 from pipeline.prediction.task import Reading, VideoClips, poses_of
 from pipeline.prediction.units import PREDICTIONS
-from pipeline.tables.parquet import write_table
-from pipeline.tables.schemas import PEOPLE
 from pipeline.video.boxes import VIDEO, BoxFinder
 from pipeline.video.windows import FrameWindow
 

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.frames.images import decode_image, read_image_bytes
 from pipeline.dataset.layout import IMAGE_SUFFIXES
-from pipeline.frames.images import decode_image, read_image_bytes
 
 _FOLDER_RATE = 25.0
 """Frames per second of a folder of images."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.boxes import iou
+from pipeline.core.geometry.boxes import iou
 
 MIN_IOU = 0.3
 """Minimum intersection over union of a box and the last box of its track."""

@@ -16,10 +16,10 @@ from pipeline.ablation.experiments import (
     settings_of,
 )
 from pipeline.ablation.results import RowResult, TableResult, as_json, as_markdown
-from pipeline.base.atomic_file import write_file
-from pipeline.base.params import read_params
+from pipeline.core.atomic_file import write_file
+from pipeline.core.params import read_params
+from pipeline.core.system_params import training_section
 from pipeline.importing.presets import find_preset
-from pipeline.runs.system_params import training_section
 
 
 def main(

@@ -37,10 +37,10 @@ def main(
     ] = None,
 ) -> None:
     """Check the data set below ROOT; exit with code 1 if the pipeline cannot run on it."""
+    from pipeline.core.manifest import write_entries
     from pipeline.dataset.layout import find_data_set_files
     from pipeline.importing.annotations import import_annotations
     from pipeline.importing.survey import survey
-    from pipeline.manifest import write_entries
 
     source = find_data_set_files(root)
     with TemporaryDirectory(prefix="check-data-") as scratch:

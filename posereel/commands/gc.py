@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.gc import DAY, Removable, find_removable, remove
-from pipeline.units.scratch import find_scratch
 
 
 def main(

@@ -37,7 +37,7 @@ def _print_rules(source: Path, card: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipeline.networks.weights import REINITIALIZED_ROWS
+    from pipeline.core.networks.weights import REINITIALIZED_ROWS
 
     table = Table(title=f"{source.name}: naming {card['naming']}", title_justify="left")
     for column in ("tensors", "action", "description", "example"):

@@ -22,11 +22,16 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from pipeline.base.params import read_params, read_section
-from pipeline.caches.crop_size import read_crop_size
 from pipeline.clips.cropping import crop
-from pipeline.data_set import read_data_set
-from pipeline.frames.images import decode_image
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.data_set import read_data_set
+from pipeline.core.frames.images import decode_image
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.params import read_params, read_section
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.units.run_time import Extract
+from pipeline.core.units.scratch import find_scratch
+from pipeline.core.units.threads import limit_threads
 from pipeline.importing.presets import find_preset
 from pipeline.maintenance.expected_clips import (
     SplitCount,
@@ -35,12 +40,7 @@ from pipeline.maintenance.expected_clips import (
     published_counts,
 )
 from pipeline.maintenance.forecast import Line, Speeds, forecast
-from pipeline.networks.devices import pick_device
-from pipeline.posetrack.reader import read_annotations
 from pipeline.synthetic.annotation import write_video
-from pipeline.units.run_time import Extract
-from pipeline.units.scratch import find_scratch
-from pipeline.units.threads import limit_threads
 from posereel.commands.show_model import BACKBONES, cache_shapes, example, trained_systems
 from stages.render import Render, split_specs
 

@@ -32,20 +32,20 @@ from models.hrnet.clips import build_clip_maps
 from models.raft.clips import build_clip_flow
 from models.systems.lookup import find_system
 from models.vit.clips import build_clip_tokens
-from pipeline.backbones import DESCRIPTION, read_backbones
-from pipeline.base.atomic_file import write_file
-from pipeline.base.params import read_params
 from pipeline.clips.clips import ClipSettings
+from pipeline.core.atomic_file import write_file
+from pipeline.core.limbs import LIMBS
+from pipeline.core.networks.backbones import DESCRIPTION, read_backbones
+from pipeline.core.networks.devices import pick_device
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.params import read_params
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.units.progress import progress
+from pipeline.core.units.receipts import hash_file
 from pipeline.detection.hog import HogDetector
 from pipeline.detection.network import NetworkDetector
-from pipeline.limbs import LIMBS
-from pipeline.networks.devices import pick_device
-from pipeline.networks.weights import read_weights
 from pipeline.prediction.task import Reading
-from pipeline.skeleton import JOINTS
-from pipeline.tables.parquet import read_table
-from pipeline.units.progress import progress
-from pipeline.units.receipts import hash_file
 from pipeline.video.boxes import BoxFinder, FileBoxes, IntervalDetector
 from pipeline.video.overlay import write_overlay
 from pipeline.video.pose_files import write_coco, write_posetrack

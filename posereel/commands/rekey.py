@@ -15,12 +15,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.core.units.key import KeyParts
+from pipeline.core.units.scratch import Scratch, find_scratch
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.past_code import past_code, same_but_code
 from pipeline.maintenance.relabel import RenamedUnit, compute_again, relabel, sample_of
 from pipeline.maintenance.verify import read_units
-from pipeline.units.key import KeyParts
-from pipeline.units.scratch import Scratch, find_scratch
 
 Stage = Literal["render", "detect", "crop", "heatmaps", "flow", "tokens", "features", "predict"]
 

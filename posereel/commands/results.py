@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.skeleton import GROUPS
+from pipeline.core.skeleton import GROUPS
 
 BOXES = {"val": "detected boxes", "val_gt": "ground-truth boxes"}
 

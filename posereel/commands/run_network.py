@@ -24,7 +24,7 @@ def main(
     """Write the outputs of the network NAME for the crops in IN.npy to OUT.npy."""
     import numpy as np
 
-    from pipeline.base.atomic_file import write_file
+    from pipeline.core.atomic_file import write_file
     from posereel.imported_network import run_network
 
     values = run_network(name, source, weights, batch=batch, updates=updates, device=device)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.atomic_file import write_file
+from pipeline.core.atomic_file import write_file
 
 
 class ProtocolName(StrEnum):

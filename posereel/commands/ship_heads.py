@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from models.systems.lookup import all_systems
-from pipeline.base.atomic_file import write_file
-from pipeline.networks.weights import read_weights, write_weights
-from pipeline.units.receipts import hash_file
+from pipeline.core.atomic_file import write_file
+from pipeline.core.networks.weights import read_weights, write_weights
+from pipeline.core.units.receipts import hash_file
 
 
 def main(

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from models.head_parts.views import AttentionView, MapPanel, MatrixPanel, PointsPanel
 from models.systems.lookup import find_view
 from models.vit.sizes import PATCH
-from pipeline.caches.reader import Caches
-from pipeline.heatmap import decode
-from pipeline.networks.weights import read_weights
+from pipeline.core.caches.reader import Caches
+from pipeline.core.heatmap import decode
+from pipeline.core.networks.weights import read_weights
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.store.reader import Store
 from pipeline.pictures.attention import (
     HEATMAP_GRID,
     SCALE,
@@ -30,8 +32,6 @@ from pipeline.pictures.attention import (
 )
 from pipeline.pictures.png import write_png
 from pipeline.report.drawing import Picture, contact_sheet, draw_caption, draw_pose, enlarge
-from pipeline.skeleton import JOINTS
-from pipeline.store.reader import Store
 from posereel.configured_head import read_head
 
 Split = Literal["train", "val", "val_gt"]

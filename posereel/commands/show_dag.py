@@ -14,7 +14,7 @@ def main(
     out: Annotated[Path, typer.Option(help="SVG to write.")] = Path("dag.svg"),
 ) -> None:
     """Write the picture of the DAG to OUT."""
-    from pipeline.base.atomic_file import write_file
+    from pipeline.core.atomic_file import write_file
     from posereel.dag_picture import draw_dag, read_graph
 
     graph = read_graph(Path())

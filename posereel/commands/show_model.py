@@ -16,10 +16,10 @@ from models.raft.network import build_raft
 from models.systems.lookup import all_systems
 from models.vit.network import build_vit
 from models.vit.sizes import PATCH, embed_dim
-from pipeline.base.params import read_params
-from pipeline.caches.crop_size import read_crop_size
-from pipeline.grid import grid_size
-from pipeline.skeleton import JOINTS
+from pipeline.core.caches.crop_size import read_crop_size
+from pipeline.core.grid import grid_size
+from pipeline.core.params import read_params
+from pipeline.core.skeleton import JOINTS
 from posereel.configured_head import read_head
 
 Size = tuple[int, int]

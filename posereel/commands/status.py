@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.atomic_file import write_file
+from pipeline.core.atomic_file import write_file
+from pipeline.core.units.scratch import Scratch, find_scratch
 from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.git_state import advise
 from pipeline.maintenance.status import Disk, StageStatus, disk_use, open_runs, stage_status
 from pipeline.report.timings import StageTiming, read_timings
-from pipeline.units.scratch import Scratch, find_scratch
 
 
 def main(

@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 from ruamel.yaml import YAML
 
+from pipeline.core.manifest import write_manifest
 from pipeline.dataset.layout import DataSetFiles, find_data_set_files, find_frames
 from pipeline.importing.annotations import check_release_format, import_annotations
 from pipeline.importing.dvc_add import dvc_add
 from pipeline.importing.presets import find_preset
-from pipeline.manifest import write_manifest
 
 
 def main(

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.base.dvc_files import LockedStage, read_added, read_lock
+from pipeline.core.dvc_files import LockedStage, read_added, read_lock
+from pipeline.core.units.progress import progress
+from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.repair import in_order, repair_stage
 from pipeline.maintenance.verify import Hashes, OutReport, check_stage
-from pipeline.units.progress import progress
-from pipeline.units.scratch import find_scratch
 
 
 def main(

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.caches.clip_table import clips_file
-from pipeline.skeleton import JOINTS
-from pipeline.store.reader import group_attributes
-from pipeline.store.shards import encode_json, group_metadata, write_array
-from pipeline.tables.parquet import write_table
-from pipeline.tables.schemas import CLIPS
+from pipeline.core.caches.clip_table import clips_file
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.store.reader import group_attributes
+from pipeline.core.store.shards import encode_json, group_metadata, write_array
+from pipeline.core.tables.parquet import write_table
+from pipeline.core.tables.schemas import CLIPS
 
 CLIPS_OF = {"alley": 5, "bonn": 4, "creek": 2}
 """Number of clips per video."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.weights import write_weights
-from pipeline.schedule import Training
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.schedule import Training
 from pipeline.training.loop import Batch, Plan, train
 from pipeline.training.processes import Place, join_processes
 

@@ -18,11 +18,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline.publishing.build import BuildSummary, build
-from pipeline.store.shards import write_array
-from pipeline.units.key import Unit
-from pipeline.units.options import RunOptions
-from pipeline.units.plan import Plan
+from pipeline.core.publishing.build import BuildSummary, build
+from pipeline.core.store.shards import write_array
+from pipeline.core.units.key import Unit
+from pipeline.core.units.options import RunOptions
+from pipeline.core.units.plan import Plan
 
 ROWS = 12
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.geometry.affine import transform
-from pipeline.skeleton import FLIP
+from pipeline.core.geometry.affine import transform
+from pipeline.core.skeleton import FLIP
 from pretrain.crops import Crops, augmented_matrix, batches, labels_in_crop, passes, warp
 from pretrain.scenes import Scenes, read_scenes
 

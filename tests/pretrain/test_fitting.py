@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.weights import read_weights
+from pipeline.core.networks.weights import read_weights
 from pretrain.fitting import Fitting, _rate, fit
 
 RUN = Fitting(

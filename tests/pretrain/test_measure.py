@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.heatmap import encode
+from pipeline.core.heatmap import encode
 from pretrain.crops import Crops, labels_in_crop, plain_matrix
 from pretrain.measure import detection, flow_error, joint_errors, pose_ap
 from pretrain.pairs import Pairs

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.geometry.affine import crop_matrix, mirror, transform
-from pipeline.geometry.boxes import Region
-from pipeline.skeleton import FLIP
+from pipeline.core.geometry.affine import crop_matrix, mirror, transform
+from pipeline.core.geometry.boxes import Region
+from pipeline.core.skeleton import FLIP
 from pretrain.crops import Crops, plain_matrix
 from pretrain.pairs import (
     Cut,

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.caches.clip_table import read_clips
-from pipeline.skeleton import JOINTS
-from pipeline.store.reader import Store
+from pipeline.core.caches.clip_table import read_clips
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.store.reader import Store
 from stages import detect, index
 from stages.crop import app
 from tests.small_data_set import (

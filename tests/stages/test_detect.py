@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from models.detection.network import PERSON
-from pipeline.networks.weights import write_weights
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import BOXES
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import BOXES
 from stages import index
 from stages.detect import app
 from tests.small_data_set import (

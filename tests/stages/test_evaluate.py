@@ -12,10 +12,10 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.tables.parquet import read_table, write_table
+from pipeline.core.tables.schemas import BOXES, PEOPLE, VIDEOS
 from pipeline.maintenance.score import score_folders
-from pipeline.posetrack.reader import read_annotations
-from pipeline.tables.parquet import read_table, write_table
-from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 from stages.evaluate import CURVES, ERRORS, VIDEO_SCORES, app
 from tests.pipeline.toy_stage import make_project, tree
 from tests.posetrack_documents import as_2017, random_pair, write

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from models.hrnet.network import build_hrnet, feature_channels
-from pipeline.networks.weights import write_weights
-from pipeline.store.reader import Store
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.store.reader import Store
 from stages.features import app
 from tests.pipeline.tiny_caches import random_store, values_of
 from tests.stages.tiny_project import Project

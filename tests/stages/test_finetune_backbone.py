@@ -13,8 +13,8 @@ from torch import nn
 import models.hrnet.training
 from models.head_parts.heatmap_loss import heatmap_loss
 from models.hrnet.network import build_hrnet
-from pipeline.networks.weights import REINITIALIZED_ROWS, read_weights, write_weights
-from pipeline.splits import video_share
+from pipeline.core.networks.weights import REINITIALIZED_ROWS, read_weights, write_weights
+from pipeline.core.splits import video_share
 from pipeline.training.targets import make_targets
 from stages.finetune_backbone import app
 from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips

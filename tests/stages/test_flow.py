@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.raft.network import build_raft, cells_from_pixels
-from pipeline.networks.weights import write_weights
-from pipeline.store.reader import Store
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.store.reader import Store
 from stages.flow import app
 from tests.pipeline.tiny_caches import random_store, values_of
 from tests.stages.tiny_project import Project

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from models.hrnet.network import HRNetPose, build_hrnet
-from pipeline.networks.weights import write_weights
-from pipeline.store.reader import Store
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.store.reader import Store
 from stages.heatmaps import app
 from tests.pipeline.tiny_caches import CLIPS_OF, random_store, values_of
 from tests.stages.tiny_project import Project

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from stages.index import app
 from tests.small_data_set import Workspace, document, make_data_set, write_json
 

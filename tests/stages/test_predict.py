@@ -12,12 +12,12 @@ import torch
 
 from models.heads.fuse.network import Fuse
 from models.systems.building import build_head
-from pipeline.heatmap import decode, encode
-from pipeline.networks.weights import write_weights
+from pipeline.core.heatmap import decode, encode
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.skeleton import FLIP, JOINT_SLOTS, SLOTS
+from pipeline.core.tables.parquet import read_table, write_table
+from pipeline.core.tables.schemas import FRAMES, VIDEOS
 from pipeline.prediction.units import PREDICTIONS
-from pipeline.skeleton import FLIP, JOINT_SLOTS, SLOTS
-from pipeline.tables.parquet import read_table, write_table
-from pipeline.tables.schemas import FRAMES, VIDEOS
 from stages.predict import SPLITS, app
 from tests.pipeline.tiny_caches import (
     CROP,

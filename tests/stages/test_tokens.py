@@ -7,8 +7,8 @@ import torch
 
 from models.vit.network import build_vit
 from models.vit.sizes import embed_dim
-from pipeline.networks.weights import write_weights
-from pipeline.store.reader import Store
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.store.reader import Store
 from stages.tokens import app
 from tests.pipeline.tiny_caches import CROP, random_store, values_of
 from tests.stages.tiny_project import Project

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from models.head_parts.heatmap_loss import HeatmapObjective
-from pipeline.caches.clip_table import read_clips
-from pipeline.networks.weights import read_weights, write_weights
-from pipeline.runs.head import NO_STEPS
-from pipeline.splits import video_share
+from pipeline.core.caches.clip_table import read_clips
+from pipeline.core.networks.weights import read_weights, write_weights
+from pipeline.core.splits import video_share
+from pipeline.training.head import NO_STEPS
 from pipeline.training.history import History
 from stages.train import app
 from tests.pipeline.tiny_caches import CLIPS_OF, clip_frame, random_store, write_clips

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.networks.weights import read_weights
+from pipeline.core.networks.weights import read_weights
 from pipeline.training.run_folder import CHECKPOINT
 from stages.train import app
 from tests.killing import wait_until

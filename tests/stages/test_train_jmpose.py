@@ -7,7 +7,7 @@ import pytest
 
 from models.base.weights import load_weights
 from models.systems.building import build_network
-from pipeline.networks.weights import read_weights
+from pipeline.core.networks.weights import read_weights
 from stages.train import app
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips
 from tests.stages.tiny_project import TRAINING, Project

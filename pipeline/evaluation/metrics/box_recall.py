@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.geometry.boxes import iou
+from pipeline.core.geometry.boxes import iou
 
 LEAST_IOU = 0.5
 
@@ -12,9 +12,9 @@ def box_recall(people: pd.DataFrame, boxes: pd.DataFrame) -> float | None:
     """Return the share of annotated people that a box overlaps.
 
     Args:
-        people: Annotated people, columns of ``pipeline.tables.schemas.PEOPLE``. People without a
-            box are not counted.
-        boxes: Boxes, columns of ``pipeline.tables.schemas.BOXES``.
+        people: Annotated people, columns of ``pipeline.core.tables.schemas.PEOPLE``. People without
+            a box are not counted.
+        boxes: Boxes, columns of ``pipeline.core.tables.schemas.BOXES``.
 
     Returns:
         Share within [0, 1] of people with a box of IoU >= 0.5 in their frame; None if there are no

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.posetrack.annotations import Annotations, person_boxes
+from pipeline.core.skeleton import FLIP, JOINT_SLOTS, JOINTS, OKS_SIGMAS
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair
-from pipeline.posetrack.annotations import Annotations, person_boxes
-from pipeline.skeleton import FLIP, JOINT_SLOTS, JOINTS, OKS_SIGMAS
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss", "undetected")
 """``undetected``: a joint of a person without a matched prediction."""

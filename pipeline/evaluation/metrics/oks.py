@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pipeline.core.posetrack.annotations import People
+from pipeline.core.skeleton import JOINT_SLOTS, OKS_SIGMAS, SLOTS
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair
-from pipeline.posetrack.annotations import People
-from pipeline.skeleton import JOINT_SLOTS, OKS_SIGMAS, SLOTS
 
 STATS = {"AP": 0, "AP50": 1, "AP75": 2, "AR": 5}
 """Index of every reported value in COCOeval.stats (cocoeval.py, _summarizeKps)."""

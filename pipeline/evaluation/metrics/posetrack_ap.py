@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.skeleton import GROUPS, JOINTS, POSEVAL_JOINTS
 from pipeline.evaluation.metrics.polygons import explode
 from pipeline.evaluation.metrics.posetrack_pool import Pool, Side
-from pipeline.skeleton import GROUPS, JOINTS, POSEVAL_JOINTS
 
 THRESHOLD = 0.5
 """Largest distance of a match, in head sizes, inclusive (evaluateAP.py, distThresh)."""

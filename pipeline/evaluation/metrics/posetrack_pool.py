@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.posetrack.annotations import Annotations, People
+from pipeline.core.posetrack.reader import read_annotations, read_predictions
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS
 from pipeline.evaluation.metrics.polygons import strictly_inside
-from pipeline.posetrack.annotations import Annotations, People
-from pipeline.posetrack.reader import read_annotations, read_predictions
-from pipeline.skeleton import JOINT_SLOTS, JOINTS
 
 Protocol = Literal["poseval", "posetrack21"]
 

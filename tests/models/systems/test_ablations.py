@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from models.systems.building import constructor_params
 from models.systems.declaration import AblationRow
 from models.systems.lookup import all_systems, find_system
-from pipeline.runs.system_params import read_arguments, read_system
+from pipeline.core.system_params import read_arguments, read_system
 
 ROOT = Path(__file__).resolve().parents[3]
 PRINTED_DROPS = {  # column "Declines" of JM-Pose's tables 5 and 6

@@ -14,8 +14,8 @@ from pipeline.clips.augment import (
     augmented_region,
     sample_augmentation,
 )
-from pipeline.geometry.boxes import Region
-from pipeline.skeleton import JOINTS
+from pipeline.core.geometry.boxes import Region
+from pipeline.core.skeleton import JOINTS
 
 PARAMS = Augment(
     seed=3,

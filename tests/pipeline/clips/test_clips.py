@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_frames, clip_rows
-from pipeline.skeleton import JOINTS, SLOTS
-from pipeline.tables.parquet import digest_rows
-from pipeline.tables.schemas import BOXES, CLIPS, PEOPLE
+from pipeline.core.skeleton import JOINTS, SLOTS
+from pipeline.core.tables.parquet import digest_rows
+from pipeline.core.tables.schemas import BOXES, CLIPS, PEOPLE
 from tests.small_data_set import joints
 
 AUGMENT = Augment(

@@ -11,9 +11,9 @@ from scipy.ndimage import map_coordinates
 
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import CropTask, crop, crop_clips
-from pipeline.frames.video_frames import VideoFrames
-from pipeline.geometry.affine import crop_matrix, mirror, transform
-from pipeline.geometry.boxes import Region
+from pipeline.core.frames.video_frames import VideoFrames
+from pipeline.core.geometry.affine import crop_matrix, mirror, transform
+from pipeline.core.geometry.boxes import Region
 from tests.pipeline.clips.test_clips import AUGMENT, boxes, people
 
 SIZE = (64, 48)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.manifest import read_manifest, write_manifest
+from pipeline.core.tables.parquet import digest_rows
+from pipeline.core.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from pipeline.dataset.index import Index, index_data_set
-from pipeline.manifest import read_manifest, write_manifest
-from pipeline.tables.parquet import digest_rows
-from pipeline.tables.schemas import FRAMES, PEOPLE, VIDEOS
 from tests.small_data_set import (
     HEIGHT,
     WIDTH,

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.manifest import read_manifest, write_manifest
+from pipeline.core.tables.schemas import FRAMES, VIDEOS
 from pipeline.dataset.index import index_data_set
 from pipeline.detection.coco_results import read_boxes
-from pipeline.manifest import read_manifest, write_manifest
-from pipeline.tables.schemas import FRAMES, VIDEOS
 from tests.small_data_set import write_json
 
 VIDEOS_TABLE = pd.DataFrame(

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.frames.video_frames import VideoFrames
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import BOXES, PEOPLE, VIDEOS
 from pipeline.detection.detections import (
     BOXES_FILE,
     DetectTask,
@@ -14,9 +17,6 @@ from pipeline.detection.detections import (
     detected_rows,
     ground_truth_boxes,
 )
-from pipeline.frames.video_frames import VideoFrames
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import BOXES, PEOPLE, VIDEOS
 
 VIDEO = pd.DataFrame([("v", "val", 9, 60, 90, "posetrack18", "val/v.json")], columns=VIDEOS.names)
 

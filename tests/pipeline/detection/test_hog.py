@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.core.frames.images import decode_image
+from pipeline.core.geometry.boxes import iou, xyxy_to_xywh
 from pipeline.detection.hog import HogDetector
-from pipeline.frames.images import decode_image
-from pipeline.geometry.boxes import iou, xyxy_to_xywh
 
 
 def test_most_people_of_the_real_clip_are_found(shared: Path) -> None:

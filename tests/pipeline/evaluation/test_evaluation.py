@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.skeleton import GROUPS, JOINTS
 from pipeline.evaluation.evaluation import SplitResult, evaluate_split, hard_frames
 from pipeline.evaluation.metrics.error_kinds import KINDS
 from pipeline.evaluation.metrics.posetrack_ap import match, score
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair, pool
-from pipeline.skeleton import GROUPS, JOINTS
 from tests.posetrack_documents import (
     add_person,
     add_prediction,

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.publishing.build import build
+from pipeline.core.store.reader import Store
+from pipeline.core.units.key import Unit
+from pipeline.core.units.options import RunOptions
 from pipeline.extraction.plan import plan_extraction, plan_store
-from pipeline.networks.weights import write_weights
-from pipeline.publishing.build import build
-from pipeline.store.reader import Store
-from pipeline.units.key import Unit
-from pipeline.units.options import RunOptions
 from tests.pipeline.tiny_caches import CLIPS_OF, make_project, random_store, values_of
 
 STAGE = "tokens"  # any stage: its modules are part of the keys

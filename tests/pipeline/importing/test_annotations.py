@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.core.manifest import read_manifest, write_manifest
 from pipeline.dataset.index import Index, index_data_set
 from pipeline.dataset.layout import find_data_set_files, find_frames
 from pipeline.importing.annotations import check_release_format, import_annotations
-from pipeline.manifest import read_manifest, write_manifest
 from tests.official_trees import FRAMES, LAYOUTS, VIDEOS, labels, write_tree
 from tests.small_data_set import joints, write_json
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.posetrack.reader import read_annotations
 from pipeline.importing.coco_video import split_videos
-from pipeline.posetrack.reader import read_annotations
 from tests.small_data_set import document, write_json
 
 Document = dict[str, Any]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS
 from pipeline.importing.joint_orders import joint_rows
-from pipeline.skeleton import JOINT_SLOTS, JOINTS
 
 
 def test_coco_has_no_row_for_head_bottom_and_head_top() -> None:

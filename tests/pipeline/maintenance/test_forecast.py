@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.base.params import read_params
+from pipeline.core.params import read_params
+from pipeline.core.store.shards import write_array
 from pipeline.maintenance.expected_clips import SplitCount, counts_of_files, published_counts
 from pipeline.maintenance.forecast import Line, Speeds, forecast
-from pipeline.store.shards import write_array
 from tests.posetrack_documents import add_person, document, everywhere
 
 ROOT = Path(__file__).resolve().parents[3]

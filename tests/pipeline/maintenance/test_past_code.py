@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.units.key import KeyParts
 from pipeline.maintenance.past_code import PastCode, past_code, same_but_code
-from pipeline.units.key import KeyParts
 
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 RULE = """
@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
     commit(tmp_path, {"pipeline/blur.py": "b", "numerics.lock": "2"})
     (tmp_path / "pipeline/units.py").unlink()
     rule = RULE.format(rule="syntax")
-    commit(tmp_path, {"pipeline/units/key.py": rule, "pipeline/units/__init__.py": ""})
+    commit(tmp_path, {"pipeline/core/units/key.py": rule, "pipeline/core/units/__init__.py": ""})
     (tmp_path / "pipeline/blur.py").write_text("an uncommitted edit")
     return tmp_path
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.core.posetrack.reader import read_annotations, read_predictions
+from pipeline.core.skeleton import JOINT_SLOTS
 from pipeline.evaluation.metrics.posetrack_ap import match, score
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair, pool
-from pipeline.posetrack.reader import read_annotations, read_predictions
 from pipeline.prediction.posetrack_predictions import Poses, write_predictions
-from pipeline.skeleton import JOINT_SLOTS
 from tests.posetrack_documents import Document, add_person, as_2017, document, everywhere
 
 

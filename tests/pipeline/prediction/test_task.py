@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.heatmap import encode
+from pipeline.core.heatmap import encode
+from pipeline.core.tables.schemas import CLIPS
 from pipeline.prediction.task import Reading, VideoClips, poses_of
-from pipeline.tables.schemas import CLIPS
 from tests.pipeline.tiny_caches import clip_frame
 
 

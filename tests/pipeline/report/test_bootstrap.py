@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.core.skeleton import SLOTS
 from pipeline.evaluation.metrics.posetrack_ap import Matches, match, score
 from pipeline.evaluation.metrics.posetrack_pool import pool, read_pairs
 from pipeline.report.bootstrap import (
@@ -16,7 +17,6 @@ from pipeline.report.bootstrap import (
     paired_gain,
     paired_gains,
 )
-from pipeline.skeleton import SLOTS
 
 VIDEOS = 4
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 from pipeline.report.drawing import (
     SIDE_COLORS,
     contact_sheet,
@@ -12,7 +13,6 @@ from pipeline.report.drawing import (
     enlarge,
     side_of,
 )
-from pipeline.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 
 BLACK = np.zeros((80, 100, 3), np.uint8)
 

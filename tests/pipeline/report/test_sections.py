@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.core.skeleton import GROUPS
 from pipeline.report.bootstrap import Gain
 from pipeline.report.papers import PAPER_ROWS
 from pipeline.report.plots import training_table
@@ -20,7 +21,6 @@ from pipeline.report.sections import (
     timing_section,
 )
 from pipeline.report.timings import read_timings
-from pipeline.skeleton import GROUPS
 
 
 def split(mean: float | None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.posetrack.reader import read_annotations
-from pipeline.skeleton import SLOTS
+from pipeline.core.posetrack.reader import read_annotations
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.rendering import SyntheticVideo, render_video

@@ -8,7 +8,7 @@ real one. No closer match is claimed than the factors below.
 import numpy as np
 import pytest
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.calibration import REAL, Figures, measure
 from pipeline.synthetic.dataset import video_specs
 from pipeline.synthetic.rendering import SyntheticVideo, render_video

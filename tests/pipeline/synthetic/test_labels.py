@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.dataset import video_specs
 from pipeline.synthetic.labels import frame_labels, ignored, overlap
 from pipeline.synthetic.painting import PARTS_PER_PERSON, part_map

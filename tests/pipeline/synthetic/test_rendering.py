@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.skeleton import SLOTS
+from pipeline.core.skeleton import SLOTS
 from pipeline.synthetic.dataset import video_specs
 from pipeline.synthetic.degradation import TAGS
 from pipeline.synthetic.painting import part_map

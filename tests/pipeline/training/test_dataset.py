@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.caches.clip_table import ClipTable, clips_file, read_clips, table_of
-from pipeline.caches.reader import Caches
-from pipeline.heatmap import encode
+from pipeline.core.caches.clip_table import ClipTable, clips_file, read_clips, table_of
+from pipeline.core.caches.reader import Caches
+from pipeline.core.heatmap import encode
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
 from pipeline.training.processes import Place
 from pipeline.training.target_params import Sigma, Target

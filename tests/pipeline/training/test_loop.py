@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks.weights import read_weights
+from pipeline.core.networks.weights import read_weights
 from pipeline.training.loop import Batch, Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import BEST, TIMINGS

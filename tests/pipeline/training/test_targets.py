@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.heatmap import encode
+from pipeline.core.heatmap import encode
 from pipeline.training.targets import joint_weights, make_targets
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pycocotools.coco import COCO
 
-from pipeline.posetrack.reader import read_predictions
-from pipeline.skeleton import JOINT_SLOTS, SLOTS
+from pipeline.core.posetrack.reader import read_predictions
+from pipeline.core.skeleton import JOINT_SLOTS, SLOTS
 from pipeline.video.pose_files import write_coco, write_posetrack
 from pipeline.video.poses import POSES
 

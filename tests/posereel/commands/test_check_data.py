@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.manifest import read_manifest
+from pipeline.core.manifest import read_manifest
 from posereel.cli import load
 from tests.official_trees import FRAMES, LAYOUTS, read_json, replace_text, write_tree
 from tests.small_data_set import write_json

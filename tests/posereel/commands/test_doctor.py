@@ -11,7 +11,7 @@ import torchvision
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from pipeline.units.numerics import read_pins
+from pipeline.core.units.numerics import read_pins
 from posereel.cli import load
 
 app = load("doctor")

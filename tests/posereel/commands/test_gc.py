@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from pipeline.core.units.receipts import check, seal
+from pipeline.core.units.scratch import Scratch, find_scratch
 from pipeline.maintenance.gc import DAY, find_removable, remove
-from pipeline.units.receipts import check, seal
-from pipeline.units.scratch import Scratch, find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, make_project, run_stage, tree
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from models.base.weights import load_weights
 from models.detection.person_detectors import TransformersPersonDetector
 from models.hrnet.network import build_hrnet
-from pipeline.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights
+from pipeline.core.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights
 from posereel.cli import load
 from tests.models.published.oracle_raft import literal_raft
 from tests.models.published.random_tensors import fill_randomly

@@ -15,9 +15,9 @@ import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from pipeline.networks.weights import write_weights
-from pipeline.skeleton import JOINTS
-from pipeline.tables.parquet import read_table
+from pipeline.core.networks.weights import write_weights
+from pipeline.core.skeleton import JOINTS
+from pipeline.core.tables.parquet import read_table
 from pipeline.video.poses import POSES, WindowPoseEstimator
 from posereel.cli import load
 from posereel.configured_head import read_head

@@ -10,9 +10,9 @@ from typer.testing import Result
 
 import pipeline.clips.cropping
 import stages.crop
+from pipeline.core.units.key import stage_pins
+from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.past_code import PastCode
-from pipeline.units.key import stage_pins
-from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from stages import detect, index
 from tests.small_data_set import (

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from pipeline.core.skeleton import GROUPS
 from pipeline.report.summary import summarize
-from pipeline.skeleton import GROUPS
 from posereel.cli import load
 
 app = load("results")

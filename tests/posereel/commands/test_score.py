@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.skeleton import GROUPS, POSEVAL_JOINTS
+from pipeline.core.skeleton import GROUPS, POSEVAL_JOINTS
 from posereel.cli import load
 from tests.posetrack_documents import (
     Document,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.core.publishing.build import FailedUnitsError
+from pipeline.core.units.options import RunOptions
+from pipeline.core.units.receipts import seal
+from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.git_state import advise
-from pipeline.publishing.build import FailedUnitsError
-from pipeline.units.options import RunOptions
-from pipeline.units.receipts import seal
-from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import make_project, run_stage
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.base.params import read_params
-from pipeline.manifest import read_manifest
-from pipeline.tables.parquet import read_table
-from pipeline.tables.schemas import BOXES
+from pipeline.core.manifest import read_manifest
+from pipeline.core.params import read_params
+from pipeline.core.tables.parquet import read_table
+from pipeline.core.tables.schemas import BOXES
 from posereel.cli import load
 from stages import detect, index
 from tests.official_trees import write_tree

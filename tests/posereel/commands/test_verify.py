@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.base.dvc_files import (
+from pipeline.core.dvc_files import (
     LockedStage,
     encode_files,
     files_of,
@@ -16,8 +16,8 @@ from pipeline.base.dvc_files import (
     object_path,
     read_lock,
 )
+from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.repair import in_order
-from pipeline.units.scratch import find_scratch
 from posereel.cli import load
 from tests.pipeline.toy_stage import calls, key_of, tree
 from tests.stages.toy_repository import (

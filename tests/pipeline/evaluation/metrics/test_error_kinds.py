@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.core.posetrack import posetrack18
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, OKS_SIGMAS, mirrored
 from pipeline.evaluation.metrics.error_kinds import KINDS, LEAST_OKS, count_errors, frame_errors
 from pipeline.evaluation.metrics.posetrack_pool import VideoPair
-from pipeline.posetrack import posetrack18
-from pipeline.skeleton import JOINT_SLOTS, JOINTS, OKS_SIGMAS, mirrored
 from tests.posetrack_documents import add_person, add_prediction, document, everywhere, random_pair
 
 AREA = 20_000.0

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.core.skeleton import OKS_SIGMAS, SLOTS
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_pool import read_pairs
-from pipeline.skeleton import OKS_SIGMAS, SLOTS
 from tests.posetrack_documents import (
     add_person,
     add_prediction,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.skeleton import GROUPS, JOINTS
 from pipeline.evaluation.metrics.posetrack_ap import Curve, Matches, match, score
 from pipeline.evaluation.metrics.posetrack_pool import Protocol, pool
 from pipeline.maintenance.score import score_folders
-from pipeline.skeleton import GROUPS, JOINTS
 from tests.oracle_poseval import posetrack_ap
 from tests.posetrack_documents import (
     Document,

@@ -1,1 +1,0 @@
-"""What every room builds on: params, errors and atomic files."""

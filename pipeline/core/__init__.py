@@ -1,0 +1,1 @@
+"""What all stages share: params, units and their publication, stores, tables, geometry."""

@@ -1,1 +1,0 @@
-"""Training runs of heads and backbones."""

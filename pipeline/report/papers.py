@@ -9,8 +9,6 @@ COLUMNS = ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean")
 class PaperRow:
     """One row of a paper's table."""
 
-    system: str
-    """Name of our system that corresponds to the row."""
     method: str
     """The method as the paper names it, and the table that contains the row."""
     values: tuple[float | None, ...]
@@ -24,39 +22,29 @@ def _only_mean(mean: float) -> tuple[float | None, ...]:
 PAPER_ROWS: dict[str, tuple[PaperRow, ...]] = {
     "posetrack17": (
         PaperRow(
-            "hrnet",
             "HRNet (JM-Pose, table 1)",
             (82.1, 83.6, 80.4, 73.3, 75.5, 75.3, 68.5, 77.3),
         ),
         PaperRow(
-            "jmpose",
             "JM-Pose (JM-Pose, table 1)",
             (90.7, 91.6, 87.8, 82.1, 85.9, 85.3, 79.2, 86.4),
         ),
-        PaperRow("vit", "ViT and head (VREMD, table 4)", _only_mean(80.2)),
-        PaperRow(
-            "vremd", "VREMD (VREMD, table 1)", (89.9, 91.4, 88.8, 84.8, 88.5, 87.8, 81.0, 87.6)
-        ),
+        PaperRow("ViT and head (VREMD, table 4)", _only_mean(80.2)),
+        PaperRow("VREMD (VREMD, table 1)", (89.9, 91.4, 88.8, 84.8, 88.5, 87.8, 81.0, 87.6)),
     ),
     "posetrack18": (
         PaperRow(
-            "jmpose",
             "JM-Pose (JM-Pose, table 2)",
             (86.6, 88.7, 86.0, 81.6, 83.3, 83.2, 78.2, 84.1),
         ),
-        PaperRow(
-            "vremd", "VREMD (VREMD, table 2)", (86.7, 89.3, 85.6, 82.1, 85.0, 83.9, 79.3, 84.6)
-        ),
+        PaperRow("VREMD (VREMD, table 2)", (86.7, 89.3, 85.6, 82.1, 85.0, 83.9, 79.3, 84.6)),
     ),
     "posetrack21": (
         PaperRow(
-            "jmpose",
             "JM-Pose (JM-Pose, table 3)",
             (85.8, 88.1, 85.7, 82.5, 84.1, 83.1, 78.5, 84.0),
         ),
-        PaperRow(
-            "vremd", "VREMD (VREMD, table 3)", (87.2, 89.1, 85.2, 82.4, 85.1, 83.4, 79.2, 84.5)
-        ),
+        PaperRow("VREMD (VREMD, table 3)", (87.2, 89.1, 85.2, 82.4, 85.1, 83.4, 79.2, 84.5)),
     ),
 }
 """Rows by data set. The papers use their own boxes (JM-Pose: DetectoRS; VREMD does not say)."""

@@ -1,6 +1,6 @@
 """Copy the heads of the last run to data/weights/heads.
 
-Each comes in float16 with a card: what it was trained on and what it reached there.
+The weights are stored in float16, with a card that documents their training data and scores.
 """
 
 import json
@@ -16,7 +16,7 @@ from pipeline.core.units.receipts import hash_file
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder of all outs.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="Folder of all outputs.")] = Path("data"),
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
 ) -> None:
     """Write data/weights/NAME/<system>.safetensors and its card for every trained system."""

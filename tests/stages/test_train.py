@@ -1,4 +1,4 @@
-"""Stage train, with VREMD: what is published, resumed, refused."""
+"""Stage train with VREMD: its outputs, resumed runs, and errors."""
 
 import csv
 import shutil
@@ -52,7 +52,7 @@ def history(project: Project) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_weights_and_history_are_published_and_the_same_in_every_clone(
+def test_weights_and_history_are_published_and_equal_in_every_clone(
     project: Project, tmp_path: Path
 ) -> None:
     result = project.run(app, *VREMD, train_vremd=SECTION)
@@ -71,39 +71,38 @@ def test_weights_and_history_are_published_and_the_same_in_every_clone(
     assert results(clone) == found
 
 
-def test_an_interrupted_run_goes_on_from_its_checkpoint_to_the_same_bytes(
+def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-
     forward = HeatmapObjective.forward
 
     def interrupted(self: HeatmapObjective, batch: dict[str, torch.Tensor]) -> object:
         calls.append(1)
         if len(calls) == 5:
-            raise RuntimeError("struck by lightning")
+            raise RuntimeError("interrupted by the test")
         return forward(self, batch)
 
     monkeypatch.setattr(HeatmapObjective, "forward", interrupted)
-    with pytest.raises(RuntimeError, match="lightning"):
+    with pytest.raises(RuntimeError, match="interrupted by the test"):
         project.run(app, *VREMD, train_vremd=SECTION)
     assert not (project.data / "runs/vremd").exists()
     calls[:] = [1] * 5
     assert project.run(app, *VREMD, train_vremd=SECTION).exit_code == 0
     assert len(calls) == 5 + 3  # from the checkpoint after step 3
-    whole = make(tmp_path / "whole")
+    uninterrupted = make(tmp_path / "uninterrupted")
     monkeypatch.undo()
-    whole.run(app, *VREMD, train_vremd=SECTION)
-    assert results(project) == results(whole)
-    # Published again without a step: the last checkpoint holds everything.
+    uninterrupted.run(app, *VREMD, train_vremd=SECTION)
+    assert results(project) == results(uninterrupted)
+    # A finished run is published again without a training step.
     monkeypatch.setattr(HeatmapObjective, "forward", interrupted)
     calls[:] = [1] * 5
     project.run(app, *VREMD, train_vremd=SECTION)
     assert len(calls) == 5
-    assert results(project) == results(whole)
+    assert results(project) == results(uninterrupted)
 
 
-def test_changed_params_and_caches_never_go_on_from_an_old_checkpoint(project: Project) -> None:
+def test_changed_params_start_a_new_run(project: Project) -> None:
     project.run(app, *VREMD, train_vremd=SECTION)
     first = results(project)
     project.run(app, *VREMD, train_vremd=SECTION | {"lr": 0.002})
@@ -120,7 +119,7 @@ def test_changed_params_and_caches_never_go_on_from_an_old_checkpoint(project: P
     )
 
 
-def test_held_out_videos_are_not_trained_on_and_give_the_best_weights(project: Project) -> None:
+def test_held_out_videos_are_not_trained_on_and_select_the_best_weights(project: Project) -> None:
     shares = {video: video_share(video) for video in CLIPS_OF}
     lowest = min(shares, key=shares.__getitem__)
     limit = (shares[lowest] + sorted(shares.values())[1]) / 2
@@ -129,19 +128,19 @@ def test_held_out_videos_are_not_trained_on_and_give_the_best_weights(project: P
     rest = sum(CLIPS_OF.values()) - CLIPS_OF[lowest]
     assert len(history(project)) == 3 * (rest // TRAINING["batch"])
     assert set(results(project)) == {"weights.safetensors", "history.csv", "best.safetensors"}
-    noted = [row["held_out"] for row in history(project) if row["held_out"]]
-    assert len(noted) == 3
-    too_much = project.run(app, *VREMD, train_vremd=section, train=TRAIN | {"holdout": 0.999})
-    assert too_much.exit_code == 1
-    assert "expected clips on both sides" in too_much.stderr
+    losses = [row["held_out"] for row in history(project) if row["held_out"]]
+    assert len(losses) == 3
+    failed = project.run(app, *VREMD, train_vremd=section, train=TRAIN | {"holdout": 0.999})
+    assert failed.exit_code == 1
+    assert "expected clips on both sides" in failed.stderr
 
 
 def test_given_weights_are_published_and_nothing_is_trained(project: Project) -> None:
     project.run(app, *VREMD, train_vremd=SECTION)
     trained = read_weights(project.data / "runs/vremd/weights.safetensors")
-    place = project.data / "weights/mine/vremd.safetensors"
+    path = project.data / "weights/mine/vremd.safetensors"
     halves = {n: t.half() if t.is_floating_point() else t for n, t in trained.items()}
-    write_weights(place, halves)
+    write_weights(path, halves)
     given = SECTION | {"weights": "mine", "lr": 0.5}
     assert project.run(app, *VREMD, train_vremd=given).exit_code == 0
     published = read_weights(project.data / "runs/vremd/weights.safetensors")
@@ -167,7 +166,7 @@ def test_given_weights_are_published_and_nothing_is_trained(project: Project) ->
         ({"mystery": 1}, "train_vremd.mystery: unknown key"),
     ],
 )
-def test_params_that_cannot_be_are_refused_in_one_line(
+def test_invalid_params_give_a_one_line_error(
     project: Project, changes: dict[str, object], message: str
 ) -> None:
     result = project.run(app, *VREMD, train_vremd=SECTION | changes)
@@ -176,7 +175,7 @@ def test_params_that_cannot_be_are_refused_in_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_empty_train_split_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_empty_train_split_gives_an_error(tmp_path: Path) -> None:
     project = make(tmp_path / "repo", {})
     assert not len(read_clips(project.data / "clips/vit/train.parquet"))
     result = project.run(app, *VREMD, train_vremd=SECTION)
@@ -195,7 +194,7 @@ def test_a_system_without_parameters_publishes_an_empty_history(tmp_path: Path) 
     assert wrong.exit_code == 1
 
 
-def test_an_unknown_system_is_refused_with_the_folders_that_there_are(project: Project) -> None:
+def test_an_unknown_system_is_rejected_with_the_list_of_systems(project: Project) -> None:
     for name in ("dcpose", "../jmpose", "jmpose.network", ""):
         result = project.run(app, "--system", name, train_vremd=SECTION)
         assert result.exit_code == 1
@@ -213,22 +212,22 @@ app(sys.argv[1:])
 
 @pytest.mark.parametrize("system", ["vremd", "hrnet"])
 def test_a_finished_run_is_published_again_without_torch(project: Project, system: str) -> None:
-    words = ["--system", system]
+    options = ["--system", system]
     if system == "vremd":
-        assert project.run(app, *words, train_vremd=SECTION).exit_code == 0
+        assert project.run(app, *options, train_vremd=SECTION).exit_code == 0
     else:
         project.run(app, "--system", "none", train_hrnet={})
     before = results(project) if system == "vremd" else {}
     shutil.rmtree(project.data / "runs", ignore_errors=True)
-    places = ["--data", str(project.data), "--params", str(project.params)]
-    command = [sys.executable, "-c", WITHOUT_TORCH, *words, *places]
+    options += ["--data", str(project.data), "--params", str(project.params)]
+    command = [sys.executable, "-c", WITHOUT_TORCH, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     out = project.data / "runs" / system
     assert before.items() <= {path.name: path.read_bytes() for path in out.iterdir()}.items()
 
 
-def test_an_unknown_key_is_refused_though_a_run_without_it_is_finished(project: Project) -> None:
+def test_an_unknown_key_is_rejected_although_a_run_without_it_is_finished(project: Project) -> None:
     assert project.run(app, *VREMD, train_vremd=SECTION).exit_code == 0
     wrong = project.run(app, *VREMD, train_vremd=SECTION | {"mystery": 1})
     assert wrong.exit_code == 1
@@ -238,6 +237,6 @@ def test_an_unknown_key_is_refused_though_a_run_without_it_is_finished(project: 
     assert "train_vremd.points: missing key" in missing.stderr
 
 
-def test_the_history_without_steps_is_what_the_history_of_a_run_writes(tmp_path: Path) -> None:
+def test_the_empty_history_equals_what_history_writes(tmp_path: Path) -> None:
     History().write(tmp_path / "history.csv")
     assert (tmp_path / "history.csv").read_text() == NO_STEPS

@@ -1,4 +1,4 @@
-"""Training of the controls: all four from caches, and which frames they look at."""
+"""Stage train with the four controls: the frames that they read, their schedules, resumed runs."""
 
 import random
 import signal
@@ -37,7 +37,7 @@ SECTIONS: dict[str, Any] = {
 
 
 def make(folder: Path, changed: frozenset[int] = frozenset()) -> Project:
-    """Make a project whose caches hold other values in the given frames."""
+    """Make a project whose caches have different values in the given frames."""
     project = Project(folder)
     for kind, crops in (("heatmaps", "hrnet"), ("tokens", "vit")):
         names = {f"{video}/v{i}": n for video, n in CLIPS_OF.items() for i in (0, 1)}
@@ -50,7 +50,7 @@ def make(folder: Path, changed: frozenset[int] = frozenset()) -> Project:
     return project
 
 
-def trained(project: Project, system: str, sections: dict[str, Any] = SECTIONS) -> bytes:
+def train_control(project: Project, system: str, sections: dict[str, Any] = SECTIONS) -> bytes:
     result = project.run(app, "--system", system, **sections)
     assert result.exit_code == 0, result.output
     out = project.data / "runs" / system
@@ -60,34 +60,34 @@ def trained(project: Project, system: str, sections: dict[str, Any] = SECTIONS) 
 
 
 @pytest.mark.parametrize("system", ["refine", "fuse", "vit", "fuse_vit"])
-def test_controls_of_one_frame_see_the_key_frame_and_those_of_several_its_neighbors_too(
+def test_controls_read_the_key_frame_and_fusing_controls_also_its_neighbors(
     tmp_path: Path, system: str
 ) -> None:
     key = STORED // 2
-    plain = trained(make(tmp_path / "plain"), system)
-    far = trained(make(tmp_path / "far", frozenset({0, STORED - 1})), system)
-    near = trained(make(tmp_path / "near", frozenset({key - 1, key + 1})), system)
-    middle = trained(make(tmp_path / "middle", frozenset({key})), system)
-    assert far == plain  # beyond delta
+    plain = train_control(make(tmp_path / "plain"), system)
+    far = train_control(make(tmp_path / "far", frozenset({0, STORED - 1})), system)
+    near = train_control(make(tmp_path / "near", frozenset({key - 1, key + 1})), system)
+    middle = train_control(make(tmp_path / "middle", frozenset({key})), system)
+    assert far == plain  # outside delta
     assert (near == plain) == (system in {"refine", "vit"})
     assert middle != plain
 
 
-def folders_of_runs(project: Project) -> set[str]:
+def run_folders(project: Project) -> set[str]:
     return {path.name for path in (project.folder / ".dvc/cache/scratch/train").iterdir()}
 
 
-def test_a_control_depends_on_the_schedule_of_its_head_and_on_nothing_else_of_it(
+def test_a_control_depends_only_on_the_schedule_of_its_head(
     tmp_path: Path,
 ) -> None:
     project = make(tmp_path / "repo")
-    trained(project, "refine")
-    before = folders_of_runs(project)
+    train_control(project, "refine")
+    before = run_folders(project)
     others = {"train_vremd": SCHEDULE | {"lr": 0.5}, "train_jmpose": SCHEDULE | {"layers": 7}}
-    trained(project, "refine", SECTIONS | others)
-    assert folders_of_runs(project) == before
-    trained(project, "refine", SECTIONS | {"train_jmpose": SCHEDULE | {"seed": 4}})
-    assert len(folders_of_runs(project)) == 2
+    train_control(project, "refine", SECTIONS | others)
+    assert run_folders(project) == before
+    train_control(project, "refine", SECTIONS | {"train_jmpose": SCHEDULE | {"seed": 4}})
+    assert len(run_folders(project)) == 2
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_a_control_depends_on_the_schedule_of_its_head_and_on_nothing_else_of_it
     [
         ("refine", {"train_refine": CONV | {"lr": 0.1}}, "train_refine.lr: unknown key"),
         ("refine", {"train_refine": CONV | {"schedule": "fuse"}}, "got 'fuse'"),
-        ("refine", {"train_refine": CONV | {"schedule": "nobody"}}, "train_nobody"),
+        ("refine", {"train_refine": CONV | {"schedule": "unknown"}}, "train_unknown"),
         ("refine", {"train_refine": CONV | {"blocks": 0}}, "train_refine.blocks: "),
         ("vit", {"train_vit": DECODER | {"decoder_channels": []}}, "train_vit.decoder_channels: "),
         ("fuse_vit", {"train_fuse_vit": DECODER}, "train_fuse_vit.width: missing key"),
         ("fuse", {"train_jmpose": {"delta": 1}}, "train_jmpose.steps: missing key"),
     ],
 )
-def test_sections_that_do_not_fit_are_refused_in_one_line(
+def test_invalid_sections_give_a_one_line_error(
     tmp_path: Path, system: str, sections: dict[str, Any], message: str
 ) -> None:
     result = make(tmp_path / "repo").run(app, "--system", system, **(SECTIONS | sections))
@@ -112,29 +112,29 @@ def test_sections_that_do_not_fit_are_refused_in_one_line(
 
 
 @pytest.mark.slow
-def test_a_stage_that_is_killed_goes_on_from_its_checkpoint_to_the_same_bytes(
+def test_a_killed_stage_resumes_at_its_checkpoint_and_gives_the_same_bytes(
     tmp_path: Path,
 ) -> None:
     steps = TRAINING | {"steps": 400, "milestones": [300]}
     sections = SECTIONS | {"train_jmpose": SCHEDULE | steps}
-    whole = trained(make(tmp_path / "whole"), "refine", sections)
+    expected = train_control(make(tmp_path / "uninterrupted"), "refine", sections)
     project = make(tmp_path / "killed")
-    # Refused for its system, but the params are written.
+    # Rejected because of its system, but it writes the params file.
     project.run(app, "--system", "none", **sections)
     command = [sys.executable, "-m", "stages.train", "--system", "refine"]
     command += ["--data", str(project.data), "--params", str(project.params)]
     runs = project.folder / ".dvc/cache/scratch/train"
 
-    def stamps() -> set[int]:
+    def checkpoint_times() -> set[int]:
         return {file.stat().st_mtime_ns for file in runs.glob(f"*/{CHECKPOINT}")}
 
     generator = random.Random(0)  # noqa: S311
     for _ in range(2):
         stage = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        seen = stamps()
-        wait_until(lambda seen=seen: stamps() != seen)
+        seen = checkpoint_times()
+        wait_until(lambda seen=seen: checkpoint_times() != seen)
         time.sleep(generator.uniform(0, 0.3))
         stage.kill()
         assert stage.wait() == -signal.SIGKILL
         assert not (project.data / "runs/refine").exists()
-    assert trained(project, "refine", sections) == whole
+    assert train_control(project, "refine", sections) == expected

@@ -1,4 +1,4 @@
-"""Training JM-Pose from caches: its loss terms, what is published, its ablations."""
+"""Stage train with JM-Pose: loss terms, published weights, ablations."""
 
 import csv
 from pathlib import Path
@@ -35,7 +35,9 @@ def history(project: Project) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_loss_is_the_sum_of_its_terms_and_the_predictors_stay_behind(project: Project) -> None:
+def test_the_loss_is_the_sum_of_its_terms_and_predictors_are_not_published(
+    project: Project,
+) -> None:
     result = project.run(app, "--system", "jmpose", train_jmpose=SECTION)
     assert result.exit_code == 0, result.output
     rows = history(project)
@@ -47,10 +49,10 @@ def test_the_loss_is_the_sum_of_its_terms_and_the_predictors_stay_behind(project
         assert terms[2] > 0
     weights = read_weights(project.data / "runs/jmpose/weights.safetensors")
     head = build_network("jmpose", NETWORK, joints=15, frames=3, shapes={}, crop_size=CROP)
-    load_weights(head, weights, "what was published")
+    load_weights(head, weights, "published weights")
 
 
-def test_without_an_estimator_the_heatmap_loss_is_all(project: Project) -> None:
+def test_without_an_estimator_the_loss_is_the_heatmap_loss(project: Project) -> None:
     project.run(app, "--system", "jmpose", train_jmpose=SECTION | {"estimator": "none"})
     for row in history(project):
         assert float(row["orthogonality"]) == float(row["auxiliary"]) == 0
@@ -70,7 +72,7 @@ def test_without_an_estimator_the_heatmap_loss_is_all(project: Project) -> None:
         {"delta": 2},
     ],
 )
-def test_every_row_of_the_ablations_trains_by_params_alone(
+def test_every_ablation_needs_only_a_change_of_params(
     project: Project, changes: dict[str, object]
 ) -> None:
     result = project.run(app, "--system", "jmpose", train_jmpose=SECTION | {"steps": 1} | changes)

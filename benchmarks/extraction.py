@@ -44,7 +44,7 @@ from pipeline.core.params import read_params
 from pipeline.core.skeleton import JOINTS
 from pipeline.extraction.plan import BuildNetwork, plan_extraction
 from pipeline.importing.presets import find_preset
-from posereel.commands.show_model import cache_shapes
+from posereel.networks import cache_shapes
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "000000/v0"

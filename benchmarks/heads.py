@@ -52,8 +52,8 @@ from pipeline.training.loop import Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import TIMINGS
 from pipeline.training.target_params import Sigma, Target
-from posereel.commands.show_model import cache_shapes, example
 from posereel.configured_head import read_head
+from posereel.networks import cache_shapes, example
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEO = "000000"

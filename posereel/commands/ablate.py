@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,22 +15,35 @@ from pipeline.ablation.experiments import (
     run_experiment,
     settings_of,
 )
-from pipeline.ablation.results import RowResult, TableResult, as_json, as_markdown
 from pipeline.core.atomic_file import write_file
 from pipeline.core.params import read_params
 from pipeline.core.system_params import training_section
 from pipeline.importing.presets import find_preset
 
+if TYPE_CHECKING:
+    from pipeline.ablation.results import TableResult
+
+
+def _tables() -> dict[str, tuple[str, tuple[AblationRow, ...]]]:
+    """Return the head and the rows of every ablation table that a system declares."""
+    return {
+        table: (name, rows)
+        for name, system in all_systems().items()
+        for table, rows in (system.ablations or {}).items()
+    }
+
 
 def main(
-    table: Annotated[str, typer.Argument(help="A table: jmpose-5, ..., vremd-6, or sweep-...")],
+    table: Annotated[str, typer.Argument(help=f"One of {', '.join(_tables())}.")],
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per row.")] = 1,
     preset: Annotated[str, typer.Option(help="A file of presets/, without .yaml.")] = "ablation",
     params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("data/ablations"),
 ) -> None:
     """Train every row of TABLE with every seed and write the mean AP on val_gt."""
-    known = ablation_tables()
+    from pipeline.ablation.results import RowResult, TableResult, as_markdown
+
+    known = _tables()
     if table not in known:
         raise ValueError(f"table: expected one of {sorted(known)}, got {table!r}")
     head, rows = known[table]
@@ -53,15 +66,6 @@ def main(
     typer.echo(f"ablate: wrote {out / table}.json and .md")
 
 
-def ablation_tables() -> dict[str, tuple[str, tuple[AblationRow, ...]]]:
-    """Return the head and the rows of every ablation table that a system declares."""
-    return {
-        table: (name, rows)
-        for name, system in all_systems().items()
-        for table, rows in (system.ablations or {}).items()
-    }
-
-
 def _score(system: str, settings: tuple[str, ...], table: str, clone: Path) -> float:
     """Train a system with some settings and return its mean AP, percent.
 
@@ -72,7 +76,9 @@ def _score(system: str, settings: tuple[str, ...], table: str, clone: Path) -> f
     return float(read_metrics(commit, system, clone)["val_gt"]["ap_total"])
 
 
-def _write(result: TableResult, out: Path) -> None:
+def _write(result: "TableResult", out: Path) -> None:
+    from pipeline.ablation.results import as_json, as_markdown
+
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(as_json(result), indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_file(out / f"{result.table}.json", text.encode())

@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from models.systems.lookup import all_systems
 from pipeline.core.atomic_file import write_file
-from pipeline.core.networks.weights import read_weights, write_weights
 from pipeline.core.units.receipts import hash_file
 
 
@@ -20,6 +18,9 @@ def main(
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
 ) -> None:
     """Write data/weights/NAME/<system>.safetensors and its card for every trained system."""
+    from models.systems.lookup import all_systems
+    from pipeline.core.networks.weights import read_weights, write_weights
+
     systems = [name for name, system in all_systems().items() if system.trained]
     for system in systems:
         source = data / "runs" / system / "weights.safetensors"

@@ -1,108 +1,12 @@
 """Print the parts of a network with parameters and FLOPs."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
-from torch import nn
 
-from models.cost import ModuleCost, module_costs
-from models.detection.network import build_detector
-from models.hrnet.network import build_hrnet, feature_channels
-from models.raft.network import build_raft
-from models.systems.lookup import all_systems
-from models.vit.network import build_vit
-from models.vit.sizes import PATCH, embed_dim
-from pipeline.core.caches.crop_size import read_crop_size
-from pipeline.core.grid import grid_size
-from pipeline.core.params import read_params
-from pipeline.core.skeleton import JOINTS
-from posereel.configured_head import read_head
-
-Size = tuple[int, int]
-Example = tuple[nn.Module, dict[str, object]]
-"""A network and the arguments of one forward pass."""
-
-
-def _hrnet(values: dict[str, Any], params: Path) -> Example:
-    network = build_hrnet(values["finetune_backbone"]["variant"], len(JOINTS))
-    return network, {"images": torch.empty(1, 3, *read_crop_size(params, "hrnet"))}
-
-
-def _vit_backbone(values: dict[str, Any], params: Path) -> Example:
-    size = read_crop_size(params, "vit")
-    return build_vit(values["tokens"]["variant"], size), {"images": torch.empty(1, 3, *size)}
-
-
-def _raft(values: dict[str, Any], params: Path) -> Example:
-    size = read_crop_size(params, "hrnet")
-    image = torch.empty(1, 3, *size, dtype=torch.uint8)
-    network = build_raft(values["flow"]["variant"], values["flow"]["updates"])
-    return network, {"first": image, "second": image}
-
-
-def _detector(values: dict[str, Any], _params: Path) -> Example:
-    size = values["render"]["height"], values["render"]["width"]
-    # What is found decides what is computed last: no shape is known without the values.
-    with torch.device("cpu"):
-        return build_detector(values["detect"]["variant"]), {"images": [torch.zeros(3, *size)]}
-
-
-def cache_shapes(values: dict[str, Any], crop: Size, frames: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of a clip's row in every cache."""
-    height, width = crop
-    grid = grid_size(crop)
-    tokens = (height // PATCH) * (width // PATCH)
-    return {
-        "heatmaps": (frames, len(JOINTS), *grid),
-        "flow": (frames - 1, 2, *grid),
-        "features": (frames, feature_channels(values["finetune_backbone"]["variant"]), *grid),
-        "tokens": (frames, tokens, embed_dim(values["tokens"]["variant"])),
-    }
-
-
-def _head(values: dict[str, Any], params: Path, *, name: str) -> Example:
-    configured = read_head(params, name)
-    every = cache_shapes(values, configured.crop_size, configured.system.frames)
-    shapes = {kind: every[kind] for kind in configured.system.caches}
-    inputs = {kind: torch.empty(1, *shape) for kind, shape in shapes.items()}
-    return configured.network(shapes).eval(), {**inputs}
-
-
-BACKBONES: dict[str, Callable[[dict[str, Any], Path], Example]] = {
-    "hrnet": _hrnet,
-    "vit_backbone": _vit_backbone,
-    "raft": _raft,
-    "detector": _detector,
-}
-
-
-def trained_systems() -> list[str]:
-    """Return the systems that have a network with parameters."""
-    return [name for name, system in all_systems().items() if system.trained]
-
-
-def example(name: str, params: Path) -> Example:
-    """Return a network at the sizes of a params file, untrained, with inputs for one pass.
-
-    Args:
-        name: One of ``BACKBONES``, or a trained system.
-        params: The params file.
-    """
-    build = BACKBONES.get(name, partial(_head, name=name))
-    return build(read_params(params), params)
-
-
-def _lines(parts: list[ModuleCost]) -> list[str]:
-    width = max(len(part.name) for part in parts)
-    head = f"{'part':{width}}  {'parameters':>12}  {'MFLOP':>12}"
-    rows = [
-        f"{part.name:{width}}  {part.parameters:>12,}  {part.flops / 1e6:>12,.1f}" for part in parts
-    ]
-    return [head, *rows]
+if TYPE_CHECKING:
+    from models.cost import ModuleCost
 
 
 def main(
@@ -110,6 +14,11 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
     """Print the parts of NAME with what one forward pass over one clip, crop or frame costs."""
+    import torch
+
+    from models.cost import module_costs
+    from posereel.networks import BACKBONES, example, trained_systems
+
     names = [*BACKBONES, *trained_systems()]
     if name not in names:
         raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
@@ -117,3 +26,12 @@ def main(
         network, inputs = example(name, params)
     for line in _lines(module_costs(network, inputs)):
         typer.echo(line)
+
+
+def _lines(parts: list["ModuleCost"]) -> list[str]:
+    width = max(len(part.name) for part in parts)
+    head = f"{'part':{width}}  {'parameters':>12}  {'MFLOP':>12}"
+    rows = [
+        f"{part.name:{width}}  {part.parameters:>12,}  {part.flops / 1e6:>12,.1f}" for part in parts
+    ]
+    return [head, *rows]

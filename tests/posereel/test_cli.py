@@ -17,14 +17,6 @@ LARGE = {
     "torch", "torchvision", "timm", "transformers", "pandas", "pyarrow", "zarr", "cv2", "av",
     "scipy", "pycocotools", "vl_convert", "jinja2", "ray", "dvc",
 }  # fmt: skip
-STILL_HEAVY = {
-    "predict",
-    "plan",
-    "show-model",
-    "show-attention",
-    "ship-heads",
-    "ablate",
-}
 MODULES = {name: name.replace("-", "_") for name in LINES}
 
 
@@ -62,7 +54,7 @@ def test_the_list_of_commands_imports_no_command() -> None:
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("name", set(LINES) - STILL_HEAVY)
+@pytest.mark.parametrize("name", LINES)
 def test_help_of_a_command_imports_no_large_library(name: str) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from posereel.cli import app;"

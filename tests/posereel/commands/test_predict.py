@@ -230,7 +230,7 @@ def test_a_run_with_other_options_does_not_reuse_windows(
     def fail(*_: object) -> None:
         raise ValueError("the disk is full")
 
-    monkeypatch.setattr("posereel.commands.predict.write_overlay", fail)
+    monkeypatch.setattr("posereel.video_poses.write_overlay", fail)
     done = run(app, str(video), *OPTIONS)
     assert (done.exit_code, Path("out").exists()) == (1, False)
     assert len(files(Path("out.partial/parts"))) == 2

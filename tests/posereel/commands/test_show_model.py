@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from models.hrnet.network import build_hrnet
 from posereel.cli import load
-from posereel.commands.show_model import BACKBONES, trained_systems
+from posereel.networks import BACKBONES, trained_systems
 
 app = load("show-model")
 

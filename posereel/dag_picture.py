@@ -88,21 +88,24 @@ def reduce_edges(graph: Graph) -> Graph:
 def place_boxes(graph: Graph) -> dict[str, tuple[int, float]]:
     """Return column and row of every stage.
 
-    A stage is in the column before its first reader. Stages of one column that read from the same
-    stages are neighbors. A column with fewer stages is centered on its readers.
+    A stage is in the column before its first reader, or after its last source if nothing reads it.
+    Stages of one column that read from the same stages are neighbors. A column is centered on its
+    readers.
 
     Args:
         graph: A graph without implied edges.
     """
     readers = {name: [other for other in graph if name in graph[other]] for name in graph}
 
-    def height(name: str) -> int:
-        return 1 + max((height(reader) for reader in readers[name]), default=-1)
+    def depth(name: str) -> int:
+        return 1 + max((depth(source) for source in graph[name]), default=-1)
 
-    last = max(map(height, graph))
+    def column_of(name: str) -> int:
+        return min((column_of(reader) - 1 for reader in readers[name]), default=depth(name))
+
     columns: dict[int, list[str]] = {}
     for name in sorted(graph, key=lambda name: sorted(graph[name])):
-        columns.setdefault(last - height(name), []).append(name)
+        columns.setdefault(column_of(name), []).append(name)
     places: dict[str, tuple[int, float]] = {}
     for column in sorted(columns, reverse=True):
         names = columns[column]

@@ -50,6 +50,11 @@ def test_every_stage_is_right_of_all_that_it_reads_and_no_boxes_overlap() -> Non
         assert column != next_column or next_row - row >= 1
 
 
+def test_a_stage_that_nothing_reads_is_next_to_its_source() -> None:
+    places = place_boxes(reduce_edges(GRAPH | {"features": {"crop"}}))
+    assert places["features"][0] == places["flow"][0]
+
+
 def test_the_picture_is_svg_with_a_text_per_stage_and_an_arrow_per_edge() -> None:
     root = ET.fromstring(draw_dag(GRAPH))  # noqa: S314  our own text
     space = "{http://www.w3.org/2000/svg}"

@@ -46,16 +46,16 @@ def _chosen(store: Store, count: int) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Clips:
-    """Some clips: what the head reads, and what a person sees."""
+    """Clips: the input of the head and the pictures."""
 
     head: nn.Module
     batch: dict[str, Tensor]
     crops: list[Pictures]
-    """Of every clip, ``(T, H, W, 3)``."""
+    """Crops of every clip, ``(T, H, W, 3)``."""
 
 
 def _read(params: Path, data: Path, name: str, split: str, count: int) -> tuple[_Clips, list[str]]:
-    """Return clips with the head that reads them, and their names."""
+    """Return a head with clips of a split, and the unit and row of every clip."""
     configured = read_head(params, name)
     system = configured.system
     caches = Caches({kind: data / kind / split for kind in system.caches}, system.frames)
@@ -118,7 +118,7 @@ def _points(panel: PointsPanel, index: int, crop: Picture, heatmaps: Tensor, joi
 
 
 def _grid(crop: Picture, shape: tuple[int, ...]) -> MapGrid:
-    """Return where the entries of a map lie: heatmap cells, or tokens."""
+    """Return the grid of a map: heatmap cells or tokens."""
     return TOKEN_GRID if crop.shape[0] == PATCH * shape[0] else HEATMAP_GRID
 
 

@@ -23,7 +23,7 @@ def _drawn(video: SyntheticVideo, frame: int, plain: bool) -> NDArray[np.uint8]:
         low, high = corners.min(axis=0), corners.max(axis=0)
         image = draw_box(image, np.concatenate([low, high - low]), (150, 150, 150), 2)
     for person in np.flatnonzero(video.present[frame]).tolist():
-        # Pixel centers at integers: the center of the first pixel moves by half the factor less 1.
+        # Pixel centers are at integers, so enlarging moves the center of the first pixel.
         places = video.keypoints[frame, person] * _FACTOR + (_FACTOR - 1) / 2
         image = draw_pose(image, places, video.visible[frame, person])
     return image

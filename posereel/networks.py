@@ -44,7 +44,7 @@ def _raft(values: dict[str, Any], params: Path) -> Example:
 
 def _detector(values: dict[str, Any], _params: Path) -> Example:
     size = values["render"]["height"], values["render"]["width"]
-    # What is found decides what is computed last: no shape is known without the values.
+    # Not on the meta device: the detections decide the shapes of the last layers.
     with torch.device("cpu"):
         return build_detector(values["detect"]["variant"]), {"images": [torch.zeros(3, *size)]}
 

@@ -109,7 +109,7 @@ def _count(params: Path, people_per_frame: float) -> dict[str, SplitCount]:
 def _calibrate(
     params: Path, values: Mapping[str, Any], render: float, device: torch.device
 ) -> Speeds:
-    """Measure everything once, after a first pass that warms it up."""
+    """Measure the passes of all networks, decoding and cropping."""
     forward: dict[str, float] = {}
     training: dict[str, float] = {}
     heads = trained_systems()
@@ -136,7 +136,7 @@ def _calibrate(
 
 
 def _filled(value: object, device: torch.device) -> object:
-    """Return an input with numbers of the usual size in place of whatever memory held."""
+    """Return an input with random values in place of uninitialized memory."""
     if isinstance(value, list):
         return [_filled(item, device) for item in value]
     if not isinstance(value, Tensor):
@@ -153,7 +153,7 @@ def _forward(network: nn.Module, inputs: Mapping[str, object]) -> None:
 
 
 def _train(network: nn.Module, inputs: Mapping[str, object]) -> None:
-    # Evaluation mode: a batch of one has no statistics, and the cost is the same.
+    # Evaluation mode: batch norm needs more than one sample, and the cost is the same.
     network.eval()
     out = network(**inputs)
     maps = out if isinstance(out, Tensor) else out.heatmaps
@@ -161,7 +161,7 @@ def _train(network: nn.Module, inputs: Mapping[str, object]) -> None:
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Return the shortest of up to four times; what else the machine does only adds to them."""
+    """Return the shortest of up to four times; other work on the machine only adds to a time."""
     spent: list[float] = []
     while len(spent) < _PASSES and sum(spent) < _ENOUGH:
         begin = time.perf_counter()
@@ -173,10 +173,10 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _picture_seconds(crop_size: tuple[int, int]) -> tuple[float, float]:
-    """Return seconds of decoding a frame of usual size and of cutting one crop out of it."""
+    """Return seconds of decoding a 720p frame and of one crop."""
     picture = np.random.default_rng(0).integers(0, 256, (*FRAME, 3), dtype=np.uint8)
     to_crop = np.array([[0.5, 0.0, 10.0], [0.0, 0.5, 10.0]])
-    # Blurred: noise would take longer than any real frame.
+    # Blurred, because noise takes longer to decode than real frames.
     data = cv2.imencode(".jpg", cv2.blur(picture, (9, 9)))[1].tobytes()
     cpu = torch.device("cpu")
     decode = _seconds(partial(decode_image, Path("frame.jpg"), data, None), cpu)

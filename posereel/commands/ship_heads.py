@@ -1,6 +1,6 @@
 """Copy the heads of the last run to data/weights/heads.
 
-The weights are stored in float16, with a card that documents their training data and scores.
+Writes each head in float16, with a card that records its training data and its scores.
 """
 
 import json
@@ -17,7 +17,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of all outputs.")] = Path("data"),
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
 ) -> None:
-    """Write data/weights/NAME/<system>.safetensors and its card for every trained system."""
+    """Write data/weights/NAME/<system>.safetensors and a card for every trained system."""
     from models.systems.lookup import all_systems
     from pipeline.core.networks.weights import read_weights, write_weights
 

@@ -8,16 +8,16 @@ The frames are not copied: stages read them below `data.root`.
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.core.manifest import write_manifest
-from pipeline.dataset.layout import DataSetFiles, find_data_set_files, find_frames
-from pipeline.importing.annotations import check_release_format, import_annotations
 from pipeline.importing.dvc_add import dvc_add
 from pipeline.importing.presets import find_preset
+
+if TYPE_CHECKING:
+    from pipeline.dataset.layout import DataSetFiles
 
 
 def main(
@@ -29,6 +29,8 @@ def main(
     params: Annotated[Path, typer.Option(help="Params file to write.")] = Path("params.yaml"),
 ) -> None:
     """Write params.yaml from presets/NAME.yaml and import the data set below ROOT."""
+    from pipeline.dataset.layout import find_data_set_files
+
     preset = find_preset(name)
     yaml = YAML()
     yaml.width = 4096
@@ -47,8 +49,12 @@ def main(
     typer.echo(f"use-preset: {params} is now {preset}; next: dvc repro")
 
 
-def _import_data_set(folder: Path, source: DataSetFiles, detections: Path | None) -> None:
+def _import_data_set(folder: Path, source: "DataSetFiles", detections: Path | None) -> None:
     """Write data/raw/<name> completely or not at all, and track it with DVC."""
+    from pipeline.core.manifest import write_manifest
+    from pipeline.dataset.layout import find_frames
+    from pipeline.importing.annotations import check_release_format, import_annotations
+
     if detections is not None and not detections.is_file():
         raise ValueError(f"{detections}: expected a JSON file in COCO result format, found nothing")
     folder.parent.mkdir(parents=True, exist_ok=True)

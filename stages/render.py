@@ -26,6 +26,7 @@ from pipeline.core.units.plan import Plan
 from pipeline.core.units.run_time import read_extract
 from pipeline.synthetic.annotation import write_video
 from pipeline.synthetic.dataset import VideoSpec, video_specs
+from pipeline.synthetic.degradation import FaultPattern
 
 app = typer.Typer(add_completion=False)
 STAGE = "render"
@@ -54,6 +55,8 @@ class Render(Section):
     """Number of consecutive labeled frames in the middle of a video."""
     label_step: int
     """Distance between labeled frames outside the middle."""
+    faults: FaultPattern
+    """Blurred and covered frames: one by one, or three in a row."""
 
 
 def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
@@ -78,6 +81,7 @@ def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
             width=params.width,
             label_run=params.label_run,
             label_step=params.label_step,
+            faults=params.faults,
         )
         for split, (purpose, count) in purposes.items()
     }

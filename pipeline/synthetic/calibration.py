@@ -2,11 +2,12 @@
 
 The figures were taken from 60 annotated sequences of PoseTrack's forerunner (Iqbal, Milan and
 Gall, CVPR 2017): 3,092 frames, 14,574 people. Lengths are in head sizes, 0.6 x the diagonal of
-the head box; motion is between consecutive frames.
+the head box. Motion is measured between frames that are a gap apart: consecutive ones, or every
+third.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +43,9 @@ _TURNING = ("upper_arm", "lower_arm", "thigh", "shank")
 class Figures:
     """Figures of a set of videos.
 
-    ``motion``: joint to (median, 95th percentile) of head sizes per frame. ``occluded``: joint to
+    ``motion``: joint to (median, 95th percentile) of head sizes per gap. ``occluded``: joint to
     the share that is hidden, of those in the picture. ``bones``: bone to its median length in the
-    picture. ``turning``: limb to (median, 95th percentile) of degrees per frame. ``people``:
+    picture. ``turning``: limb to (median, 95th percentile) of degrees per gap. ``people``:
     (median, 95th percentile) of labeled people per frame that has any.
     """
 
@@ -94,6 +95,27 @@ REAL = Figures(
 )
 
 
+REAL_GAP_3 = replace(
+    REAL,
+    motion={
+        "head": (0.280, 1.205),
+        "shoulder": (0.284, 1.223),
+        "elbow": (0.333, 1.485),
+        "wrist": (0.403, 1.991),
+        "hip": (0.261, 1.229),
+        "knee": (0.286, 1.359),
+        "ankle": (0.271, 1.626),
+    },
+    turning={
+        "upper_arm": (3.8, 32.5),
+        "lower_arm": (5.3, 57.9),
+        "thigh": (2.7, 19.7),
+        "shank": (3.0, 24.7),
+    },
+)
+"""The same sequences at a stride of three frames."""
+
+
 def _spread(values: list[Array]) -> tuple[float, float]:
     """Return median and 95th percentile."""
     median, high = np.percentile(np.concatenate(values), (50, 95))
@@ -103,18 +125,20 @@ def _spread(values: list[Array]) -> tuple[float, float]:
 class _Tracks:
     """Joints of one video's people, and the head size of each."""
 
-    def __init__(self, video: SyntheticVideo) -> None:
+    def __init__(self, video: SyntheticVideo, gap: int) -> None:
+        self.gap = gap
         self.keypoints = video.keypoints
         self.visible = video.visible * video.present[..., None]
         heads = 0.6 * np.hypot(video.head_boxes[..., 2], video.head_boxes[..., 3])
         self.head = np.where(video.present, heads, np.nan)
 
     def motion(self, name: str) -> Array:
-        """Return head sizes per frame of a joint wherever two frames have it."""
-        slot = SLOTS.index(name)
-        both = (self.visible[1:, :, slot] > 0) & (self.visible[:-1, :, slot] > 0)
-        steps = np.linalg.norm(np.diff(self.keypoints[:, :, slot], axis=0), axis=-1)
-        return np.asarray((steps / self.head[:-1])[both])
+        """Return head sizes per gap of a joint wherever both frames have it."""
+        slot, gap = SLOTS.index(name), self.gap
+        both = (self.visible[gap:, :, slot] > 0) & (self.visible[:-gap, :, slot] > 0)
+        places = self.keypoints[:, :, slot]
+        steps = np.linalg.norm(places[gap:] - places[:-gap], axis=-1)
+        return np.asarray((steps / self.head[:-gap])[both])
 
     def hidden(self, name: str) -> Array:
         """Return 1 where a joint in the picture is hidden, else 0."""
@@ -127,15 +151,21 @@ class _Tracks:
         there = (self.visible[:, :, first] > 0) & (self.visible[:, :, last] > 0)
         bone = self.keypoints[:, :, last] - self.keypoints[:, :, first]
         angle = np.arctan2(bone[..., 1], bone[..., 0])
-        turn = np.abs((np.diff(angle, axis=0) + np.pi) % (2 * np.pi) - np.pi)
+        gap = self.gap
+        turn = np.abs((angle[gap:] - angle[:-gap] + np.pi) % (2 * np.pi) - np.pi)
         lengths = np.linalg.norm(bone, axis=-1) / self.head
-        return lengths[there], np.degrees(turn[there[1:] & there[:-1]])
+        return lengths[there], np.degrees(turn[there[gap:] & there[:-gap]])
 
 
-def measure(videos: Iterable[SyntheticVideo]) -> Figures:
-    """Return the figures of rendered videos, measured as those of the real ones were."""
+def measure(videos: Iterable[SyntheticVideo], gap: int = 1) -> Figures:
+    """Return the figures of rendered videos, measured as those of the real ones were.
+
+    Args:
+        videos: Rendered videos of more than ``gap`` frames.
+        gap: Frames between the two places of a joint whose motion is measured.
+    """
     videos = list(videos)
-    tracks = [_Tracks(video) for video in videos]
+    tracks = [_Tracks(video, gap) for video in videos]
     counts = np.concatenate([video.present.sum(axis=1) for video in videos]).astype(np.float64)
     bones = {
         bone: [track.bone(*ends) for track in tracks for ends in pairs]

@@ -6,6 +6,8 @@ is ever shown, in pretraining, a video that a head trains on or is measured on.
 
 from dataclasses import dataclass
 
+from pipeline.synthetic.degradation import FaultPattern
+
 SEED_RANGES = {
     "train": range(100_000, 200_000),
     "val": range(200_000, 210_000),
@@ -45,6 +47,7 @@ class VideoSpec:
     """Frames in the middle of the video that are all labeled."""
     label_step: int = 4
     """Distance of the labeled frames outside the middle run; 1 labels every frame."""
+    faults: FaultPattern = "independent"
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.label_step < 1 or min(self.height, self.width) < 64:
@@ -74,6 +77,7 @@ def video_specs(
     width: int = 320,
     label_run: int = 10,
     label_step: int = 4,
+    faults: FaultPattern = "independent",
 ) -> tuple[VideoSpec, ...]:
     """Return the specs of consecutive videos of a seed range.
 
@@ -86,6 +90,7 @@ def video_specs(
         width: Picture width in pixels.
         label_run: Frames in the middle that are all labeled.
         label_step: Distance of the labeled frames outside the middle.
+        faults: Pattern of the faults over time (pipeline/synthetic/degradation.py).
 
     Raises:
         ValueError: If there is no such range, or the range is too short.
@@ -99,6 +104,6 @@ def video_specs(
             f"{count} from {first}; ask for fewer, or start earlier"
         )
     return tuple(
-        VideoSpec(seed, frames, height, width, label_run, label_step)
+        VideoSpec(seed, frames, height, width, label_run, label_step, faults)
         for seed in seeds[first : first + count]
     )

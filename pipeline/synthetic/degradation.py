@@ -1,11 +1,13 @@
-"""What goes wrong with single frames: blur, and things that come between camera and people.
+"""Faults of frames: blur, and objects between the camera and the people.
 
-Faults are drawn per frame by a chain of its own that neither knows the people nor which frames
-are labeled, and that seldom spoils two frames in a row: the neighbors of a bad frame are mostly
-good, which is what makes looking at neighbors worth something.
+Faults are drawn without regard to people and labels, in one of two patterns. ``independent`` faults
+last one frame and seldom affect two frames in a row. ``bursts`` last three frames and are followed
+by at least three clean ones: the direct neighbors of a bad frame are mostly bad in the same way,
+and the frames at a distance of three on both sides are always clean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,8 +18,17 @@ Image = NDArray[np.float32]
 
 TAGS = ("clean", "blurred", "covered", "crossing")
 
+FaultPattern = Literal["independent", "bursts"]
+
 # Stationary share of bad frames = ENTER / (1 + ENTER - STAY) = 0.46, half of each kind.
 _ENTER, _STAY = 0.56, 0.34
+
+BURST = 3
+"""Frames of a burst, and the fewest clean frames after it."""
+# Probability that the next burst starts once BURST clean frames have passed. A cycle has
+# 2 BURST + (1 - START) / START frames, so the share of bad frames is 0.46 as well.
+_START = 0.66
+_LONGEST_PHASE = 60
 _SUB_FRAMES = 6
 
 
@@ -28,6 +39,7 @@ class Fault:
     ``moments`` are times of the sub-frames relative to the frame, in frames; ``shake`` the
     picture's displacement at each, in head sizes ``(K, 2)``; ``defocus`` the radius of the blur
     disk in head sizes; ``covers`` says how many limbs of each person are hidden on average.
+    ``burst`` is the number of the burst; all its frames have the same covers.
     """
 
     tag: str
@@ -35,6 +47,10 @@ class Fault:
     shake: Array
     defocus: float
     covers: float
+    burst: int | None = None
+
+
+_CLEAN = Fault("clean", np.zeros(1), np.zeros((1, 2)), 0.0, 0.0)
 
 
 def _blur(rng: np.random.Generator) -> Fault:
@@ -49,20 +65,42 @@ def _blur(rng: np.random.Generator) -> Fault:
     return Fault("blurred", moments * rng.uniform(0.6, 1.0), travel * (path + bend), defocus, 0.0)
 
 
-def draw_faults(rng: np.random.Generator, frames: int) -> tuple[Fault, ...]:
-    """Draw the faults of a video, one per frame."""
+def _fault(rng: np.random.Generator) -> Fault:
+    """Draw a fault: blurred or covered with equal probability."""
+    if rng.random() < 0.5:
+        return _blur(rng)
+    return Fault("covered", np.zeros(1), np.zeros((1, 2)), 0.0, rng.uniform(1.5, 3.2))
+
+
+def draw_faults(
+    rng: np.random.Generator, frames: int, pattern: FaultPattern = "independent"
+) -> tuple[Fault, ...]:
+    """Draw the faults of a video, one per frame.
+
+    Args:
+        rng: Source of random numbers.
+        frames: Number of frames.
+        pattern: See the docstring of the module.
+    """
+    if pattern == "bursts":
+        return _draw_bursts(rng, frames)
     faults: list[Fault] = []
     bad = bool(rng.random() < 0.46)
     for _ in range(frames):
-        if not bad:
-            faults.append(Fault("clean", np.zeros(1), np.zeros((1, 2)), 0.0, 0.0))
-        elif rng.random() < 0.5:
-            faults.append(_blur(rng))
-        else:
-            still = np.zeros((1, 2))
-            faults.append(Fault("covered", np.zeros(1), still, 0.0, rng.uniform(1.5, 3.2)))
+        faults.append(_fault(rng) if bad else _CLEAN)
         bad = bool(rng.random() < (_STAY if bad else _ENTER))
     return tuple(faults)
+
+
+def _draw_bursts(rng: np.random.Generator, frames: int) -> tuple[Fault, ...]:
+    faults: list[Fault] = []
+    first = int(rng.integers(_LONGEST_PHASE))
+    number = 0
+    while len(faults) < first + frames:
+        clean = BURST - 1 + int(rng.geometric(_START))
+        faults += [replace(_fault(rng), burst=number)] * BURST + [_CLEAN] * clean
+        number += 1
+    return tuple(faults[first : first + frames])
 
 
 def smeared(picture: Image, step: Array) -> Image:

@@ -129,18 +129,27 @@ def _far_roles(rng: np.random.Generator, spec: VideoSpec, ground: Ground) -> lis
 
 
 def _draw_covers(
-    rng: np.random.Generator, faults: tuple[Fault, ...], stances: list[Stance]
+    rng: np.random.Generator, seed: int, faults: tuple[Fault, ...], stances: list[Stance]
 ) -> tuple[tuple[Layer, ...], ...]:
-    """Draw what hides limbs in the covered frames."""
+    """Draw what hides limbs in the covered frames; the covers of a burst move with their limbs."""
+
+    def source(fault: Fault, *place: int) -> np.random.Generator:
+        if fault.burst is None:
+            return rng
+        return np.random.default_rng((seed, 3, fault.burst, *place))
+
     covers: list[tuple[Layer, ...]] = []
     for frame, fault in enumerate(faults):
         layers: list[Layer] = []
-        for seen in stances if fault.covers else []:
-            for point in rng.choice(_COVERABLE, min(int(rng.poisson(fault.covers)), 5)).tolist():
-                size = seen.scale[frame] * rng.uniform(1.3, 2.5)
+        for person, seen in enumerate(stances if fault.covers else []):
+            draws = source(fault, person)
+            count = min(int(draws.poisson(fault.covers)), 5)
+            for number, point in enumerate(draws.choice(_COVERABLE, count).tolist()):
+                draws = source(fault, person, number)
+                size = seen.scale[frame] * draws.uniform(1.3, 2.5)
                 # Anywhere within the cover: its middle must not give the joint away.
-                middle = seen.points[frame, point] + rng.uniform(-0.4, 0.4, 2) * size
-                layers.append(draw_cover(rng, middle, size))
+                middle = seen.points[frame, point] + draws.uniform(-0.4, 0.4, 2) * size
+                layers.append(draw_cover(draws, middle, size))
         covers.append(tuple(layers))
     return tuple(covers)
 
@@ -164,7 +173,7 @@ def build_scene(spec: VideoSpec) -> Scene:
     times = np.arange(spec.frames, dtype=np.float64)
     view = View(ground, camera.matrices(times))
     stances = [stance(person, times, view) for person in people]
-    faults = draw_faults(faulty, spec.frames)
+    faults = draw_faults(faulty, spec.frames, spec.faults)
     grain = looks.normal(0, looks.uniform(0.5, 2.5), (spec.height + 64, spec.width + 64, 1))
     return Scene(
         spec=spec,
@@ -176,6 +185,6 @@ def build_scene(spec: VideoSpec) -> Scene:
         labeled=labeled,
         faults=faults,
         stances=tuple(stances),
-        covers=_draw_covers(faulty, faults, stances[:labeled]),
+        covers=_draw_covers(faulty, spec.seed, faults, stances[:labeled]),
         grain=grain.astype(np.float32),
     )

@@ -20,6 +20,7 @@ render:
   width: 128
   label_run: 1
   label_step: 2
+  faults: independent
 extract: {{engine: local, workers: 1, threads: 1, device: cpu, devices: []}}
 """
 

@@ -1,9 +1,19 @@
 """Faults of single frames: shares, isolation, and blur of one bright pixel."""
 
+from itertools import pairwise
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from pipeline.synthetic.degradation import TAGS, draw_faults, out_of_focus, smeared
+from pipeline.synthetic.degradation import (
+    BURST,
+    TAGS,
+    FaultPattern,
+    draw_faults,
+    out_of_focus,
+    smeared,
+)
 
 
 def test_about_half_of_the_frames_are_bad_and_bad_ones_seldom_meet() -> None:
@@ -16,8 +26,36 @@ def test_about_half_of_the_frames_are_bad_and_bad_ones_seldom_meet() -> None:
     assert bad[1:][bad[:-1]].mean() < 0.4 < bad.mean() < 0.5
 
 
-def test_faults_are_what_their_tag_says() -> None:
-    for fault in draw_faults(np.random.default_rng(1), 500):
+def test_bursts_last_three_frames_and_leave_three_clean_ones() -> None:
+    tags = np.array([f.tag for f in draw_faults(np.random.default_rng(0), 20_000, "bursts")])
+    for tag in ("blurred", "covered"):
+        assert 0.2 <= (tags == tag).mean() <= 0.25
+    ends = np.flatnonzero(tags[1:] != tags[:-1]) + 1
+    runs = [(tags[start], stop - start) for start, stop in pairwise(ends)]
+    assert {length for tag, length in runs if tag != "clean"} == {BURST}
+    assert min(length for tag, length in runs if tag == "clean") == BURST
+
+
+def test_frames_three_away_from_a_bad_one_are_clean_in_bursts() -> None:
+    for seed in range(200):
+        tags = np.array([f.tag for f in draw_faults(np.random.default_rng(seed), 12, "bursts")])
+        bad = np.flatnonzero(tags != "clean")
+        for offset in (-3, 3):
+            there = bad + offset
+            assert (tags[there[(there >= 0) & (there < 12)]] == "clean").all()
+
+
+def test_any_phase_of_a_burst_begins_a_video() -> None:
+    first = [draw_faults(np.random.default_rng(seed), 1, "bursts")[0] for seed in range(400)]
+    assert 0.38 <= np.mean([fault.tag != "clean" for fault in first]) <= 0.54
+    starts = [draw_faults(np.random.default_rng(seed), 3, "bursts") for seed in range(400)]
+    lengths = {sum(f.tag != "clean" for f in fs) for fs in starts if fs[0].tag != "clean"}
+    assert lengths == {1, 2, 3}
+
+
+@pytest.mark.parametrize("pattern", get_args(FaultPattern))
+def test_faults_are_what_their_tag_says(pattern: FaultPattern) -> None:
+    for fault in draw_faults(np.random.default_rng(1), 500, pattern):
         travel = np.linalg.norm(fault.shake[-1] - fault.shake[0])
         assert len(fault.shake) == len(fault.moments)
         assert np.abs(fault.moments).max() <= 0.5

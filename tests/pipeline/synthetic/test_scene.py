@@ -29,6 +29,28 @@ def test_only_covered_frames_have_covers(scenes: list[Scene]) -> None:
     assert np.mean([len(covers) > 0 for fault, covers in pairs if fault.tag == "covered"]) > 0.8
 
 
+def test_the_covers_of_a_burst_stay_on_their_limbs() -> None:
+    scenes = [
+        build_scene(spec)
+        for spec in video_specs("tests", 6, frames=12, height=240, width=320, faults="bursts")
+    ]
+    seen = 0
+    for scene in scenes:
+        for frame in range(11):
+            pair = scene.faults[frame : frame + 2]
+            if pair[0].tag == "covered" and pair[0].burst == pair[1].burst:
+                now, after = scene.covers[frame : frame + 2]
+                assert len(now) == len(after)
+                middles = [np.array([cover.place[:, 2] for cover in some]) for some in (now, after)]
+                sizes = [[len(cover.picture) for cover in some] for some in (now, after)]
+                np.testing.assert_allclose(sizes[0], sizes[1], rtol=0.2, atol=2)
+                # People walk; covers drawn anew would lie on other limbs, dozens of pixels away.
+                if len(now):
+                    assert np.median(np.linalg.norm(middles[1] - middles[0], axis=1)) < 12
+                seen += len(now)
+    assert seen > 20
+
+
 def test_faults_do_not_depend_on_the_people(scenes: list[Scene]) -> None:
     # Another size of picture keeps the seed's faults, whatever it does to people and labels.
     scene = scenes[0]

@@ -6,6 +6,11 @@ the predictions of every system. The oracle knows truth and motion: it finds a j
 of at least one frame are correct for the truth of that frame. No head that selects among these
 frames finds more joints.
 
+Three means of the clip's heatmaps, without any parameter, say what stacking and following people
+are worth: of the heatmaps where they are, moved by the true motion of each joint, and moved by the
+cached flow (models/base/warp.py). Data can tell a head that follows people from one that stacks
+frames if the true motion gives much more than no motion.
+
     python -m benchmarks.ceiling [--quick] [--json FILE] [--data DIR] [--params FILE]
 """
 
@@ -16,12 +21,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
+from models.base.warp import sample, warp_to_key_frame
 from pipeline.core.caches.clip_table import clips_file, read_clips
 from pipeline.core.geometry.affine import transform
+from pipeline.core.grid import STRIDE
 from pipeline.core.heatmap import decode
 from pipeline.core.params import read_section
 from pipeline.core.skeleton import JOINT_SLOTS
@@ -40,7 +48,9 @@ Person = tuple[str, int, int]
 Clip = Mapping[Hashable, Any]
 """A row of the clip table."""
 Points = NDArray[np.float64]
+Maps = NDArray[np.float32]
 Hits = NDArray[np.bool_]
+MEANS = ("mean", "mean, true motion", "mean, cached flow")
 
 app = typer.Typer(add_completion=False)
 
@@ -83,15 +93,23 @@ def main(
         for name in SYSTEMS
         if (file := data / "predictions" / name / SPLIT / "predictions.parquet").is_file()
     }
-    found = dict.fromkeys(("key frame", "oracle", *systems), 0)
+    flow = Store(data / "flow" / SPLIT, "flow")
+    found = dict.fromkeys(("key frame", "oracle", *MEANS, *systems), 0)
     joints = 0
     for clip, people in fully_labeled(clips, truths):
         middle = len(people) // 2
         counted = np.logical_and.reduce([person.labeled for person in people])
-        hits = hits_of_frames(store, section, clip, people)
+        maps, steps = read_clip(store, clip), read_clip(flow, clip)
+        cells = np.stack([joints_in_crop(clip, person) for person in people]) / STRIDE
+        hits = hits_of_maps(maps, section, clip, people)
         joints += int(counted.sum())
         found["key frame"] += int((hits[middle] & counted).sum())
         found["oracle"] += int((hits.any(axis=0) & counted).sum())
+        means = mean_heatmaps(maps, steps, cells)
+        for name, hit in zip(
+            MEANS, hits_of_maps(means, section, clip, [people[middle]] * 3), strict=True
+        ):
+            found[name] += int((hit & counted).sum())
         for name, predicted in systems.items():
             predicted_joints = predicted[clip["video"], clip["frame"], clip["track_id"]]
             hit = close(predicted_joints, people[middle].joints, people[middle].tolerance)
@@ -142,15 +160,46 @@ def fully_labeled(
             yield clip, present
 
 
-def hits_of_frames(store: Store, section: Predict, clip: Clip, people: Sequence[Truth]) -> Hits:
-    """Return which joints in the heatmaps of each frame are close to its truth, ``(T, 15)``."""
-    maps = store.read(f"{clip['video']}/v0", [clip["clip"]])[0].astype(np.float32)
+def read_clip(store: Store, clip: Clip) -> Maps:
+    """Return what a store holds of a clip."""
+    found: Maps = store.read(f"{clip['video']}/v0", [clip["clip"]])[0].astype(np.float32)
+    return found
+
+
+def joints_in_crop(clip: Clip, person: Truth) -> Points:
+    """Return the true joints of a frame in the crop of the clip, ``(15, 2)``, pixels."""
+    return transform(person.joints, np.reshape(clip["to_crop"], (2, 3)))
+
+
+def mean_heatmaps(maps: Maps, flow: Maps, joints: Points) -> Maps:
+    """Return the means of a clip's heatmaps, in the order of ``MEANS``.
+
+    Args:
+        maps: Heatmaps, ``(T, 15, H, W)``.
+        flow: (dx, dy) in cells from each frame to the next, ``(T - 1, 2, H, W)``.
+        joints: True joints of every frame in cells, ``(T, 15, 2)``.
+
+    Returns:
+        ``(3, 15, H, W)``.
+    """
+    frames, _, height, width = maps.shape
+    unmoved, steps = torch.from_numpy(maps), torch.from_numpy(flow)
+    motion = torch.from_numpy(joints - joints[frames // 2]).float()
+    constant = motion.reshape(-1, 2, 1, 1).expand(-1, 2, height, width)
+    true = sample(unmoved.reshape(-1, 1, height, width), constant).reshape(maps.shape)
+    warped = warp_to_key_frame(unmoved[None], steps[None])[0]
+    means: Maps = torch.stack([unmoved, true, warped]).mean(dim=1).numpy()
+    return means
+
+
+def hits_of_maps(maps: Maps, section: Predict, clip: Clip, people: Sequence[Truth]) -> Hits:
+    """Return which joints the heatmaps of each person ``(N, 15, H, W)`` find, ``(N, 15)``."""
     decoded, _ = decode(maps, section.decode, section.blur)
     matrix = np.reshape(clip["to_crop"], (2, 3))
     scale = float(np.sqrt(np.linalg.det(matrix[:, :2])))
     return np.stack(
         [
-            close(joints, transform(person.joints, matrix), person.tolerance * scale)
+            close(joints, joints_in_crop(clip, person), person.tolerance * scale)
             for joints, person in zip(decoded, people, strict=True)
         ]
     )

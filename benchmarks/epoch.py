@@ -116,7 +116,7 @@ class Setting:
         variant = self.params["finetune_backbone"]["variant"]
         built: dict[str, nn.Module] = {
             "heatmaps": ClipMaps(network=build_hrnet(variant, len(JOINTS)), features=False),
-            "flow": ClipFlow(network=build_raft(flow["variant"], flow["updates"])),
+            "flow": ClipFlow(network=build_raft(flow["variant"], flow["updates"], flow["scale"])),
         }
         return {kind: network.eval().to(device) for kind, network in built.items()}
 

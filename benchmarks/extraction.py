@@ -72,15 +72,14 @@ def read_extractions(params: Path) -> list[Extraction]:
     hrnet, flow = values["finetune_backbone"]["variant"], values["flow"]
     vit = values["tokens"]["variant"]
     maps = partial(build_clip_maps, variant=hrnet, joints=len(JOINTS), features=False)
-    raft = partial(build_clip_flow, variant=flow["variant"], updates=flow["updates"])
+    settings = flow["variant"], flow["updates"], flow["scale"]
+    raft = partial(build_clip_flow, variant=settings[0], updates=settings[1], scale=settings[2])
     tokens = partial(build_clip_tokens, variant=vit)
     size = read_crop_size(params, "vit")
     batch = {stage: values[stage]["batch"] for stage in ("heatmaps", "flow", "tokens")}
     return [
         Extraction("heatmaps", "hrnet", build_hrnet(hrnet, len(JOINTS)), maps, batch["heatmaps"]),
-        Extraction(
-            "flow", "hrnet", build_raft(flow["variant"], flow["updates"]), raft, batch["flow"]
-        ),
+        Extraction("flow", "hrnet", build_raft(*settings), raft, batch["flow"]),
         Extraction("tokens", "vit", build_vit(vit, size), tokens, batch["tokens"]),
     ]
 

@@ -38,7 +38,8 @@ def _vit_backbone(values: dict[str, Any], params: Path) -> Example:
 def _raft(values: dict[str, Any], params: Path) -> Example:
     size = read_crop_size(params, "hrnet")
     image = torch.empty(1, 3, *size, dtype=torch.uint8)
-    network = build_raft(values["flow"]["variant"], values["flow"]["updates"])
+    flow = values["flow"]
+    network = build_raft(flow["variant"], flow["updates"], flow["scale"])
     return network, {"first": image, "second": image}
 
 

@@ -153,7 +153,10 @@ def _cache_network(setup: VideoSetup, kind: str) -> nn.Module:
         "heatmaps": partial(build_clip_maps, variant=variant, joints=len(JOINTS), features=False),
         "features": partial(build_clip_maps, variant=variant, joints=len(JOINTS), features=True),
         "flow": partial(
-            build_clip_flow, variant=values["flow"]["variant"], updates=values["flow"]["updates"]
+            build_clip_flow,
+            variant=values["flow"]["variant"],
+            updates=values["flow"]["updates"],
+            scale=values["flow"]["scale"],
         ),
         "tokens": partial(build_clip_tokens, variant=values["tokens"]["variant"]),
     }[kind]

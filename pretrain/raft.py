@@ -35,6 +35,8 @@ class Raft(Section):
     """Variant of models/raft/network.py."""
     updates: Annotated[int, Field(ge=1)]
     """Refinements of the flow while it is fitted."""
+    scale: Annotated[float, Field(ge=1)]
+    """Factor on the crops, as ``flow.scale`` of the pipeline."""
     gamma: Annotated[float, Field(gt=0, le=1)]
     """Weight of a refinement's loss relative to the next one's, 0.8 in the paper."""
     background: Annotated[float, Field(ge=0)]
@@ -78,7 +80,7 @@ def main(
     cv2.setNumThreads(1)
     torch.manual_seed(run.fitting.seed)
 
-    network = build_raft(run.variant, run.updates)
+    network = build_raft(run.variant, run.updates, run.scale)
     if run.start is not None:
         weights = read_weights(Path(run.start))
         load_weights(network, {name: one.float() for name, one in weights.items()}, run.start)

@@ -76,7 +76,7 @@ def _measure_vit(run: ViT, weights: dict[str, Tensor], scenes: Path) -> dict[str
 
 
 def _measure_raft(run: Raft, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
-    network = build_raft(run.variant, run.updates)
+    network = build_raft(run.variant, run.updates, run.scale)
     load_weights(network, weights, "raft")
     moving = read_moving_scenes(scenes / "holdout")
     figures: dict[str, float] = {}

@@ -36,6 +36,8 @@ class Flow(Section):
     """``raft_large`` is the network of the papers, trained on Chairs and Things."""
     updates: Annotated[int, Field(ge=1)]
     """Refinements per pair of frames; the public code takes 20."""
+    scale: Annotated[float, Field(ge=1)]
+    """Factor by which crops are enlarged for RAFT, whose cells are 8 x 8 pixels; papers 1."""
     weights: Annotated[str, OUT_OF_KEY]
     """safetensors file; its content is part of the key."""
     batch: Annotated[int, Field(ge=1)]
@@ -54,11 +56,14 @@ def _build_network(
     *,
     variant: str,
     updates: int,
+    scale: float,
 ) -> "nn.Module":
     """See ``models.raft.clips.build_clip_flow``."""
     from models.raft.clips import build_clip_flow  # noqa: PLC0415  brings torch; plans need none
 
-    return build_clip_flow(weights, source, crop_size, variant=variant, updates=updates)
+    return build_clip_flow(
+        weights, source, crop_size, variant=variant, updates=updates, scale=scale
+    )
 
 
 def plan(split: str, units: str, data: Path, params: Path) -> Plan:
@@ -80,6 +85,7 @@ def plan(split: str, units: str, data: Path, params: Path) -> Plan:
             _build_network,
             variant=section.variant,
             updates=section.updates,
+            scale=section.scale,
         ),
         row_shape=_row_shape,
         batch=section.batch,

@@ -44,6 +44,7 @@ def build_clip_flow(
     *,
     variant: str,
     updates: int,
+    scale: float,
 ) -> nn.Module:
     """Build the frozen network for the stage ``flow``.
 
@@ -53,10 +54,11 @@ def build_clip_flow(
         crop_size: (height, width) of the crops in pixels.
         variant: Variant of RAFT.
         updates: Number of flow updates per pair of frames.
+        scale: Factor by which crops are enlarged before; see ``RAFTFlow``.
 
     Raises:
         ValueError: If the weights do not fit.
     """
-    network = build_raft(variant, updates)
+    network = build_raft(variant, updates, scale)
     load_weights(network, weights, source)
     return ClipFlow(network=network).eval().requires_grad_(requires_grad=False)

@@ -23,7 +23,7 @@ def maps() -> nn.Module:
 
 def flow() -> nn.Module:
     weights = build_raft("raft_small", 2).state_dict()
-    return build_clip_flow(weights, "w", SIZE, variant="raft_small", updates=2)
+    return build_clip_flow(weights, "w", SIZE, variant="raft_small", updates=2, scale=1.0)
 
 
 def tokens() -> nn.Module:

@@ -27,7 +27,13 @@ def project(tmp_path: Path) -> Project:
 
 def section(project: Project, **changes: object) -> dict[str, object]:
     weights = str(project.folder / "raft.safetensors")
-    return {"variant": "raft_small", "updates": 2, "weights": weights, "batch": 5} | changes
+    return {
+        "variant": "raft_small",
+        "updates": 2,
+        "scale": 1.0,
+        "weights": weights,
+        "batch": 5,
+    } | changes
 
 
 def test_flow_is_from_each_frame_to_the_next_in_cells(project: Project) -> None:
@@ -50,14 +56,14 @@ def test_params_and_batch_change_the_key_and_the_path_of_the_weights_does_not(
     project: Project,
 ) -> None:
     seen = set()
-    for changes in ({}, {"updates": 1}, {"batch": 8}):
+    for changes in ({}, {"updates": 1}, {"scale": 1.5}, {"batch": 8}):
         assert project.run(app, "--split", "val", flow=section(project, **changes)).exit_code == 0
         seen.add((project.data / "units/flow/val.json").read_bytes())
     copy = project.folder / "copy.safetensors"
     copy.write_bytes((project.folder / "raft.safetensors").read_bytes())
     moved = project.run(app, "--split", "val", flow=section(project, weights=str(copy)))
     assert "0 units computed, 1 reused" in moved.output
-    assert len(seen) == 3
+    assert len(seen) == 4
 
 
 def test_the_error_names_missing_weights(project: Project) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.base.normalization import MEAN, STD
 from models.raft.network import RAFTFlow, build_raft, cells_from_pixels
@@ -61,6 +62,34 @@ def test_the_flow_has_the_size_of_the_images(network: RAFTFlow, size: tuple[int,
 
     assert flow.shape == (2, 2, *size)
     assert flow.isfinite().all()
+
+
+def test_enlarged_images_are_matched_and_their_flow_is_reduced() -> None:
+    """Against the network by hand, on sides whose ratio is not the factor exactly."""
+    first, second = pictures(130, 96), pictures(130, 96, seed=1)
+    torch.manual_seed(0)
+    network = build_raft("raft_small", 2, scale=1.5)
+
+    with torch.no_grad():
+        flow = network(first, second)
+        large = [
+            functional.interpolate(x.float(), size=(195, 144), mode="bilinear") / 127.5 - 1
+            for x in (first, second)
+        ]
+        padded = [functional.pad(x, (0, 0, 2, 3), mode="replicate") for x in large]
+        found = network.network(*padded, num_flow_updates=2)[-1][:, :, 2:197]
+        expected = functional.interpolate(found, size=(130, 96), mode="bilinear")
+
+    expected = expected * torch.tensor([96 / 144, 130 / 195]).view(2, 1, 1)
+    torch.testing.assert_close(flow, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_scale_of_1_changes_no_bit(network: RAFTFlow) -> None:
+    first, second = pictures(128, 96), pictures(128, 96, seed=1)
+    plain = RAFTFlow(network=network.network, updates=2, scale=1.0)
+
+    with torch.no_grad():
+        assert torch.equal(plain(first, second), network(first, second))
 
 
 def test_floats_up_to_255_give_the_same_flow_as_uint8(network: RAFTFlow) -> None:
@@ -125,5 +154,7 @@ def test_wrong_variants_and_sizes_are_rejected() -> None:
         build_raft("raft")
     with pytest.raises(ValueError, match="positive number, got 0"):
         build_raft("raft_small", updates=0)
+    with pytest.raises(ValueError, match=r"at least 1, got 0\.5"):
+        build_raft("raft_small", scale=0.5)
     with pytest.raises(ValueError, match="multiples of 4, got 10x12"):
         cells_from_pixels(torch.zeros(1, 2, 10, 12))

@@ -8,7 +8,7 @@ frames finds more joints.
 
 Three means of the clip's heatmaps, without any parameter, say what stacking and following people
 are worth: of the heatmaps where they are, moved by the true motion of each joint, and moved by the
-cached flow (models/base/warp.py). Data can tell a head that follows people from one that stacks
+cached flow (models/head_parts/warp.py). Data can tell a head that follows people from one that stacks
 frames if the true motion gives much more than no motion.
 
     python -m benchmarks.ceiling [--quick] [--json FILE] [--data DIR] [--params FILE]
@@ -26,7 +26,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from models.base.warp import sample, warp_to_key_frame
+from models.head_parts.warp import sample, warp_to_key_frame
 from pipeline.core.caches.clip_table import clips_file, read_clips
 from pipeline.core.geometry.affine import transform
 from pipeline.core.grid import STRIDE

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.base.warp import chain, sample, splat, warp_to_key_frame
+from models.head_parts.warp import chain, sample, splat, warp_to_key_frame
 from models.raft.network import cells_from_pixels
 from pipeline.heatmap import encode
 from pipeline.synthetic.dataset import VideoSpec

@@ -8,8 +8,8 @@ frames finds more joints.
 
 Three means of the clip's heatmaps, without any parameter, say what stacking and following people
 are worth: of the heatmaps where they are, moved by the true motion of each joint, and moved by the
-cached flow (models/head_parts/warp.py). Data can tell a head that follows people from one that stacks
-frames if the true motion gives much more than no motion.
+cached flow (models/head_parts/warp.py). Data can tell a head that follows people from one that
+stacks frames if the true motion gives much more than no motion.
 
     python -m benchmarks.ceiling [--quick] [--json FILE] [--data DIR] [--params FILE]
 """

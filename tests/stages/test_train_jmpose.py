@@ -14,7 +14,8 @@ from tests.stages.tiny_project import TRAINING, Project
 
 NETWORK = {
     "channels": 4, "layers": 2, "offset_groups": 2, "dilation": 1, "attention": "channel",
-    "attention_heads": 2, "jmib_mask": "fused", "motion": "flow", "joint_learner": True,
+    "attention_heads": 2, "jmib_mask": "fused", "motion": "flow", "aggregate": "stacked",
+    "joint_learner": True,
     "mutual_learning": True, "interaction": True,
 }  # fmt: skip
 LOSS = {"estimator": "vsd", "alpha": 0.01}
@@ -69,6 +70,7 @@ def test_without_an_estimator_the_loss_is_the_heatmap_loss(project: Project) -> 
         {"estimator": "gaussian"},
         {"attention": "spatial"},
         {"jmib_mask": "literal"},
+        {"aggregate": "warped"},
         {"delta": 2},
     ],
 )

@@ -22,11 +22,13 @@ from models.head_parts.blocks import (
     pass_on,
     residual_chain,
 )
+from models.head_parts.warp import warp_to_key_frame
 from models.heads.jmpose.deform import TAPS, modulated_deform_conv
 
 Attention = Literal["channel", "spatial"]
 Mask = Literal["fused", "literal"]
 Motion = Literal["flow", "features"]
+Aggregate = Literal["stacked", "warped"]
 
 MOTION_BLOCKS = 2
 """Residual blocks that embed the motion; the paper feeds RAFT's flow on without a word."""
@@ -317,6 +319,9 @@ class JMPose(nn.Module):
         jmib_mask: ``"fused"`` or ``"literal"``, see ``JointMotionInteraction``.
         motion: ``"flow"``, or ``"features"``: differences of consecutive frames' backbone
             features take its place (JM-Pose* of table 5).
+        aggregate: What Eq. 2 aggregates: ``"stacked"``, the heatmaps of all frames, as in the
+            paper; or ``"warped"``, which is not from the paper, the heatmaps moved onto the key
+            frame along the flow.
         feature_channels: Channels of the backbone features; read with ``motion="features"``.
         joint_learner: Whether the context-aware joint learner makes the first joint feature. If
             not, a 1x1 convolution of the aggregated heatmaps does (table 5, w/o CJL).
@@ -343,6 +348,7 @@ class JMPose(nn.Module):
         attention_heads: Positive,
         jmib_mask: Mask,
         motion: Motion,
+        aggregate: Aggregate,
         feature_channels: int | None = None,
         joint_learner: bool = True,
         mutual_learning: bool = True,
@@ -352,6 +358,7 @@ class JMPose(nn.Module):
         _check_choice("attention", attention, get_args(Attention))
         _check_choice("jmib_mask", jmib_mask, get_args(Mask))
         _check_choice("motion", motion, get_args(Motion))
+        _check_choice("aggregate", aggregate, get_args(Aggregate))
         _check_divides("offset_groups", offset_groups, channels)
         _check_divides("attention_heads", attention_heads, channels)
         if frames < 3 or frames % 2 == 0:
@@ -361,6 +368,10 @@ class JMPose(nn.Module):
                 "JMPose with joint_learner=False and mutual_learning=False would not look at the "
                 "motion; switch one of them on, or train the control `fuse`"
             )
+        if aggregate == "warped" and motion != "flow":
+            raise ValueError(
+                f"JMPose with aggregate='warped' needs motion='flow', got motion={motion!r}"
+            )
         step_channels = 2 if motion == "flow" else feature_channels
         if step_channels is None:
             raise ValueError("JMPose needs feature_channels with motion='features', got None")
@@ -368,6 +379,7 @@ class JMPose(nn.Module):
         self.frames = frames
         self.step_channels = step_channels
         self.motion_source = motion
+        self.warped = aggregate == "warped"
 
         self.aggregate = residual_chain(frames * joints, joints, blocks=1)
         self.motion = MotionEmbedding(in_channels=(frames - 1) * step_channels, channels=channels)
@@ -417,7 +429,10 @@ class JMPose(nn.Module):
         Raises:
             ValueError: If an input is missing or of another shape.
         """
-        motion = self.motion(self._steps(heatmaps, flow, features))
+        steps = self._steps(heatmaps, flow, features)
+        motion = self.motion(steps)
+        if self.warped:
+            heatmaps = warp_to_key_frame(heatmaps, steps)
         joint = self.learner(self.aggregate(heatmaps.flatten(1, 2)), motion)
         if self.merge is None:
             return JMPoseOutput(self.head(joint), (), ())

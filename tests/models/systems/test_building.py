@@ -27,7 +27,8 @@ CONTROL = {"channels": 8, "blocks": 1}
 DECODER = {"decoder_channels": [8, 8], "decoder_kernels": [2, 2]}
 JMPOSE = {
     "channels": 4, "layers": 1, "offset_groups": 2, "dilation": 1, "attention": "channel",
-    "attention_heads": 2, "jmib_mask": "fused", "motion": "flow", "joint_learner": True,
+    "attention_heads": 2, "jmib_mask": "fused", "motion": "flow", "aggregate": "stacked",
+    "joint_learner": True,
     "mutual_learning": True, "interaction": True,
 }  # fmt: skip
 VREMD_SIZES = {

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.head_parts.warp import warp_to_key_frame
 from models.heads.jmpose.mutual_info import JointMotionLoss
 from models.heads.jmpose.network import (
     MASK_START,
@@ -31,6 +32,7 @@ SMALL: dict[str, Any] = {
     "attention_heads": 2,
     "jmib_mask": "fused",
     "motion": "flow",
+    "aggregate": "stacked",
 }
 FEATURES: dict[str, Any] = {"motion": "features", "feature_channels": D}
 SWITCHES: list[dict[str, Any]] = [
@@ -42,7 +44,8 @@ SWITCHES: list[dict[str, Any]] = [
     {"layers": 1},
     FEATURES,
 ]
-each_variant = pytest.mark.parametrize("changes", [{}, *SWITCHES], ids=str)
+WARPED: dict[str, Any] = {"aggregate": "warped"}
+each_variant = pytest.mark.parametrize("changes", [{}, WARPED, *SWITCHES], ids=str)
 
 
 def jmpose(**changes: object) -> JMPose:
@@ -231,6 +234,7 @@ def test_the_papers_sizes_can_be_built() -> None:
         attention_heads=8,
         jmib_mask="fused",
         motion="flow",
+        aggregate="stacked",
     )
     with torch.no_grad():
         out = network.eval()(torch.rand(1, 5, 15, 12, 9), torch.randn(1, 4, 2, 12, 9))
@@ -267,6 +271,22 @@ def test_every_switch_changes_parameters_and_heatmaps(switch: dict[str, Any]) ->
     assert shapes[0] != shapes[1]
     inputs = clips()
     assert not torch.allclose(full(**inputs).heatmaps, without(**inputs).heatmaps)
+
+
+def test_the_warped_head_is_the_stacked_one_on_warped_heatmaps() -> None:
+    stacked, warped = stirred(jmpose()), stirred(jmpose(**WARPED))
+    inputs = clips()
+    moved = warp_to_key_frame(inputs["heatmaps"], inputs["flow"])
+    assert names(stacked) == names(warped)
+    expected = stacked(**inputs | {"heatmaps": moved}).heatmaps
+    assert torch.equal(warped(**inputs).heatmaps, expected)
+    assert not torch.allclose(expected, stacked(**inputs).heatmaps)
+
+
+def test_without_motion_warped_and_stacked_are_the_same() -> None:
+    still = clips() | {"flow": torch.zeros(2, T - 1, 2, 8, 6)}
+    stacked, warped = stirred(jmpose()), stirred(jmpose(**WARPED))
+    torch.testing.assert_close(warped(**still).heatmaps, stacked(**still).heatmaps)
 
 
 @pytest.mark.parametrize(
@@ -395,6 +415,8 @@ def test_masks_matter() -> None:
         ({"frames": 4}, "odd number of frames, 3 or more, got 4"),
         ({"frames": 1}, "odd number of frames, 3 or more, got 1"),
         ({"motion": "features"}, "feature_channels with motion='features', got None"),
+        ({"aggregate": "sum"}, "aggregate is one of ('stacked', 'warped'), got 'sum'"),
+        (FEATURES | WARPED, "aggregate='warped' needs motion='flow', got motion='features'"),
         ({"joint_learner": False, "mutual_learning": False}, "would not look at the motion"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.ceiling import MEANS, mean_heatmaps
-from pipeline.heatmap import encode
+from pipeline.core.heatmap import encode
 
 STEP = np.array([3.0, -2.0])
 

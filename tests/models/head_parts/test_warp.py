@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.head_parts.warp import chain, sample, splat, warp_to_key_frame
 from models.raft.network import cells_from_pixels
-from pipeline.heatmap import encode
+from pipeline.core.heatmap import encode
 from pipeline.synthetic.dataset import VideoSpec
 from pipeline.synthetic.motion import exact_flow
 from pipeline.synthetic.rendering import render_video

@@ -14,7 +14,7 @@ from models.base.weights import load_weights
 from models.hrnet.network import build_hrnet
 from models.published.catalog import PublishedNetwork, find_published
 from models.raft.network import build_raft
-from models.vit.network import build_vit
+from models.vit.network import load_vit
 from pipeline.core.networks.devices import pick_device
 from pipeline.core.networks.weights import read_weights
 from pipeline.core.skeleton import JOINTS
@@ -56,9 +56,13 @@ def run_network(
             "vitpose_l or raft_large; the stage detect writes the boxes of a detector"
         )
     crops = _read_crops(source, frames=2 if published.family == "raft" else 1)
-    network, forward = _build(published, crops.shape[2:4], updates)
-    file = weights / f"{name}.safetensors"
-    load_weights(network, read_weights(file), str(file))
+    size = crops.shape[2], crops.shape[3]
+    if published.input_size not in (None, size):
+        raise ValueError(
+            f"{source}: expected crops of {published.input_size} pixels (height, width) for "
+            f"{name}, got {size}; crop the people to this size"
+        )
+    network, forward = _load(published, weights / f"{name}.safetensors", size, updates)
     chosen = pick_device(device)
     network = network.to(chosen).eval()
     exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
@@ -70,14 +74,19 @@ def run_network(
     return torch.cat(parts).float().numpy()
 
 
-def _build(published: PublishedNetwork, crop_size: tuple[int, int], updates: int) -> Network:
+def _load(
+    published: PublishedNetwork, file: Path, crop_size: tuple[int, int], updates: int
+) -> Network:
+    tensors = read_weights(file)
+    if published.family == "vit":
+        vit = load_vit(tensors, str(file), crop_size, published.variant)
+        return vit, lambda network, crops: network(crops_to_images(crops))
     if published.family == "hrnet":
         hrnet = build_hrnet(published.variant, len(JOINTS))
+        load_weights(hrnet, tensors, str(file))
         return hrnet, lambda network, crops: network(crops_to_images(crops)).heatmaps
-    if published.family == "vit":
-        vit = build_vit(published.variant, crop_size)
-        return vit, lambda network, crops: network(crops_to_images(crops))
     raft = build_raft(published.variant, updates)
+    load_weights(raft, tensors, str(file))
     return raft, lambda network, crops: network(*crops.permute(1, 0, 4, 2, 3))
 
 

@@ -1,8 +1,17 @@
 """Run an imported network on an array of crops.
 
-IN.npy holds uint8 RGB crops: ``(N, H, W, 3)`` for HRNet and ViTPose, pairs ``(N, 2, H, W, 3)`` for
-RAFT. OUT.npy gets, in float32, heatmaps ``(N, 15, H / 4, W / 4)``, tokens ``(N, H / 16 * W / 16,
-D)``, or the flow from the first to the second of each pair, (dx, dy) in pixels, ``(N, 2, H, W)``.
+IN.npy holds crops, uint8 RGB; OUT.npy gets float32:
+
+- HRNet: crops (N, H, W, 3), heatmaps (N, 15, H / 4, W / 4). The rows are
+nose, head_bottom, head_top, left_shoulder, right_shoulder, left_elbow,
+right_elbow, left_wrist, right_wrist, left_hip, right_hip, left_knee,
+right_knee, left_ankle, right_ankle.
+
+- ViTPose: crops (N, 256, 192, 3), tokens (N, 192, D) in row-major order,
+16 rows of 12.
+
+- RAFT: pairs of crops (N, 2, H, W, 3), flow (N, 2, H, W) from the first to
+the second crop of each pair, (dx, dy) in pixels.
 """
 
 import io

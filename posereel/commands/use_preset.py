@@ -5,7 +5,6 @@ frames.manifest with every frame on disk, and the detections, and tracks the fol
 The frames are not copied: stages read them below `data.root`.
 """
 
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.importing.dvc_add import dvc_add
+from pipeline.importing.dvc_add import move_and_track
 from pipeline.importing.presets import find_preset
 
 if TYPE_CHECKING:
@@ -66,8 +65,5 @@ def _import_data_set(folder: Path, source: "DataSetFiles", detections: Path | No
         write_manifest(made / "frames.manifest", source.root, frames)
         boxes = detections.read_bytes() if detections else b"[]\n"
         (made / "detections.json").write_bytes(boxes)
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.replace(folder)
-    dvc_add(folder)
+        move_and_track(Path(scratch), folder.parent, folder.name)
     typer.echo(f"use-preset: {len(files)} videos, {len(frames)} frames in {folder}")

@@ -4,11 +4,12 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from dvc.repo import Repo
 from safetensors.torch import save_file
 from transformers import (
     AutoImageProcessor,
@@ -22,8 +23,11 @@ from typer.testing import CliRunner
 from models.base.weights import load_weights
 from models.detection.person_detectors import TransformersPersonDetector
 from models.hrnet.network import build_hrnet
+from models.published.catalog import list_published
+from models.published.vit import EXPERTS
 from pipeline.core.networks.weights import REINITIALIZED_ROWS, read_metadata, read_weights
 from posereel.cli import load
+from posereel.commands.import_weights import _describe_keypoints, main
 from tests.models.published.oracle_raft import literal_raft
 from tests.models.published.random_tensors import fill_randomly
 from tests.models.published.test_raft import official
@@ -135,7 +139,10 @@ def test_coco_weights_of_hrnet_record_their_reinitialized_rows(tmp_path: Path) -
     code, output = run(str(tmp_path / "pose_hrnet_w32_384x288.pth"), "--as", "hrnet_w32")
 
     assert code == 0, output
-    assert "head_bottom, head_top were initialized randomly" in " ".join(output.split())
+    words = " ".join(output.split())
+    assert "head_bottom, head_top were initialized randomly" in words
+    assert "assumed to be the keypoints of COCO: this is usual for the naming official." in words
+    assert "import the file again with --joints posetrack" in words
     facts = card("hrnet_w32")
     assert facts["reinitialised_rows"] == ["head_bottom", "head_top"]
     assert facts["keypoints"] == "coco"
@@ -159,10 +166,37 @@ def test_coco_weights_of_hrnet_record_their_reinitialized_rows(tmp_path: Path) -
     )
     assert code == 0, output
     assert card("hrnet_w32")["reinitialised_rows"] == []
+    assert "assumed" not in output
     assert read_metadata(Path("data/weights/hrnet_w32.safetensors")) == {}
     network = build_hrnet("w32", joints=15)
     load_weights(network, read_weights(Path("data/weights/hrnet_w32.safetensors")), "f")
     assert torch.equal(network.final_layer.weight[:3], reference.final_layer.weight[:3])
+
+
+def test_the_assumption_about_the_head_of_a_video_model_is_printed_with_its_option() -> None:
+    facts = {"keypoints": "posetrack", "naming": "DCPose", "reinitialised_rows": []}
+    text = _describe_keypoints(facts, chosen=False)
+    assert "assumed to be the keypoints of PoseTrack: this is usual for the naming DCPose" in text
+    assert "trained on COCO, like the one inside DCPose's model for PoseTrack17" in text
+    assert text.endswith("import the file again with --joints coco.")
+    assert "assumed" not in _describe_keypoints(facts, chosen=True)
+
+
+def test_the_help_lists_every_network_and_every_expert() -> None:
+    done = CliRunner().invoke(app, ["--help"], terminal_width=200)
+    assert all(name in done.output for name in list_published())
+    chosen, _ = get_args(get_args(get_type_hints(main, include_extras=True)["expert"])[0])
+    assert get_args(chosen) == EXPERTS
+
+
+def test_a_held_lock_of_dvc_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    save_file(official("raft_small"), tmp_path / "raft-small.safetensors")
+    words = ["--as", "raft_small", "--weights", "locked"]
+    with Repo(".").lock:
+        code, output = run(str(tmp_path / "raft-small.safetensors"), *words)
+    assert code == 1
+    assert "`dvc add` failed: ERROR: Unable to acquire lock." in output
+    assert list(Path("locked").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -197,10 +231,14 @@ def test_a_folder_of_transformers_with_vitpose_gives_its_tokens(tmp_path: Path) 
         (["f.pth", "--as", "hrnet_w64"], "--as hrnet_w64: expected one of ['hrnet_w32'"),
         (["f.pth", "--as", "raft_small", "--sha256", "0" * 64], "expected sha256 0000"),
         (["f.pth", "--as", "raft_small", "--joints", "coco"], "expected with an HRNet only"),
+        (["f.pth", "--as", "hrnet_w48", "--expert", "coco"], "expected with a ViTPose only"),
+        (["page.pth", "--as", "vitpose_l"], "page.pth: expected weights, got an HTML page"),
     ],
 )
 def test_invalid_arguments_give_a_one_line_error(arguments: list[str], message: str) -> None:
     Path("f.pth").write_bytes(b"no checkpoint")
+    Path("page.pth").write_text("<!DOCTYPE html>\n<title>404</title>")
+    Path("data/weights").mkdir(parents=True, exist_ok=True)
     before = sorted(Path("data").rglob("*"))
     code, output = run(*arguments)
     assert code == 1

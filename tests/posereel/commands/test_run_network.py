@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.core.skeleton import JOINTS
 from posereel.cli import load
 
 app = load("run-network")
@@ -21,7 +22,12 @@ app = load("run-network")
         ("raft_small", np.zeros((1, 3, 64, 64, 3), np.uint8), "got uint8 (1, 3, 64, 64, 3)"),
         ("raft_small", np.array([{}]), "expected an array of numpy.save"),
         ("tiny", np.zeros((1, 64, 64, 3), np.uint8), "tiny: expected the name of an HRNet"),
-        ("vitpose_s", np.zeros((1, 65, 64, 3), np.uint8), "expected multiples of 16, got (65, 64)"),
+        (
+            "vitpose_l",
+            np.zeros((1, 384, 288, 3), np.uint8),
+            "crops of (256, 192) pixels (height, wid",
+        ),
+        ("vitpose_s", np.zeros((1, 65, 64, 3), np.uint8), "for vitpose_s, got (65, 64); crop the"),
         ("raft_small", np.zeros((1, 2, 64, 64, 3), np.uint8), "raft_small.safetensors: expected"),
     ],
 )
@@ -43,3 +49,10 @@ def test_a_file_that_is_not_an_array_is_named(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1
     assert "in.npy: expected an array of numpy.save" in done.output
+
+
+def test_the_help_gives_the_shapes_of_the_arrays_and_the_order_of_the_rows() -> None:
+    text = " ".join(CliRunner().invoke(app, ["--help"], terminal_width=110).output.split())
+    for shape in ("(N, H, W, 3)", "(N, 15, H / 4, W / 4)", "(N, 2, H, W, 3)", "(N, 192, D)"):
+        assert shape in text
+    assert ", ".join(JOINTS) in text

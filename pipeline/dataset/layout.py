@@ -7,7 +7,7 @@ Known layouts are those of the official archives: PoseTrack17 and 18 with
 ``images/``, which are validation videos.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.core.frames.images import locate
@@ -88,11 +88,11 @@ def _find_root(given: Path, folder: Path, files: dict[str, list[Path]]) -> Path:
     """
     first = next(file for split in reversed(SPLITS) for file in files[split])
     frame = _named_frames(first)[0]
-    for base in (given, folder, folder.parent):
-        for below in FRAME_FOLDERS:
-            if (base / below / frame).parent.is_dir():
-                return base / below
-    return given
+    roots = [base / below for base in (given, folder, folder.parent) for below in FRAME_FOLDERS]
+    # The frame itself may be missing; its folder then tells where the others are.
+    with_frame = [root for root in roots if (root / frame).is_file()]
+    with_folder = [root for root in roots if (root / frame).parent.is_dir()]
+    return next(iter(with_frame + with_folder), given)
 
 
 def find_frames(root: Path, annotations: list[Path]) -> list[str]:
@@ -120,7 +120,7 @@ def find_frames(root: Path, annotations: list[Path]) -> list[str]:
                 f"{root / folder}: expected this folder of an annotation, found nothing; restore it"
             )
         images = (f for f in _entries(path) if f.suffix.lower() in IMAGE_SUFFIXES)
-        frames += [f"{folder}/{image.name}" for image in images]
+        frames += [(PurePosixPath(folder) / image.name).as_posix() for image in images]
     return frames
 
 

@@ -1,6 +1,6 @@
 """Survey of a data set before import: its content, what will be skipped, and its faults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.core.frames.images import decode_image, locate, read_image_bytes
 from pipeline.core.geometry.boxes import clip_boxes
 from pipeline.core.manifest import FrameFile
+from pipeline.core.posetrack.annotations import People, has_empty_head
 from pipeline.core.posetrack.reader import read_annotations
 from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 from pipeline.core.units.progress import progress
@@ -46,8 +47,8 @@ class SplitFacts:
     """Number of labeled joints by name, including occluded ones."""
     no_crop: dict[str, int] = field(default_factory=dict)
     """Number of people who are not cropped, by reason."""
-    no_head: int = 0
-    """People without a head box."""
+    empty_heads: int = 0
+    """People with joints and a head box of zero size."""
 
 
 class Survey(NamedTuple):
@@ -162,8 +163,11 @@ def _add_video(facts: SplitFacts, file: Path, split: str, images: _Images, root:
     facts.frames += len(known)
     facts.missing += len(set(read.file_names) - known)
     facts.unreadable += len(known & set(images.faults))
+    facts.empty_heads += int(has_empty_head(read.people).sum())
     found = index_video(file, split, images.folders, images.manifest, root)
     _add_people(facts, found)
+    if split == "val":
+        _check_heads(file, read.people)
     sizes = {images.sizes[name] for name in found.frames["file"] if name in images.sizes}
     video = found.videos.iloc[0]
     if sizes - {(video["height"], video["width"])}:
@@ -174,13 +178,29 @@ def _add_video(facts: SplitFacts, file: Path, split: str, images: _Images, root:
     return read.format
 
 
+def _check_heads(file: Path, people: People) -> None:
+    """Check that the people of a validation video have head boxes; the stage evaluate needs them.
+
+    Raises:
+        ValueError: If a person with joints has none.
+    """
+    labeled = people.present[:, JOINT_SLOTS].any(axis=1)
+    without = labeled & np.isnan(people.heads_xywh).any(axis=1)
+    if without.any():
+        raise ValueError(
+            f"{file.name}: expected a head box (`bbox_head`) for every person with joints in a "
+            f"validation video, because PoseTrack AP measures distances in head sizes, got "
+            f"{without.sum()} of {labeled.sum()} people without; add the boxes or move the video "
+            "to the training split"
+        )
+
+
 def _add_people(facts: SplitFacts, found: Index) -> None:
     people, video = found.people, found.videos.iloc[0]
     facts.labeled += int(found.frames["labelled"].sum())
     facts.people += len(people)
     for reason, count in count_omitted(people, found.videos).items():
         facts.no_crop[reason] = facts.no_crop.get(reason, 0) + count
-    facts.no_head += int(people["head_w"].isna().sum())
     if people.empty:
         return
     boxes = people[[f"box_{side}" for side in "xywh"]].to_numpy()
@@ -202,25 +222,21 @@ def _release(data_set: str, val_files: int) -> str:
 
 def _skipped(splits: Mapping[str, SplitFacts]) -> list[dict[str, Any]]:
     """Return what the pipeline will skip: kind, count and reason."""
-    rows = []
-    for split, facts in splits.items():
-        unlabeled = facts.frames - facts.labeled
-        for what, count, why in (
-            (
-                "frames without labels",
-                unlabeled,
-                "not key frames, only neighbors of labeled frames",
-            ),
-            *(
-                (f"people {reason}", count, "not cropped")
-                for reason, count in facts.no_crop.items()
-            ),
-            (
-                "people in poseval's AP",
-                facts.no_head if split == "val" else 0,
-                "no head box, which scales the matching distance: every joint is a miss",
-            ),
-        ):
-            if count:
-                rows.append({"split": split, "what": what, "count": count, "why": why})
-    return rows
+    return [
+        {"split": split, "what": what, "count": count, "why": why}
+        for split, facts in splits.items()
+        for what, count, why in _skipped_in(facts, split)
+        if count
+    ]
+
+
+def _skipped_in(facts: SplitFacts, split: str) -> Iterator[tuple[str, int, str]]:
+    unlabeled = facts.frames - facts.labeled
+    yield "frames without labels", unlabeled, "not key frames, only neighbors of labeled frames"
+    for reason, count in facts.no_crop.items():
+        yield f"people {reason}", count, "not cropped"
+    if split == "val":
+        why = "head box of zero size, which scales the matching distance: every joint is missed"
+        yield "people in poseval's AP", facts.empty_heads, why
+    joints = [name for name, count in facts.joints.items() if facts.people and not count]
+    yield "joints", len(joints), f"without labels, weight 0 in training: {', '.join(joints)}"

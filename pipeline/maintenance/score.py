@@ -1,15 +1,26 @@
 """Score a folder of predictions against a folder of ground truth."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.posetrack.annotations import has_empty_head
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_ap import match, score
 from pipeline.evaluation.metrics.posetrack_pool import Protocol, pool, read_pairs
 
 
+def _drop(_message: str) -> None:
+    pass
+
+
 def score_folders(
-    truth: Path, predicted: Path, protocol: Protocol, *, oks: bool = True
+    truth: Path,
+    predicted: Path,
+    protocol: Protocol,
+    *,
+    oks: bool = True,
+    warn: Callable[[str], None] = _drop,
 ) -> dict[str, Any]:
     """Return PoseTrack AP and OKS AP of all videos of a folder.
 
@@ -18,6 +29,8 @@ def score_folders(
         predicted: Folder of prediction files of the same names.
         protocol: Official tool whose rules apply, ``poseval`` or ``posetrack21``.
         oks: Whether to also compute OKS AP.
+        warn: Called with a message for every ground-truth file with people who cannot be matched;
+            by default the messages are dropped.
 
     Returns:
         The keys of ``pipeline.evaluation.metrics.posetrack_ap.score``, and ``oks``: AP, AP50, AP75
@@ -27,5 +40,12 @@ def score_folders(
         ValueError: If a file is missing or malformed, or frames do not agree.
     """
     pairs = read_pairs(truth, predicted)
+    for pair in pairs:
+        if count := int(has_empty_head(pair.truth.people).sum()):
+            warn(
+                f"{pair.truth.path}: {count} of {len(pair.truth.people.frame)} people have a head "
+                "box of zero size, so no prediction can match them and all of their joints are "
+                "missed; correct bbox_head"
+            )
     values = score(match(pool(pairs, protocol)))
     return values | {"oks": oks_ap(pairs) if oks else None}

@@ -1,7 +1,8 @@
 """Check a real data set and count what it holds.
 
-Reads all annotations and all images once. If there are no faults, writes frames.manifest to the
-folder of the data set, or to the path of --manifest.
+Reads all annotations and all images once and writes nothing to the folder of
+the data set. With --manifest, writes a manifest of the images if there are no
+faults; `posereel use-preset` writes that of the pipeline.
 """
 
 import json
@@ -33,7 +34,7 @@ def main(
     root: Annotated[Path, typer.Argument(help="Folder of the unpacked archives.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     manifest: Annotated[
-        Path | None, typer.Option(help="Manifest to write; by default ROOT/frames.manifest.")
+        Path | None, typer.Option(help="Manifest of the images to write; by default none.")
     ] = None,
 ) -> None:
     """Check the data set below ROOT; exit with code 1 if the pipeline cannot run on it."""
@@ -46,11 +47,11 @@ def main(
     with TemporaryDirectory(prefix="check-data-") as scratch:
         import_annotations(source, Path(scratch))
         found = survey(Path(scratch), source.root)
-    out = manifest or source.root / "frames.manifest"
-    if not found.faults:
+    out = None if found.faults else manifest
+    if out:
         write_entries(out, found.manifest)
     if as_json:
-        facts = found.facts | {"manifest": None if found.faults else out.as_posix()}
+        facts = found.facts | {"manifest": out.as_posix() if out else None}
         typer.echo(json.dumps(facts, indent=1))
     else:
         _show(found, Console(width=110))
@@ -59,7 +60,8 @@ def main(
             f"{root}: the pipeline cannot run on it, {len(found.faults)} faults (above)"
         )
     if not as_json:
-        typer.echo(f"check-data: wrote {out}; next: posereel use-preset NAME --root {root}")
+        wrote = f"wrote {out}" if out else "no faults"
+        typer.echo(f"check-data: {wrote}; next: posereel use-preset NAME --root {root}")
 
 
 def _show(found: "Survey", console: Console) -> None:

@@ -27,7 +27,10 @@ def main(
     """Write AP per joint and group (percent), counts and OKS AP to OUT."""
     from pipeline.maintenance.score import score_folders
 
-    values = score_folders(gt_dir, pred_dir, protocol.value, oks=not no_oks)
+    def warn(message: str) -> None:
+        typer.echo(f"score: warning: {message}", err=True)
+
+    values = score_folders(gt_dir, pred_dir, protocol.value, warn=warn, oks=not no_oks)
     text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, text.encode())

@@ -116,6 +116,17 @@ def person_boxes(people: People) -> NDArray[np.float64]:
     return np.where(np.isnan(people.boxes_xywh), made, people.boxes_xywh)
 
 
+def has_empty_head(people: People) -> NDArray[np.bool_]:
+    """Return whether a person with joints has a head box of zero size, ``(P,)``.
+
+    Distances are measured in head sizes, so no prediction can match such a person: poseval counts
+    all of their joints as missed.
+    """
+    labeled = people.present[:, JOINT_SLOTS].any(axis=1)
+    empty: NDArray[np.bool_] = labeled & (people.heads_xywh[:, 2:] == 0).all(axis=1)
+    return empty
+
+
 class NumberTable:
     """Collects rows of numbers, then checks and converts all of them to an array.
 

@@ -3,6 +3,9 @@
 All three have ``images``, ``annotations`` and ``categories``. PoseTrack 2021 adds the key
 ``has_labeled_person`` to images (anDoer/PoseTrack21, doc/dataset_structure.md). COCO-video files
 add ``videos``, ``video_id`` and ``instance_id``.
+
+Ground truth may have the 17 keypoints of COCO or the 15 of JHMDB. Joints that they lack are
+unlabeled: they have weight 0 in training.
 """
 
 from array import array
@@ -23,6 +26,9 @@ from pipeline.core.posetrack.annotations import (
     RegionTable,
 )
 from pipeline.core.skeleton import JOINTS, SLOTS
+
+_WITHOUT_SLOT = ("left_eye", "right_eye", "head", "face", "belly")
+"""Keypoints of COCO and JHMDB that are no joints of PoseTrack; they are ignored."""
 
 
 def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
@@ -72,23 +78,30 @@ def parse(values: dict[str, Any], path: Path, *, truth: bool) -> Annotations:
     )
 
 
-def slot_order(values: dict[str, Any], path: Path) -> NDArray[np.int64]:
-    """Return the slot of every keypoint name of the first category, ``(names,)``.
+def slot_order(values: dict[str, Any], path: Path, *, truth: bool) -> NDArray[np.int64]:
+    """Return the slot of every keypoint name of the first category, ``(names,)``; -1 if ignored.
+
+    Args:
+        values: Content of the file.
+        path: Path of the file, for error messages.
+        truth: Whether the file is ground truth, which may lack joints.
 
     Raises:
-        ValueError: If the category is missing, has an unknown or duplicate keypoint name, or lacks
-            one of the 15 joints.
+        ValueError: If the category is missing, has an unknown or duplicate keypoint name, or has
+            none of the 15 joints; for predictions, if it lacks one of them.
     """
     try:
         names = values["categories"][0]["keypoints"]
-        slots = [SLOT_OF[name] for name in names]
+        slots = [-1 if name in _WITHOUT_SLOT else SLOT_OF[name] for name in names]
     except MALFORMED as error:
         raise ValueError(
-            f"{path}: categories[0].keypoints: expected PoseTrack's keypoint names, got {error!r}; "
-            f"list the names in the order of the keypoints, for example {', '.join(SLOTS[:3])}, ..."
+            f"{path}: categories[0].keypoints: expected PoseTrack's or COCO's keypoint names, got "
+            f"{error!r}; list the names in the order of the keypoints, for example "
+            f"{', '.join(SLOTS[:3])}, ..."
         ) from error
-    missing = [name for name in JOINTS if SLOT_OF[name] not in slots]
-    if missing or len(set(slots)) != len(slots):
+    used = [slot for slot in slots if slot >= 0]
+    missing = [name for name in JOINTS if SLOT_OF[name] not in used]
+    if len(missing) > (len(JOINTS) - 1 if truth else 0) or len(set(used)) != len(used):
         raise ValueError(
             f"{path}: categories[0].keypoints: expected the 15 PoseTrack joints (optionally the "
             f"ears) once each, got {names!r:.200}, without {missing}; list all of them"
@@ -158,7 +171,7 @@ def _add(table: NumberTable, values: object, position: int) -> None:
 
 
 def _people(values: dict[str, Any], entries: dict[int, int], path: Path, *, truth: bool) -> People:
-    slots = slot_order(values, path)
+    slots = slot_order(values, path, truth=truth)
     columns = _Columns(path, len(slots))
     for position, person in enumerate(_list_of(values, "annotations", path)):
         try:
@@ -192,12 +205,14 @@ def _check_unique_ids(annotation_id: Sequence[int], path: Path) -> None:
 def _sorted(columns: _Columns, slots: NDArray[np.int64]) -> People:
     frame = np.array(columns.frame, dtype=np.int32)
     order = np.argsort(frame, kind="stable")
+    used = slots >= 0
+    given = np.nan_to_num(columns.keypoints.table()).reshape(len(frame), len(slots), 3)
+    if not used.all():
+        given = _from_coco_flags(given)
     keypoints = np.zeros((len(frame), len(SLOTS), 3))
-    keypoints[:, slots] = np.nan_to_num(columns.keypoints.table()).reshape(
-        len(frame), len(slots), 3
-    )
+    keypoints[:, slots[used]] = given[:, used]
     scores = np.full((len(frame), len(SLOTS)), MISSING_SCORE)
-    scores[:, slots] = np.nan_to_num(columns.scores.table(), nan=MISSING_SCORE)
+    scores[:, slots[used]] = np.nan_to_num(columns.scores.table(), nan=MISSING_SCORE)[:, used]
     return People(
         frame=frame[order],
         annotation_id=np.array(columns.annotation_id, dtype=np.int64)[order],
@@ -210,6 +225,17 @@ def _sorted(columns: _Columns, slots: NDArray[np.int64]) -> People:
         scores=scores[order],
         person_scores=columns.person_score.table()[order, 0],
     )
+
+
+def _from_coco_flags(keypoints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert COCO's flags (0 unlabeled, 1 occluded, 2 visible) to PoseTrack's (0 occluded, 1).
+
+    COCO's unlabeled keypoints become three zeros, which is what marks them in PoseTrack.
+    """
+    flags = keypoints[:, :, 2:]
+    converted: NDArray[np.float64] = np.where(flags > 0, keypoints, 0)
+    converted[:, :, 2:] = flags > 1
+    return converted
 
 
 def _regions(images: list[dict[str, Any]], path: Path) -> RegionTable:

@@ -98,6 +98,13 @@ def test_every_image_beside_an_annotated_frame_is_a_frame(tmp_path: Path) -> Non
     assert find_frames(tmp_path, [file]) == names
 
 
+def test_frames_directly_in_the_folder_of_the_data_set_keep_their_names(tmp_path: Path) -> None:
+    file = annotated(tmp_path / "a.json", "000000.jpg")
+    write_image(tmp_path / "images/000000.jpg")
+    assert find_data_set_files(tmp_path).root == tmp_path / "images"
+    assert find_frames(tmp_path / "images", [file]) == ["000000.jpg"]
+
+
 def test_frames_of_a_2017_file_are_found_by_their_image_names(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     entries = [{"image": [{"name": "images/bonn/v/00000001.jpg"}], "annorect": []}]

@@ -44,8 +44,7 @@ def test_every_layout_is_recognized_and_counted(layout: str, tmp_path: Path) -> 
         assert (counts["missing"], counts["unreadable"]) == (0, 0)
         assert counts["people"] == people
         assert counts["joints"]["nose"] == counts["joints"]["right_ankle"] == people
-    manifest = read_manifest(tmp_path / "frames.manifest")
-    assert len(manifest) == 2 * videos * FRAMES
+    assert found["manifest"] is None
 
 
 @pytest.mark.parametrize(("files", "release"), [(74, "0.2"), (170, "0.45"), (73, "unknown")])
@@ -64,7 +63,7 @@ def test_the_table_lists_what_is_skipped_and_why(tmp_path: Path) -> None:
     file = tmp_path / "annotations/val/v3.json"
     content = read_json(file)
     first, second, third, fourth = content["annotations"][:4]
-    del first["bbox_head"]
+    first["bbox_head"] = [0, 0, 0, 0]
     second["keypoints"] = [0] * 51
     third["bbox"] = [85.0, 20.0, 16.0, 20.0]
     fourth["bbox"] = [9000.0, 20.0, 16.0, 20.0]
@@ -85,6 +84,63 @@ def test_the_table_lists_what_is_skipped_and_why(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "without a labeled joint" in done.stdout
     assert "next: posereel use-preset NAME" in done.stdout
+
+
+def _files(root: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of all files and folders below a folder."""
+    stats = {path.relative_to(root).as_posix(): path.stat() for path in root.rglob("*")}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_nothing_is_written_to_the_folder_of_the_data_set(layout: str, tmp_path: Path) -> None:
+    write_tree(tmp_path / "data", layout)
+    before = _files(tmp_path)
+    assert run(str(tmp_path / "data")).exit_code == 0
+    assert _files(tmp_path) == before
+
+
+def _coco_names(root: Path, *, heads: bool) -> None:
+    """Replace the labels of a validation video by COCO's keypoints."""
+    file = root / "annotations/val/v3.json"
+    content = read_json(file)
+    names: list[str] = content["categories"][0]["keypoints"]
+    names[names.index("head_bottom")] = "left_eye"
+    names[names.index("head_top")] = "right_eye"
+    for person in content["annotations"]:
+        person["keypoints"][2::3] = [2] * 17
+        if not heads:
+            del person["bbox_head"]
+    write_json(file, content)
+
+
+def test_labels_with_cocos_keypoints_are_checked_and_their_missing_joints_listed(
+    tmp_path: Path,
+) -> None:
+    write_tree(tmp_path, "posetrack18")
+    _coco_names(tmp_path, heads=True)
+    found = facts(tmp_path)
+    assert found["faults"] == []
+    joints = found["splits"]["val"]["joints"]
+    assert (joints["nose"], joints["head_bottom"], joints["head_top"]) == (6, 0, 0)
+    why = {row["what"]: row["why"] for row in found["skipped"] if row["split"] == "val"}
+    assert why["joints"] == "without labels, weight 0 in training: head_bottom, head_top"
+
+
+def test_validation_labels_without_head_boxes_are_a_fault_with_its_reason(tmp_path: Path) -> None:
+    write_tree(tmp_path, "posetrack18")
+    _coco_names(tmp_path, heads=False)
+    (fault,) = facts(tmp_path, code=1)["faults"]
+    assert fault.startswith("v3.json: expected a head box (`bbox_head`) for every person")
+    assert "PoseTrack AP measures distances in head sizes, got 6 of 6 people without" in fault
+    # Training does not need them.
+    for folder in ("annotations", "images"):
+        (tmp_path / folder / "val").rename(tmp_path / folder / "other")
+    for image in (content := read_json(tmp_path / "annotations/other/v3.json"))["images"]:
+        image["file_name"] = image["file_name"].replace("images/val", "images/other")
+    write_json(tmp_path / "annotations/train/v3.json", content)
+    shutil.rmtree(tmp_path / "annotations/other")
+    assert facts(tmp_path)["splits"]["train"]["videos"] == 2
 
 
 def _remove_frame(root: Path) -> None:
@@ -169,7 +225,6 @@ def test_damage_that_stops_the_pipeline_is_reported_as_a_fault(
     damage(tmp_path)
     found = facts(tmp_path, code=1)
     assert any(message in fault for fault in found["faults"]), found["faults"]
-    assert not (tmp_path / "frames.manifest").exists()
     # The other split is counted nevertheless.
     assert found["splits"]["train"]["people"] == 6
     done = run(str(tmp_path))
@@ -200,7 +255,6 @@ def test_the_manifest_is_written_to_the_given_path(tmp_path: Path) -> None:
     done = run(str(tmp_path / "data"), "--manifest", str(out), "--json")
     assert json.loads(done.stdout)["manifest"] == str(out)
     assert len(read_manifest(out)) == 2 * FRAMES
-    assert not (tmp_path / "data/frames.manifest").exists()
 
 
 def test_real_posetrack18_samples_are_counted(shared: Path, tmp_path: Path) -> None:
@@ -209,7 +263,7 @@ def test_real_posetrack18_samples_are_counted(shared: Path, tmp_path: Path) -> N
     shutil.copytree(samples / "images", root / "images")
     for file in (samples / "annotations/val").glob("*.json"):
         write_json(root / "annotations/val" / file.name, read_json(file))
-    done = run(str(root), "--json", "--manifest", str(tmp_path / "m"))
+    done = run(str(root), "--json")
     counts = json.loads(done.stdout)["splits"]["val"]
     # Reference numbers of these samples: 3 videos, one frame each, 14 people, 182 joints.
     assert (counts["videos"], counts["frames"], counts["people"]) == (3, 3, 14)

@@ -62,6 +62,23 @@ def test_all_keys_are_written(protocol: str, tmp_path: Path) -> None:
     assert values["n_frames_used"] == 2
 
 
+def test_head_boxes_of_zero_size_give_the_score_of_poseval_and_a_warning(tmp_path: Path) -> None:
+    truth, predicted = sample()
+    empty = json.loads(json.dumps(truth))
+    empty["annotations"][0]["bbox_head"] = [0, 0, 0, 0]
+    gt = write(tmp_path / "gt", {"a": truth, "b": empty})
+    pred = write(tmp_path / "pred", {"a": predicted, "b": predicted})
+    words = [str(gt), str(pred), "--out", str(tmp_path / "out.json"), "--protocol", "poseval"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    assert done.stderr.startswith(f"score: warning: {gt}/b.json: 1 of 2 people have a head box of")
+    assert len(done.stderr.splitlines()) == 1
+    values = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    # The same joint is found in one of the two videos.
+    assert values["n_tp"] == [1] * 15
+    assert sum(values["n_gt"]) == 2 * 16
+
+
 def test_oks_is_null_with_no_oks_and_for_files_of_2017(tmp_path: Path) -> None:
     truth, predicted = sample()
     without = score(tmp_path, truth, predicted, "--protocol", "poseval", "--no-oks")

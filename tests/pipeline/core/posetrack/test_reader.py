@@ -15,6 +15,7 @@ from pipeline.core.posetrack import posetrack17, posetrack18
 from pipeline.core.posetrack.annotations import MISSING_SCORE, person_boxes
 from pipeline.core.posetrack.reader import read_annotations, read_predictions
 from pipeline.core.skeleton import JOINT_SLOTS, SLOTS
+from pipeline.importing.coco_video import split_videos
 from tests.posetrack_documents import (
     Document,
     add_person,
@@ -107,6 +108,80 @@ def test_keypoints_are_read_by_name_in_any_order_and_neck_is_head_bottom(
     got = read_annotations(save(tmp_path, file, "short.json")).people
     expected = read_annotations(save(tmp_path, sample(), "long.json")).people
     assert np.array_equal(got.keypoints, expected.keypoints)
+
+
+COCO = [
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+]  # fmt: skip
+"""Order of the keypoints in COCO's person_keypoints files."""
+
+
+def labeled_as(names: list[str], flag: int = 2) -> Document:
+    """Return an annotation file with other keypoint names, at (10, 20), (11, 21), and so on."""
+    file = add_person(document(1), 0, {"nose": (5, 5)})
+    file["categories"][0]["keypoints"] = names
+    numbers = [[10 + i, 20 + i, flag] for i in range(len(names))]
+    file["annotations"][0]["keypoints"] = [number for point in numbers for number in point]
+    return file
+
+
+def test_cocos_keypoints_are_read_by_name_without_eyes_and_head_ends(tmp_path: Path) -> None:
+    people = read_annotations(save(tmp_path, labeled_as(COCO))).people
+    present = {SLOTS[i] for i in np.flatnonzero(people.present[0])}
+    assert present == set(COCO) - {"left_eye", "right_eye"}
+    for name in present:
+        number = COCO.index(name)
+        assert people.keypoints[0, SLOTS.index(name)].tolist() == [10 + number, 20 + number, 1]
+    head_ends = [SLOTS.index("head_bottom"), SLOTS.index("head_top")]
+    assert not people.keypoints[0, head_ends].any()
+
+
+@pytest.mark.parametrize(("flag", "read"), [(2, [11, 21, 1]), (1, [11, 21, 0]), (0, [0, 0, 0])])
+def test_cocos_flags_0_1_2_mean_unlabeled_occluded_visible(
+    flag: int, read: list[int], tmp_path: Path
+) -> None:
+    people = read_annotations(save(tmp_path, labeled_as(["left_eye", "nose"], flag))).people
+    assert people.keypoints[0, SLOTS.index("nose")].tolist() == read
+    assert people.present.sum() == (flag > 0)
+
+
+def test_jhmdbs_keypoints_are_read_with_the_neck_as_head_bottom(tmp_path: Path) -> None:
+    limbs = ("shoulder", "hip", "elbow", "knee", "wrist", "ankle")
+    names = ["neck", "belly", "head", *(f"{s}_{limb}" for limb in limbs for s in ("right", "left"))]
+    people = read_annotations(save(tmp_path, labeled_as(names))).people
+    present = {SLOTS[i] for i in np.flatnonzero(people.present[0])}
+    assert present == {"head_bottom"} | set(names[3:])
+
+
+def test_the_real_coco_sample_has_all_labeled_keypoints_but_the_eyes(shared: Path) -> None:
+    path = shared / "real/mmpose_tests_data/coco/test_coco.json"
+    content = json.loads(path.read_text())
+    eyes = [COCO.index("left_eye"), COCO.index("right_eye")]
+    assert content["categories"][0]["keypoints"] == COCO
+    flags = {
+        person["id"]: np.delete(np.reshape(person["keypoints"], (17, 3))[:, 2], eyes)
+        for person in content["annotations"]
+    }
+    people = read_annotations(path).people
+    assert people.present.sum(axis=1).tolist() == [
+        (flags[number] > 0).sum() for number in people.annotation_id
+    ]
+    assert (people.keypoints[:, :, 2] > 0).sum() == sum((row == 2).sum() for row in flags.values())
+
+
+def test_the_real_jhmdb_sample_has_13_joints_per_person(shared: Path, tmp_path: Path) -> None:
+    path = shared / "real/mmpose_tests_data/jhmdb/test_jhmdb_sub1.json"
+    for number, (_, content) in enumerate(split_videos(path, tmp_path)):
+        (tmp_path / f"{number}.json").write_bytes(content)
+        people = read_annotations(tmp_path / f"{number}.json").people
+        assert people.present.sum(axis=1).tolist() == [13]
+
+
+def test_predictions_must_have_all_15_joints(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"without \['head_bottom', 'head_top'\]; list all"):
+        read_predictions(save(tmp_path, labeled_as(COCO)))
 
 
 def test_posetrack21_and_coco_video_files_are_recognized(tmp_path: Path) -> None:
@@ -233,8 +308,11 @@ INVALID: list[tuple[Edit, str]] = [
     (edit_at("annotations.0.bbox", [0, 0, 10, 0]), "expected a box with positive width"),
     (edit_at("annotations.0.bbox", [0, 0, -10, 5]), "expected a box with positive width"),
     (edit_at("annotations.0.bbox_head", [0, 0, -10, 5]), "expected a head box with positive"),
-    (edit_at("categories", ...), "categories[0].keypoints: expected PoseTrack's keypoint names"),
-    (edit_at("categories", []), "categories[0].keypoints: expected PoseTrack's keypoint names"),
+    (
+        edit_at("categories", ...),
+        "categories[0].keypoints: expected PoseTrack's or COCO's keypoint",
+    ),
+    (edit_at("categories", []), "categories[0].keypoints: expected PoseTrack's or COCO's keypoint"),
     (edit_at("categories.0.keypoints.0", "nostril"), "got KeyError('nostril')"),
     (edit_at("categories.0.keypoints.0", "head_top"), "expected the 15 PoseTrack joints"),
     (edit_at("annolist", []), "got both; keep one format per file"),

@@ -207,10 +207,13 @@ def test_a_changed_frame_recomputes_the_units_of_its_video(
 def test_a_new_version_of_a_library_recomputes_the_units_that_depend_on_it(
     project: Project, built: Project
 ) -> None:
-    project.edit("numerics.lock", lambda text: text.replace('torchvision = "', 'torchvision = "9.'))
+    project.edit(
+        "pipeline/core/numerics.lock",
+        lambda text: text.replace('torchvision = "', 'torchvision = "9.'),
+    )
     pin = next(
         line.split('"')[1]
-        for line in (project.clone.folder / "numerics.lock").read_text().splitlines()
+        for line in (project.clone.folder / "pipeline/core/numerics.lock").read_text().splitlines()
         if line.startswith("torchvision")
     )
     # The metadata claims the new version; the installed library stays the same.

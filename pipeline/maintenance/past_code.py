@@ -12,6 +12,7 @@ from pipeline.core.units.key import KeyParts
 from pipeline.report.git import ask_git, unpack
 
 PATHS = ("models", "pipeline", "stages", "numerics.lock")
+"""Code of the keys; ``numerics.lock`` was in the root folder of older commits."""
 COMMITS = 300
 """Maximum number of commits to read, latest first."""
 

@@ -137,7 +137,7 @@ def stage_pins(modules: str | Iterable[str], root: Path = ROOT) -> dict[str, str
 
     Args:
         modules: As for ``numeric_modules``.
-        root: Folder of the code and of ``numerics.lock``.
+        root: Folder of the code.
 
     Raises:
         ValueError: If the environment has other versions.

@@ -1,8 +1,8 @@
 """Exact versions of the libraries that can change a result: ``numerics.lock``.
 
-The file is TOML with one table per minor version of Python. It is a DVC dependency of every stage
-that computes, so that new versions run the DAG again. The pins of the libraries that a stage
-imports are part of its unit keys, so that old units are not reused.
+The file is TOML with one table per minor version of Python. It is in ``pipeline/core``, a DVC
+dependency of every stage, so that new versions run the DAG again. The pins of the libraries that a
+stage imports are part of its unit keys, so that old units are not reused.
 """
 
 import sys
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-LOCK = "numerics.lock"
+LOCK = "pipeline/core/numerics.lock"
 DISTRIBUTIONS = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -29,7 +29,7 @@ def read_pins(root: Path) -> dict[str, str]:
     """Return the pins of the running Python's minor version.
 
     Args:
-        root: Folder that holds ``numerics.lock``.
+        root: Folder of the code.
 
     Raises:
         ValueError: If the file is missing or not TOML, or has no table for this Python.
@@ -53,7 +53,7 @@ def pins_of(imports: Iterable[str], root: Path) -> dict[str, str]:
 
     Args:
         imports: Top-level modules that a stage imports; modules without a pin are ignored.
-        root: Folder that holds ``numerics.lock``.
+        root: Folder of the code.
 
     Returns:
         Version by distribution, and Python's minor version as ``python``.

@@ -11,7 +11,7 @@ import torchvision
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from pipeline.core.units.numerics import read_pins
+from pipeline.core.units.numerics import LOCK, read_pins
 from posereel.cli import load
 
 app = load("doctor")
@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with the project's params, pins and weights, and a DVC config."""
     shutil.copytree(ROOT / "data/weights", tmp_path / "data/weights")
-    for name in ("params.yaml", "numerics.lock"):
+    (tmp_path / LOCK).parent.mkdir(parents=True)
+    for name in ("params.yaml", LOCK):
         shutil.copyfile(ROOT / name, tmp_path / name)
     configure(tmp_path, "")
     monkeypatch.chdir(tmp_path)
@@ -67,9 +68,9 @@ def test_a_correct_installation_passes() -> None:
 
 def test_a_version_that_differs_from_the_pin_is_reported(project: Path) -> None:
     pinned = read_pins(project)["numpy"]
-    lock = project / "numerics.lock"
+    lock = project / LOCK
     lock.write_text(lock.read_text().replace(pinned, "1.0.0"))
-    assert problems()["numpy"]["found"] == f"{pinned}, numerics.lock pins 1.0.0"
+    assert problems()["numpy"]["found"] == f"{pinned}, {LOCK} pins 1.0.0"
     assert problems()["numpy"]["cure"] == "make setup"
 
 
@@ -145,7 +146,7 @@ def test_operators_that_fail_or_return_wrong_values_are_reported(
 
 def test_a_check_that_cannot_run_is_reported(project: Path) -> None:
     (project / "params.yaml").write_text("data: {}\nflow: {}\n")
-    (project / "numerics.lock").unlink()
+    (project / LOCK).unlink()
     found = problems()
     assert {"versions", "weights", "data set"} <= set(found)
     result = examine()

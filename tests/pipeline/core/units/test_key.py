@@ -15,6 +15,7 @@ from pipeline.core.units.key import (
     numeric_modules,
     stage_pins,
 )
+from pipeline.core.units.numerics import LOCK
 
 ROOT = Path(__file__).resolve().parents[4]
 NUMERIC = {"numpy", "torch", "torchvision", "timm", "transformers", "cv2", "av", "scipy", "random"}
@@ -126,7 +127,7 @@ def code(tmp_path: Path) -> Path:
         "pipeline/core/units/progress.py": "",
         "pipeline/core/publishing/build.py": "import pipeline.only_for_build",
         "pipeline/only_for_build.py": "import torch",
-        "numerics.lock": (ROOT / "numerics.lock").read_text(encoding="utf-8"),
+        LOCK: (ROOT / LOCK).read_text(encoding="utf-8"),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

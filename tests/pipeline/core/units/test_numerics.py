@@ -40,6 +40,7 @@ def test_a_stage_gets_only_the_pins_of_its_imports() -> None:
 
 def test_another_installed_version_is_an_error_with_the_cure(tmp_path: Path) -> None:
     text = (ROOT / LOCK).read_text(encoding="utf-8")
+    (tmp_path / LOCK).parent.mkdir(parents=True)
     (tmp_path / LOCK).write_text(re.sub(r'numpy = ".*"', 'numpy = "1.0"', text))
     with pytest.raises(ValueError, match=r"pins numpy 1\.0, the environment has .*make setup"):
         pins_of({"numpy"}, tmp_path)
@@ -49,6 +50,7 @@ def test_another_installed_version_is_an_error_with_the_cure(tmp_path: Path) -> 
 @pytest.mark.parametrize("text", ["", "x = [", '["2.7"]\nnumpy = "1"\n', None])
 def test_a_lock_without_this_python_is_an_error(tmp_path: Path, text: str | None) -> None:
     if text is not None:
+        (tmp_path / LOCK).parent.mkdir(parents=True)
         (tmp_path / LOCK).write_text(text)
     with pytest.raises(ValueError, match=LOCK):
         read_pins(tmp_path)

@@ -44,7 +44,7 @@ def test_the_covers_of_a_burst_stay_on_their_limbs() -> None:
                 middles = [np.array([cover.place[:, 2] for cover in some]) for some in (now, after)]
                 sizes = [[len(cover.picture) for cover in some] for some in (now, after)]
                 np.testing.assert_allclose(sizes[0], sizes[1], rtol=0.2, atol=2)
-                # People walk; covers drawn anew would lie on other limbs, dozens of pixels away.
+                # People walk; new covers would lie on other limbs, dozens of pixels away.
                 if len(now):
                     assert np.median(np.linalg.norm(middles[1] - middles[0], axis=1)) < 12
                 seen += len(now)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pipeline.core.units.receipts import FILES, RECEIPT
 from pipeline.core.units.scratch import RESERVED, Scratch
-from pipeline.training.run_folder import CHECKPOINT, FINISHED, RUN_FILES
+from pipeline.training.run_folder import CHECKPOINT, RUN_FILES
 
 DAY = 24 * 3600.0
 Kind = Literal["unit", "checkpoint", "leftover"]
@@ -90,8 +90,6 @@ def _kind(folder: Path, older_than: float, now: float) -> Kind | None:
     if not folder.is_dir():
         return None
     receipt = folder / RECEIPT
-    if (folder / FINISHED).is_file():
-        return "checkpoint"
     if not receipt.is_file() and (folder / CHECKPOINT).is_file():
         return None
     # Publication sets the time of the receipt; without a receipt an attempt was interrupted.

@@ -13,7 +13,7 @@ from pipeline.core.units.receipts import read_receipt
 from pipeline.core.units.scratch import RESERVED, Scratch
 from pipeline.maintenance.dag import DagStage
 from pipeline.maintenance.verify import listing_of, read_units
-from pipeline.training.run_folder import FINISHED, TIMINGS
+from pipeline.training.run_folder import TIMINGS
 
 State = Literal["done", "open", "failed"]
 
@@ -124,7 +124,7 @@ def open_runs(scratch: Scratch) -> list[OpenRun]:
 
 
 def _is_finished(folder: Path) -> bool:
-    return (folder / FINISHED).exists() or read_receipt(folder) is not None
+    return read_receipt(folder) is not None
 
 
 def disk_use(scratch: Scratch, outs: int, free: int) -> Disk:

@@ -1,17 +1,16 @@
 """Where a training run computes: one process, or several under torchrun, each with its device."""
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import torch
 from torch import distributed
 
 from pipeline.core.networks.devices import pick_device
 from pipeline.core.units.run_time import DeviceKind
+from pipeline.training.training_run import process_count
 
 _PATIENCE = timedelta(hours=1)
 """How long a process waits for the others; evaluation on held-out videos runs in one of them."""
@@ -58,27 +57,3 @@ def mean_over_processes(values: torch.Tensor, place: Place) -> torch.Tensor:
     total = values.clone()
     distributed.all_reduce(total)
     return total / place.world
-
-
-def process_count() -> int:
-    """Return the number of processes of this run: torchrun's, or 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def wait_for_all(place: Place) -> None:
-    """Return once every process has come this far."""
-    if place.world > 1:
-        distributed.barrier()
-
-
-def start_processes(count: int, module: str) -> NoReturn:
-    """Become torchrun, which runs the same command in several processes of this machine.
-
-    Args:
-        count: Number of processes.
-        module: The command's module, such as ``stages.train_jmpose``; its arguments are kept.
-    """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={count}", "-m", module, *sys.argv[1:]]
-    # Not a child: whoever waits for this process, or kills it, has torchrun in its place.
-    os.execv(sys.executable, command)  # noqa: S606

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
 from models.head_parts.warp import sample, warp_to_key_frame
+from models.systems.lookup import all_systems
 from pipeline.core.caches.clip_table import clips_file, read_clips
 from pipeline.core.geometry.affine import transform
 from pipeline.core.grid import STRIDE
@@ -39,7 +40,6 @@ from pipeline.core.tables.schemas import PEOPLE
 from pipeline.evaluation.metrics.posetrack_ap import THRESHOLD
 from pipeline.prediction.units import PREDICTIONS
 from stages.predict import Predict
-from stages.report import SYSTEMS
 
 SPLIT = "val_gt"
 QUICK_VIDEOS = 2
@@ -90,7 +90,7 @@ def main(
     section = read_section(params, "predict", Predict)
     systems = {
         name: read_joints(file)
-        for name in SYSTEMS
+        for name in all_systems()
         if (file := data / "predictions" / name / SPLIT / "predictions.parquet").is_file()
     }
     flow = Store(data / "flow" / SPLIT, "flow")

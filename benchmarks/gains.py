@@ -17,6 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
+from models.systems.lookup import all_systems, comparisons
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
 from pipeline.core.dvc_files import files_of, object_path, read_lock
 from pipeline.core.posetrack.annotations import Annotations
@@ -25,7 +26,6 @@ from pipeline.core.units.scratch import find_scratch
 from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
 from pipeline.report.past_run import lay_out
 from pipeline.report.run_results import read_results
-from stages.report import COMPARISONS, SYSTEMS
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
 """Sets 1 to 3 measured VREMD and its controls before their decoders had 2x2 kernels."""
@@ -55,7 +55,7 @@ def main(
     figures: Figures = {}
     for split in SPLITS:
         table = {
-            name: {system: values[system][split] for system in SYSTEMS}
+            name: {system: values[system][split] for system in all_systems()}
             for name, values in scores.items()
         }
         figures[split] = {"ap": table, "gains": gains(table, [each[split] for each in drawn])}
@@ -73,13 +73,13 @@ def run_set(val_range: str) -> str:
         ValueError: If the experiment fails.
     """
     params = (f"render.val_range={val_range}",)
-    targets = tuple(f"evaluate@{system}" for system in SYSTEMS)
+    targets = tuple(f"evaluate@{system}" for system in all_systems())
     return run_experiment(Experiment(val_range.replace("_", "-"), params, targets))
 
 
 def read_scores(commit: str) -> Scores:
     """Return mean AP in percent from the metric files of a commit: system -> split -> AP."""
-    metrics = {system: read_metrics(commit, system) for system in SYSTEMS}
+    metrics = {system: read_metrics(commit, system) for system in all_systems()}
     return {
         system: {split: float(values[split]["ap_total"]) for split in SPLITS}
         for system, values in metrics.items()
@@ -97,7 +97,8 @@ def draws_of(commit: str, seed: int) -> Drawn:
     with TemporaryDirectory() as folder:
         past = Path(folder)
         lay_out(scratch.project, scratch.cache, commit, past)
-        matches = read_results(past / "data", truths_of(past, scratch.cache), SYSTEMS).matches
+        truths = truths_of(past, scratch.cache)
+        matches = read_results(past / "data", truths, list(all_systems())).matches
     return {
         split: {system: draw_ap(found, seed=seed) for system, found in of_split.items()}
         for split, of_split in matches.items()
@@ -130,7 +131,7 @@ def mean_over_sets(drawn: list[dict[str, DrawnAP]], system: str) -> DrawnAP:
 def gains(table: Scores, drawn: list[dict[str, DrawnAP]]) -> dict[str, dict[str, Any]]:
     """Return gains in points by head and baseline: per set, their mean and its 95 % interval."""
     found: dict[str, dict[str, Any]] = {}
-    for head, baselines in COMPARISONS.items():
+    for head, baselines in comparisons().items():
         for baseline in baselines:
             each = [row[head] - row[baseline] for row in table.values()]
             gain = found[f"{head} over {baseline}"] = {"each": each, "mean": mean(each)}
@@ -144,7 +145,7 @@ def show_split(split: str, figures: dict[str, Any]) -> None:
     """Print AP and gains on a split."""
     ap = figures["ap"]
     sets = list(ap)
-    rows = [(system, *(f"{ap[name][system]:.1f}" for name in sets)) for system in SYSTEMS]
+    rows = [(system, *(f"{ap[name][system]:.1f}" for name in sets)) for system in all_systems()]
     show(f"{split}, PoseTrack AP in percent", [("", *sets), *rows])
     gain_rows = []
     for pair, gain in figures["gains"].items():

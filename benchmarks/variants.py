@@ -16,13 +16,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
+from models.systems.lookup import comparisons
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment, settings_of
 from pipeline.core.units.entry_log import read_entries
 from pipeline.core.units.scratch import find_scratch
 from pipeline.importing.presets import find_preset
 
 VARIANTS = (1, 4, 8)
-HEADS = ("jmpose", "vremd")
+HEADS = tuple(comparisons())
 STAGES = ("crop", "heatmaps", "flow", "tokens")
 app = typer.Typer(add_completion=False)
 Units = Mapping[tuple[str, str], Mapping[str, Any]]

@@ -29,6 +29,9 @@ COMMANDS = {
         "show-attention": "Draw the offsets, masks and attention of a trained head.",
         "show-clips": "Draw a contact sheet of rendered videos with labels.",
     },
+    "Heads": {
+        "new-head": "Write a new head: folder, params, dvc.yaml entry, test.",
+    },
     "Runs and caches": {
         "doctor": "Check versions, hardware, disk, weights and data.",
         "plan": "Estimate clips, bytes and time before a run.",

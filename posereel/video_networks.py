@@ -24,7 +24,7 @@ from pipeline.core.params import read_params
 from pipeline.core.skeleton import JOINTS
 from pipeline.detection.hog import HogDetector
 from pipeline.detection.network import NetworkDetector
-from pipeline.prediction.task import Reading
+from pipeline.prediction.poses import DecodeConfig
 from pipeline.video.boxes import BoxFinder, FileBoxes, IntervalDetector
 from pipeline.video.poses import PoseNetworks, WindowPoseEstimator
 from posereel.configured_head import ConfiguredHead, read_head
@@ -136,7 +136,7 @@ def build_estimator(setup: VideoSetup, image_size: tuple[int, int]) -> WindowPos
         ClipSettings(
             crop_size, values["crop"]["enlarge"], setup.delta, values["crop"]["gap"], None
         ),
-        Reading(
+        DecodeConfig(
             reading["decode"],
             reading["blur"],
             reading["score"],

@@ -10,14 +10,15 @@ The unit is a video of a split. Batches never cross one, so that a video's predi
 depend on others.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import Field
 
-from models.systems.building import build_head, constructor_params
+from models.systems.declaration import System
 from models.systems.lookup import find_system, prediction_modules
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.data_set import read_data_set
@@ -27,11 +28,15 @@ from pipeline.core.networks.devices import device_type
 from pipeline.core.params import Section, read_section
 from pipeline.core.publishing.build import build
 from pipeline.core.skeleton import JOINTS
-from pipeline.core.system_params import read_arguments, read_system
+from pipeline.core.system_params import SystemParams, read_arguments, read_system
 from pipeline.core.units.plan import Plan
 from pipeline.core.units.run_time import read_extract
-from pipeline.prediction.task import Prediction, PredictSplits, Reading, ScoreRule
+from pipeline.prediction.poses import DecodeConfig, ScoreRule
+from pipeline.prediction.prediction import MakePredictTask, Prediction
 from pipeline.prediction.units import plan_units, read_videos, write_tables
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 app = typer.Typer(add_completion=False)
 STAGE = "predict"
@@ -56,9 +61,9 @@ class Predict(Section):
     batch: Annotated[int, Field(ge=1)]
     """Clips per forward pass."""
 
-    def reading(self) -> Reading:
-        """Return how heatmaps are read."""
-        return Reading(
+    def decode_config(self) -> DecodeConfig:
+        """Return how heatmaps become joints."""
+        return DecodeConfig(
             decoding=self.decode,
             blur=self.blur,
             score=self.score,
@@ -80,7 +85,6 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
     engine, run = read_extract(params, units)
     declared = find_system(system)
     described = read_system(params, system, declared)
-    arguments = read_arguments(params, system, declared, constructor_params(system))
     crop_size = read_crop_size(params, described.crops)
     annotations = Path(read_data_set(params).annotations)
     file = "weights.safetensors" if section.weights == "last" else "best.safetensors"
@@ -89,16 +93,9 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
             folders={kind: data / kind / split for kind in described.caches},
             frames=described.frames,
             weights=data / "runs" / system / file if declared.trained else None,
-            build_head=partial(
-                build_head,
-                system=system,
-                arguments=arguments,
-                joints=len(JOINTS),
-                frames=described.frames,
-                crop_size=crop_size,
-            ),
+            build_head=partial(_build_head, params, declared, described, crop_size),
             videos=read_videos(data, split, described.crops, annotations, section.flip),
-            reading=section.reading(),
+            decoding=section.decode_config(),
             device=device_type(engine.device),
         )
         for split in SPLITS
@@ -109,6 +106,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
         {
             "predict": section.key_params(),
             "system": system,
+            "network": declared.network,
             "arguments": dict(described.arguments),
             "frames": described.frames,
             "crop_size": list(crop_size),
@@ -121,9 +119,37 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
         out=data / "predictions" / system,
         listing=data / "units" / STAGE / f"{system}.json",
         units=planned,
-        make_task=PredictSplits(predictions),
+        make_task=MakePredictTask(predictions),
         run=run.with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
         finish=partial(write_tables, predictions),
+    )
+
+
+def _build_head(
+    params: Path,
+    declared: System,
+    described: SystemParams,
+    crop_size: tuple[int, int],
+    weights: Mapping[str, "Tensor"],
+    source: str,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> "nn.Module":
+    """Check the params and build the head with its weights."""
+    from models.systems.building import (  # noqa: PLC0415  imports torch; plans need none
+        build_head,
+        constructor_params,
+    )
+
+    name = described.name
+    return build_head(
+        weights,
+        source,
+        shapes,
+        system=name,
+        arguments=read_arguments(params, name, declared, constructor_params(name)),
+        joints=len(JOINTS),
+        frames=described.frames,
+        crop_size=crop_size,
     )
 
 

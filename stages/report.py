@@ -10,7 +10,6 @@ Params: ``report``; ``data`` for the folders of frames and annotations.
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import Field
 
+from models.systems.lookup import all_systems, comparisons
 from pipeline.core.atomic_file import write_file
 from pipeline.core.data_set import DataSet, read_data_set
 from pipeline.core.errors import one_line
@@ -61,8 +61,6 @@ from pipeline.report.timings import read_timings
 
 app = typer.Typer(add_completion=False)
 DATA = Path("data")
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
-COMPARISONS = {"jmpose": ("hrnet", "refine", "fuse"), "vremd": ("vit", "fuse_vit")}
 AGAINST = (
     "Differences from an earlier run on the same labels. The results of the earlier run come from"
     " its commit, and from DVC's cache as the dvc.lock of that commit names them."
@@ -88,7 +86,7 @@ def main(
     count = read_section(params, "report", Report).pictures
     data = read_data_set(params)
     truths = read_truths(DATA, Path(data.annotations))
-    now = read_results(DATA, truths, SYSTEMS)
+    now = read_results(DATA, truths, list(all_systems()))
     read_image = frame_reader(DATA, Path(data.root))
     if against:
         sections = _compare(now, truths, against, count, read_image, params)
@@ -139,28 +137,30 @@ def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadIm
     # Untrained systems come last, so that a system has the same color in both charts.
     untrained = ~curves["system"].isin(training["system"])
     curves = curves.iloc[untrained.argsort(kind="stable")]
+    rivals = comparisons()
     sections = [
-        *result_sections(now.metrics, data.name, COMPARISONS),
-        gain_section(paired_gains(now.matches, COMPARISONS)),
-        tag_section(now.metrics, COMPARISONS),
+        *result_sections(now.metrics, data.name, rivals),
+        gain_section(paired_gains(now.matches, rivals)),
+        tag_section(now.metrics, rivals),
         curve_section(curves, training),
-        error_section(errors, COMPARISONS),
-        *people_sections(now.matches["val_gt"], COMPARISONS, count, read_image),
+        error_section(errors, rivals),
+        *people_sections(now.matches["val_gt"], rivals, count, read_image),
         ablation_section(_ablations()),
         provenance_section(now.facts),
     ]
     shown = [section for section in sections if section is not None]
-    _write_page(data.name, _describe(now.systems), shown, "index.html")
+    _write_page(data.name, _describe(), shown, "index.html")
     write_plots(DATA / "report" / "plots", training, curves)
 
 
-def _describe(systems: Sequence[str]) -> str:
+def _describe() -> str:
     """Return a summary of what the report compares."""
-    heads = "; ".join(f"{head} with {', '.join(other)}" for head, other in COMPARISONS.items())
+    systems = ", ".join(f"{name} ({each.title})" for name, each in all_systems().items())
+    heads = "; ".join(f"{head} with {', '.join(other)}" for head, other in comparisons().items())
     return (
-        f"{len(systems)} systems on the same clips and person boxes: {', '.join(systems)}. Each"
-        f" head is compared with its single-frame baseline and its controls: {heads}. The rows of"
-        " the heads are highlighted."
+        f"{len(all_systems())} systems on the same clips and person boxes: {systems}. Each head is"
+        f" compared with its single-frame baseline and its controls: {heads}. The rows of the"
+        " heads are highlighted."
     )
 
 

@@ -153,7 +153,7 @@ def test_the_list_of_systems_is_that_of_the_folders() -> None:
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     lists = [stages[name]["foreach"] for name in ("train", "predict", "evaluate")]
     assert lists[0] == lists[1] == lists[2]
-    assert list(lists[0]) == list(all_systems())
+    assert lists[0].keys() == all_systems().keys()
 
 
 @pytest.mark.parametrize("system", all_systems())
@@ -171,6 +171,32 @@ def test_the_list_of_systems_says_what_their_folders_and_sections_say(system: st
             ROOT / "params.yaml", item["schedule"], Schedule,
         )  # fmt: skip
         assert owner == described.schedule
+
+
+def test_no_module_names_a_system_but_those_in_its_folder_and_the_tables_of_the_papers() -> None:
+    # `hrnet` and `vit` are also the names of backbones and of their crops.
+    names = "|".join(name for name in all_systems() if name not in {"hrnet", "vit"})
+    assert names
+    files = [
+        file
+        for package in ("models", "pipeline", "stages", "posereel")
+        for file in (ROOT / package).rglob("*.py")
+        if ROOT / "models/heads" not in file.parents and file.name != "papers.py"
+    ]
+    found = {
+        file.relative_to(ROOT).as_posix(): match[0]
+        for file in files
+        if (match := re.search(rf"[\"'`]({names})[\"'`]", file.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_every_folder_of_heads_is_a_system_and_declarations_need_no_torch() -> None:
+    folders = {path.name for path in (ROOT / "models/heads").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == set(all_systems())
+    loaded = "; ".join(f"import models.heads.{name}.system" for name in all_systems())
+    code = f"import sys; sys.modules['torch'] = None; {loaded}"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_schedule_in_dvc_yaml_is_that_of_the_schema() -> None:

@@ -229,3 +229,56 @@ def test_an_experiment_runs_only_the_stages_of_its_head_and_the_report_compares_
     toy.run("stages.report", "--against", "two-layers")
     chromium.open(page)
     assert [len(table["rows"]) for table in tables_of(chromium, "facts")] == [1]
+
+
+def started(printed: str) -> set[str]:
+    """Return the stages that ``dvc repro`` started."""
+    return set(re.findall(r"Running stage '([^']+)'", printed))
+
+
+@pytest.mark.slow
+def test_a_new_head_trains_predicts_and_is_shown_and_starts_no_stage_of_another(
+    toy: Clone, tmp_path: Path
+) -> None:
+    clone = toy.copy(tmp_path / "clone")
+    own = {f"{stage}@my_head" for stage in ("train", "predict", "evaluate")}
+    clone.run("posereel", "new-head", "my_head", "--reads", "heatmaps,flow")
+    clone.run("pytest", "-q", "-p", "no:cacheprovider", "tests/models/heads/my_head")
+    assert started(clone.run("dvc", "repro")) == own | {"report"}
+    assert "my_head" in clone.run("posereel", "results")
+    page = (clone.folder / "data/report/index.html").read_text()
+    assert "my_head with hrnet, refine, fuse" in page
+    summary = json.loads((clone.folder / "data/metrics/summary.json").read_text())
+    assert {row["system"] for row in summary["mean_ap"]} == {*SYSTEMS, "my_head"}
+    assert "train@my_head" in clone.run("posereel", "plan")
+    clone.run("posereel", "ship-heads", "--name", "mine")
+    (frames,) = (clone.folder / "data/raw/synthetic/images/val").iterdir()
+    words = ("--head", "my_head", "--weights", "data/weights/mine", "--no-overlay", "--out", "out")
+    clone.run("posereel", "predict", str(frames), *words)
+    assert json.loads((clone.folder / "out/meta.json").read_text())["head"] == "my_head"
+
+    # An edit starts the stages that run the head; without an effect, they find what they made.
+    network = clone.folder / "models/heads/my_head/network.py"
+    network.write_text(network.read_text() + "\n# A comment.\n")
+    printed = clone.run("dvc", "repro")
+    assert started(printed) == {"train@my_head", "predict@my_head", "report"}
+    assert "0 units computed, 1 reused" in printed
+    text = network.read_text()
+    assert "initialize(self.first)" in text
+    network.write_text(text.replace("initialize(self.first)", "initialize(self)"))
+    printed = clone.run("dvc", "repro")
+    assert started(printed) == own | {"report"}
+    assert "1 units computed, 0 reused" in printed
+
+
+@pytest.mark.slow
+def test_params_of_a_head_start_its_controls_only_where_they_are_of_its_schedule(
+    toy: Clone, tmp_path: Path
+) -> None:
+    clone = toy.copy(tmp_path / "clone")
+    trainings = [f"train@{name}" for name in SYSTEMS]
+    clone.edit_params({"train_jmpose.alpha": 0.01})
+    assert started(clone.run("dvc", "repro", *trainings)) == {"train@jmpose"}
+    clone.edit_params({"train_jmpose.lr": 0.001})
+    ran = started(clone.run("dvc", "repro", *trainings))
+    assert ran == {f"train@{name}" for name in ("hrnet", "refine", "fuse", "jmpose")}

@@ -56,10 +56,12 @@ class Clone:
         self.commit()
 
     def _cut_dag(self, stages: Sequence[str]) -> None:
+        if not stages:
+            return
         yaml = YAML()
         dag = yaml.load((self.folder / "dvc.yaml").read_text())
         for name in list(dag["stages"]):
-            if stages and name not in stages:
+            if name not in stages:
                 del dag["stages"][name]
         yaml.dump(dag, self.folder / "dvc.yaml")
 

@@ -48,6 +48,8 @@ class System:
     """Whether it reads the key frame of a clip alone."""
     baseline: str | None = None
     """System without a temporal head that it is compared with; None for baselines and controls."""
+    paper: str = ""
+    """Publication of the method; '' for what this project adds."""
     controls: tuple[str, ...] = ()
     """Simpler systems on the same caches that it is compared with."""
     ablations: Mapping[str, tuple[AblationRow, ...]] | None = None

@@ -22,9 +22,9 @@ def find_system(name: str) -> System:
     Raises:
         ValueError: If there is no such folder.
     """
-    if not name.isidentifier() or find_spec(f"models.heads.{name}") is None:
+    if name not in (folders := _folders()):
         raise ValueError(
-            f"system {name!r}: expected a folder of models/heads: {', '.join(_folders())}"
+            f"system {name!r}: expected a folder of models/heads: {', '.join(folders)}"
         )
     system: System = import_module(f"models.heads.{name}.system").SYSTEM
     return system
@@ -66,14 +66,29 @@ def prediction_modules(name: str) -> tuple[str, ...]:
 
 
 def all_systems() -> dict[str, System]:
-    """Return all systems by name: every head behind its baseline and its controls."""
+    """Return all systems by name, in the order of tables.
+
+    Every head comes after its baseline and its controls, and published heads come first.
+    """
     found = {name: find_system(name) for name in _folders()}
-    ordered: dict[str, System] = {}
-    for name, system in found.items():
-        if system.baseline is not None:
-            ordered |= {other: found[other] for other in (system.baseline, *system.controls)}
-            ordered[name] = system
-    return ordered | {name: found[name] for name in found if name not in ordered}
+    heads = sorted(
+        (system.crops, not system.paper, name)
+        for name, system in found.items()
+        if system.baseline is not None
+    )
+    names: list[str] = []
+    for *_, name in heads:
+        names += [str(found[name].baseline), *found[name].controls, name]
+    return {name: found[name] for name in dict.fromkeys([*names, *found])}
+
+
+def comparisons() -> dict[str, tuple[str, ...]]:
+    """Return what every head is compared with: its baseline first, then its controls."""
+    return {
+        name: (system.baseline, *system.controls)
+        for name, system in all_systems().items()
+        if system.baseline is not None
+    }
 
 
 def _folders() -> list[str]:

@@ -25,7 +25,8 @@ from pipeline.core.units.key import (
     weights_digest,
 )
 from pipeline.core.units.receipts import hash_file
-from pipeline.prediction.task import Prediction, VideoClips
+from pipeline.prediction.poses import VideoClips
+from pipeline.prediction.prediction import Prediction
 
 STAGE = "predict"
 _BYTES_PER_PERSON = 1200
@@ -112,7 +113,7 @@ def _units_of_split(
 ) -> Iterator[Unit]:
     stores = {kind: Store(folder, kind) for kind, folder in prediction.folders.items()}
     weights = {} if prediction.weights is None else {"head": weights_digest(prediction.weights)}
-    variants = (0, 1) if prediction.reading.flip else (0,)
+    variants = (0, 1) if prediction.decoding.flip else (0,)
     for name, video in prediction.videos.items():
         inputs = {
             f"{kind}/v{variant}": store.digests[f"{name}/v{variant}"]
@@ -126,7 +127,7 @@ def _units_of_split(
             weights=weights,
             device=prediction.device,
             dtype="float32",
-            batch=prediction.reading.batch,
+            batch=prediction.decoding.batch,
             clips=digest_rows(video.clips, CLIPS),
             frames={"ground truth": hash_file(video.annotation), "entries": entries},
             inputs=inputs,

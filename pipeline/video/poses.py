@@ -21,7 +21,7 @@ from pipeline.core.heatmap import flip_back_heatmaps
 from pipeline.core.tables.parquet import write_table
 from pipeline.core.tables.schemas import PEOPLE
 from pipeline.detection.detections import box_table
-from pipeline.prediction.task import Reading, VideoClips, poses_of
+from pipeline.prediction.poses import DecodeConfig, VideoClips, decode_poses
 from pipeline.prediction.units import PREDICTIONS
 from pipeline.video.boxes import VIDEO, BoxFinder
 from pipeline.video.windows import FrameWindow
@@ -56,16 +56,20 @@ class WindowPoseEstimator:
         boxes: Returns the boxes in key frames.
         networks: Backbones and head.
         settings: Settings of clips and crops.
-        reading: How heatmaps are read.
+        decoding: How heatmaps become joints.
     """
 
     def __init__(
-        self, boxes: BoxFinder, networks: PoseNetworks, settings: ClipSettings, reading: Reading
+        self,
+        boxes: BoxFinder,
+        networks: PoseNetworks,
+        settings: ClipSettings,
+        decoding: DecodeConfig,
     ) -> None:
         self._boxes = boxes
         self._networks = networks
         self._settings = settings
-        self._reading = reading
+        self._decoding = decoding
 
     def __call__(self, window: FrameWindow) -> pd.DataFrame:
         """Return the poses in the key frames of the window: rows of ``POSES`` without track ids."""
@@ -76,11 +80,11 @@ class WindowPoseEstimator:
         if clips.empty:
             return pd.DataFrame(columns=POSES.names)
         heatmaps = self._heatmaps(clips, window)
-        if self._reading.flip:
+        if self._decoding.flip:
             mirrored = self._heatmaps(clip_rows(source, 1, self._settings), window)
             heatmaps = np.asarray((heatmaps + flip_back_heatmaps(mirrored)) / 2, np.float32)
         entries = clips["frame"].to_numpy(dtype=np.int64)
-        poses = poses_of(heatmaps, VideoClips(Path(), clips, entries), self._reading)
+        poses = decode_poses(heatmaps, VideoClips(Path(), clips, entries), self._decoding)
         return pd.DataFrame(
             {
                 "frame": entries,
@@ -97,8 +101,8 @@ class WindowPoseEstimator:
     def _heatmaps(self, clips: pd.DataFrame, window: FrameWindow) -> NDArray[np.float32]:
         """Return the heatmaps of clips, ``(N, K, h, w)``, computed in batches."""
         networks, parts = self._networks, []
-        for first in range(0, len(clips), self._reading.batch):
-            part = clips.iloc[first : first + self._reading.batch]
+        for first in range(0, len(clips), self._decoding.batch):
+            part = clips.iloc[first : first + self._decoding.batch]
             crops = torch.from_numpy(self._crops(part, window)).to(networks.device)
             exact = torch.backends.cudnn.flags(
                 deterministic=True, benchmark=False, allow_tf32=False

@@ -15,11 +15,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from models.systems.lookup import all_systems, comparisons
+
 
 def main(
     video: Annotated[Path, typer.Argument(help="Video file, or a folder of its frames.")],
     *,
-    head: Annotated[str, typer.Option(help="System: a folder of models/heads.")] = "jmpose",
+    head: Annotated[str, typer.Option(help=f"System: {', '.join(all_systems())}.")] = next(
+        iter(comparisons())
+    ),
     weights: Annotated[
         Path, typer.Option(help="Folder of heads: those that ship, or data/runs.")
     ] = Path("data/weights/heads"),

@@ -1,6 +1,9 @@
 """Stage predict: joints drawn into heatmaps are predicted at their place in the image."""
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from tests.pipeline.tiny_caches import (
 )
 from tests.stages.tiny_project import TRAINING, Project
 
+ROOT = Path(__file__).resolve().parents[2]
 CLIPS_OF = {"alley": 3, "bonn": 2}
 VIDEOS_OF = ("alley", "bonn", "creek")  # creek has no detections
 ENTRIES = {0: 0, 2: 1, 4: 2}
@@ -246,3 +250,32 @@ def test_flip_testing_requires_mirrored_crops(project: Project) -> None:
     result = project.run(app, "--system", "hrnet", predict=PREDICT | {"flip": True})
     assert result.exit_code == 1
     assert "set crop.mirror to true" in result.stderr
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from stages.predict import app
+app(sys.argv[1:])
+"""
+
+
+def test_finished_predictions_are_published_again_without_torch(
+    project: Project, predict: Callable[..., Path]
+) -> None:
+    before = (predict() / "alley.json").read_bytes()
+    shutil.rmtree(project.data / "predictions")
+    words = ["--system", "hrnet", "--data", str(project.data), "--params", str(project.params)]
+    command = [sys.executable, "-c", WITHOUT_TORCH, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 units computed, 6 reused" in done.stdout
+    assert (project.data / "predictions/hrnet/val/alley.json").read_bytes() == before
+
+
+def test_an_unknown_argument_of_the_head_is_refused(
+    project: Project, predict: Callable[..., Path]
+) -> None:
+    predict()
+    result = project.run(app, "--system", "fuse", train_fuse=SECTIONS["train_fuse"] | {"depth": 2})
+    assert result.exit_code == 1

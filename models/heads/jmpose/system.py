@@ -9,6 +9,7 @@ SYSTEM = System(
     caches=lambda section: ("heatmaps", section["motion"]),
     network="JMPose",
     objective="JMPoseObjective",
+    paper="Wu et al., Joint-Motion Mutual Learning, MM 2024",
     baseline="hrnet",
     controls=("refine", "fuse"),
     ablations=ABLATIONS,

@@ -8,6 +8,7 @@ SYSTEM = System(
     crops="vit",
     caches=always("tokens"),
     network="VREMD",
+    paper="Jiao et al., Optimizing Human Pose Estimation Through Focused Human and Joint Regions",
     baseline="vit",
     controls=("fuse_vit",),
     ablations=ABLATIONS,

@@ -2,15 +2,15 @@
 
 import json
 
-from pipeline.ablation.results import TableResult, as_json
-from pipeline.ablation.tables import TABLES
+from models.heads.jmpose.ablations import ABLATIONS
+from pipeline.ablation.results import RowResult, TableResult, as_json
 from pipeline.report.ablations import ablation_section
 
 
 def result(name: str, *scores: list[float]) -> TableResult:
     found = TableResult(name, "ablation")
-    for row, values in zip(TABLES[name].rows, scores, strict=True):
-        found = found.with_row(row, values)
+    for row, values in zip(ABLATIONS[name], scores, strict=True):
+        found = found.with_row(RowResult(row.name, row.paper_mean, tuple(values)))
     return found
 
 

@@ -1,0 +1,44 @@
+"""Systems by the names of their folders: order, comparisons, views, errors."""
+
+import pytest
+
+from models.systems.lookup import (
+    all_systems,
+    comparisons,
+    find_system,
+    find_view,
+    training_modules,
+)
+
+
+def test_every_head_comes_after_what_it_is_compared_with() -> None:
+    names = list(all_systems())
+    for head, rivals in comparisons().items():
+        assert len(rivals) >= 2
+        assert all(names.index(rival) < names.index(head) for rival in rivals)
+
+
+def test_a_head_and_its_rivals_read_the_same_crops() -> None:
+    for head, rivals in comparisons().items():
+        assert {find_system(name).crops for name in rivals} == {find_system(head).crops}
+        assert all(find_system(name).baseline is None for name in rivals)
+        assert all(find_system(name).key_frame_only for name in rivals[:1])
+
+
+@pytest.mark.parametrize("name", ["dcpose", "", "jmpose.network", "../jmpose", "__init__"])
+def test_an_unknown_name_is_refused_with_the_folders(name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a folder of models/heads: fuse, .*, vremd"):
+        find_system(name)
+
+
+def test_a_system_without_a_view_is_refused_with_those_that_have_one() -> None:
+    with pytest.raises(ValueError, match=r"'fuse': expected one with a view: jmpose, vremd"):
+        find_view("fuse")
+
+
+def test_a_training_runs_the_network_and_the_loss_of_a_folder_and_no_more() -> None:
+    assert training_modules("fuse") == ("models.heads.fuse.network",)
+    assert training_modules("jmpose") == (
+        "models.heads.jmpose.network",
+        "models.heads.jmpose.objective",
+    )

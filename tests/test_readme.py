@@ -17,7 +17,7 @@ PAGES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").glo
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", *PAGES)
 TOPICS = {
     "results", "ablations", "posetrack", "video", "sharing", "operations", "benchmarks",
-    "architecture",
+    "architecture", "new-head",
 }  # fmt: skip
 SOURCES = sorted(
     file

@@ -95,8 +95,8 @@ def initialize(network: nn.Module) -> None:
             nn.init.zeros_(module.norm.weight)
 
 
-def pass_on(chain: nn.Sequential, start: int, channels: int) -> None:
-    """Let a fresh chain that changes the width begin with some inputs unmixed, in place.
+def init_identity_channels_(chain: nn.Sequential, start: int, channels: int) -> None:
+    """Identity-initialize the shortcut of a chain that changes the width, in place.
 
     Outputs 0 to ``channels - 1`` become the inputs from ``start`` on, but for norm and ReLU: peaks
     stay where they are. The other outputs keep their random mixtures.

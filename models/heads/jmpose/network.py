@@ -18,8 +18,8 @@ from models.head_parts.argument_types import Positive
 from models.head_parts.blocks import (
     ResidualBlock,
     heatmap_layer,
+    init_identity_channels_,
     initialize,
-    pass_on,
     residual_chain,
 )
 from models.head_parts.warp import warp_to_key_frame
@@ -115,7 +115,7 @@ class ContextAwareJointLearner(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         initialize(self)
         nn.init.kaiming_normal_(self.weight)
-        pass_on(self.fuse, 0, min(joints, channels))
+        init_identity_channels_(self.fuse, 0, min(joints, channels))
         _begin_at_center(self.masks)
         nn.init.zeros_(self.offsets.weight)
         # Zero offsets silence their branch; a second zero would hold it up one more step.
@@ -196,35 +196,35 @@ class CrossAttention(nn.Module):
         if kind == "channel":
             self.scale = nn.Parameter(torch.ones(heads, 1, 1))
 
-    def forward(self, asking: Tensor, asked: Tensor) -> Tensor:
-        """Return what ``asking`` finds in ``asked``.
+    def forward(self, query_source: Tensor, context: Tensor) -> Tensor:
+        """Return what ``query_source`` finds in ``context``.
 
         Args:
-            asking: Feature that makes the queries, ``(B, C, H, W)``.
-            asked: Feature that makes keys and values, ``(B, C, H, W)``.
+            query_source: Feature that makes the queries, ``(B, C, H, W)``.
+            context: Feature that makes keys and values, ``(B, C, H, W)``.
 
         Returns:
             ``(B, C, H, W)``.
         """
         if self.kind == "channel":
-            found: Tensor = self.attention(asking, asked) @ self._split(self.value(asked))
+            found: Tensor = self.attention(query_source, context) @ self._split(self.value(context))
         else:  # the same without ever holding its H*W x H*W numbers
-            query, key = self._split(self.query(asking)), self._split(self.key(asked))
-            value = self._split(self.value(asked))
+            query, key = self._split(self.query(query_source)), self._split(self.key(context))
+            value = self._split(self.value(context))
             found = F.scaled_dot_product_attention(query.mT, key.mT, value.mT).mT
-        return found.reshape(asking.shape)
+        return found.reshape(query_source.shape)
 
-    def attention(self, asking: Tensor, asked: Tensor) -> Tensor:
+    def attention(self, query_source: Tensor, context: Tensor) -> Tensor:
         """Return how much every channel or cell takes from every other; rows sum to 1.
 
         Args:
-            asking: Feature that makes the queries, ``(B, C, H, W)``.
-            asked: Feature that makes the keys, ``(B, C, H, W)``.
+            query_source: Feature that makes the queries, ``(B, C, H, W)``.
+            context: Feature that makes the keys, ``(B, C, H, W)``.
 
         Returns:
             ``(B, heads, C / heads, C / heads)``, or ``(B, heads, H * W, H * W)`` of cells.
         """
-        query, key = self._split(self.query(asking)), self._split(self.key(asked))
+        query, key = self._split(self.query(query_source)), self._split(self.key(context))
         if self.kind == "channel":
             query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
             return (self.scale * query @ key.mT).softmax(-1)
@@ -400,10 +400,10 @@ class JMPose(nn.Module):
         self.merge = residual_chain(2 * channels, channels, blocks=1) if mutual_learning else None
         self.head = heatmap_layer(channels, joints)
         initialize(self.aggregate)
-        pass_on(self.aggregate, frames // 2 * joints, joints)
+        init_identity_channels_(self.aggregate, frames // 2 * joints, joints)
         if self.merge is not None:
             initialize(self.merge)
-            pass_on(self.merge, 0, channels)
+            init_identity_channels_(self.merge, 0, channels)
 
     @property
     def pairs(self) -> int:

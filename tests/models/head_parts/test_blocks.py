@@ -9,8 +9,8 @@ from models.head_parts.blocks import (
     ResidualBlock,
     conv_norm,
     heatmap_layer,
+    init_identity_channels_,
     initialize,
-    pass_on,
     residual_chain,
 )
 
@@ -105,7 +105,7 @@ def test_heatmaps_begin_near_zero() -> None:
 def test_a_fresh_chain_passes_the_peaks_of_the_chosen_inputs_on() -> None:
     chain = residual_chain(9, 5, blocks=1)
     initialize(chain)
-    pass_on(chain, 2, 4)
+    init_identity_channels_(chain, 2, 4)
     maps = torch.zeros(6, 9, 8, 6)
     cells = torch.randint(48, (6, 9))
     maps.flatten(2).scatter_(2, cells[:, :, None], 1.0)

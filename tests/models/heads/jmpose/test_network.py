@@ -131,9 +131,9 @@ def test_cross_attention_is_equation_7(kind: str) -> None:
     torch.manual_seed(0)
     module = CrossAttention(channels=4, heads=2, kind=kind)
     stirred(module)
-    asking, asked = torch.randn(2, 1, 4, 3, 5)
-    query = module.query(asking)[0]
-    key, value = module.key(asked)[0], module.value(asked)[0]
+    query_source, context = torch.randn(2, 1, 4, 3, 5)
+    query = module.query(query_source)[0]
+    key, value = module.key(context)[0], module.value(context)[0]
     expected = []
     for head, (q, k, v) in enumerate(
         zip(query.chunk(2), key.chunk(2), value.chunk(2), strict=True)
@@ -146,7 +146,9 @@ def test_cross_attention_is_equation_7(kind: str) -> None:
         else:  # tokens are cells, d = 2 channels per head
             out = literal_attention(cells(q), cells(k), cells(v), 2**-0.5)
             expected.append(torch.tensor(out).T.reshape(2, 3, 5))
-    torch.testing.assert_close(module(asking, asked)[0], torch.cat(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        module(query_source, context)[0], torch.cat(expected), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("mask", ["fused", "literal"])

@@ -1,6 +1,7 @@
 """Checkpoints of a training run: one safetensors file, replaced whole, read back exactly."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -35,27 +36,30 @@ def write_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer, run
     write_weights(folder / CHECKPOINT, tensors, {"columns": json.dumps(run.columns)})
 
 
-def read_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer) -> History:
+def read_checkpoint(
+    folder: Path, network: nn.Module, optimizer: Optimizer, parts: Iterable[str] = ()
+) -> History:
     """Put network and optimizer into the state of the folder's checkpoint.
 
     Args:
         folder: Scratch folder of the run; without a checkpoint nothing is changed.
         network: What is trained.
         optimizer: Its optimizer, fresh.
+        parts: Parts of the network whose across-clip share is noted.
 
     Returns:
         The history up to the checkpoint; an empty one without a checkpoint.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
-        return History()
+        return History(parts=parts)
     tensors = read_weights(path)
     network.load_state_dict(_below(_NETWORK, tensors))
     fresh = optimizer.state_dict()
     fresh["state"] = _states(_below(_OPTIMIZER, tensors))
     # Moves every moment to its parameter's device and leaves the step counters where they were.
     optimizer.load_state_dict(fresh)
-    return History(json.loads(read_metadata(path)["columns"]), tensors[_HISTORY])
+    return History(json.loads(read_metadata(path)["columns"]), tensors[_HISTORY], parts)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -136,9 +136,15 @@ class ClipFeed:
             clips = order[first : first + self._batch][place.rank :: place.world]
             yield Wanted(epoch % self._table.variants, clips, check=epoch < self._table.variants)
 
-    def in_order(self) -> Iterator[Batch]:
-        """Yield variant 0 of every clip once, in the table's order; the last batch may be short."""
-        parts = np.arange(len(self._table))
+    def in_order(self, at_most: int | None = None) -> Iterator[Batch]:
+        """Yield variant 0 of every clip once, in the table's order; the last batch may be short.
+
+        Args:
+            at_most: Largest number of clips; of more, evenly spaced ones are taken.
+        """
+        count = len(self._table)
+        taken = count if at_most is None else min(at_most, count)
+        parts = np.arange(taken) * count // taken
         requests = (
             Wanted(0, parts[first : first + self._batch], check=True)
             for first in range(0, len(parts), self._batch)

@@ -1,7 +1,7 @@
 """The history of a training run: one row per step, in memory, in checkpoints and as CSV."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,8 @@ FIXED = ("step", "epoch", "lr")
 """First columns; the terms of the loss and their sum follow."""
 HELD_OUT = "held_out"
 """Column of the loss on the held-out videos; empty but at the end of an epoch."""
+SHARE = "share_"
+"""Prefix of the columns with the across-clip share of a part; empty but at the end of an epoch."""
 
 
 class History:
@@ -22,10 +24,17 @@ class History:
     Args:
         columns: Names of the columns of ``rows``.
         rows: What ``to_tensor`` gave, to go on from a checkpoint.
+        parts: Parts of the network whose across-clip share is noted.
     """
 
-    def __init__(self, columns: Sequence[str] = FIXED, rows: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str] = FIXED,
+        rows: Tensor | None = None,
+        parts: Iterable[str] = (),
+    ) -> None:
         self._columns: list[str] = list(columns)
+        self._shares = [SHARE + name for name in parts]
         self._rows: list[list[float]] = [] if rows is None else rows.tolist()
         self._pending: list[tuple[int, int, float, Tensor]] = []
 
@@ -42,7 +51,7 @@ class History:
             terms: Scalar of every term of the loss, the same names at every step.
         """
         if len(self._columns) == len(FIXED):
-            self._columns += [*terms, "loss", HELD_OUT]
+            self._columns += [*terms, "loss", HELD_OUT, *self._shares]
         values = torch.stack([term.detach().float() for term in terms.values()])
         self._pending.append((step, epoch, rate, values))
 
@@ -60,21 +69,32 @@ class History:
             ValueError: If a loss is not finite; the message names the step and the term.
         """
         for (step, epoch, rate, _), terms in zip(self._pending, losses.tolist(), strict=True):
-            row = [step, epoch, rate, *terms, sum(terms), float("nan")]
-            for name, value in zip(self._columns, row[:-1], strict=False):
+            row = [step, epoch, rate, *terms, sum(terms)]
+            for name, value in zip(self._columns, row, strict=False):
                 if not math.isfinite(value):
                     raise ValueError(
                         f"step {step}: expected a finite loss, got {name} = {value}; lower the "
                         "learning rate, lengthen the warm-up, or make the caches again"
                     )
-            self._rows.append(row)
+            self._rows.append(row + [math.nan] * (len(self._columns) - len(row)))
         self._pending = []
 
     def note_held_out(self, value: float) -> bool:
         """Put the loss on the held-out videos into the last row; say whether it is the lowest."""
-        before = [row[-1] for row in self._rows if not math.isnan(row[-1])]
-        self._rows[-1][-1] = value
+        column = self._columns.index(HELD_OUT)
+        before = [row[column] for row in self._rows if not math.isnan(row[column])]
+        self._rows[-1][column] = value
         return not before or value < min(before)
+
+    def note_shares(self, shares: Mapping[str, float]) -> None:
+        """Put the across-clip share of every part into the last row."""
+        for name, share in shares.items():
+            self._rows[-1][self._columns.index(SHARE + name)] = share
+
+    def last_shares(self) -> dict[str, float]:
+        """Return the across-clip share of every part in the last row."""
+        last = zip(self._columns, self._rows[-1] if self._rows else [], strict=False)
+        return {name.removeprefix(SHARE): v for name, v in last if name.startswith(SHARE)}
 
     def to_tensor(self) -> Tensor:
         """Return the settled rows, ``(steps, columns)``, float64."""
@@ -86,11 +106,17 @@ class History:
         return list(self._columns)
 
     def write(self, path: Path) -> None:
-        """Write the settled rows as CSV; whole numbers as such, losses with 9 digits."""
-        held_out = any(not math.isnan(row[-1]) for row in self._rows)
-        end = None if held_out else -1
-        lines = [",".join(self._columns[:end] if len(self._columns) > len(FIXED) else FIXED)]
-        lines += [",".join(_text(value) for value in row[:end]) for row in self._rows]
+        """Write the settled rows as CSV; whole numbers as such, losses with 9 digits.
+
+        Columns that no step has a value for are left out.
+        """
+        kept = [
+            column
+            for column in range(len(self._columns))
+            if column < len(FIXED) or any(not math.isnan(row[column]) for row in self._rows)
+        ]
+        lines = [",".join(self._columns[column] for column in kept)]
+        lines += [",".join(_text(row[column]) for column in kept) for row in self._rows]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

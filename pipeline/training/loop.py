@@ -23,13 +23,18 @@ from pipeline.core.networks.weights import write_weights
 from pipeline.core.schedule import Training
 from pipeline.core.units.progress import Advance, progress
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
+from pipeline.training.collapse import across_clip_share, record_parts, report_collapse
+from pipeline.training.declarations import Batch, Group, groups_of, parts_of
 from pipeline.training.history import History
 from pipeline.training.processes import Place, mean_over_processes
 from pipeline.training.run_folder import BEST, TIMINGS
 
-Batch = Mapping[str, Tensor]
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 """Returns the terms of the loss, scalars, already weighted: their sum is minimized."""
+
+
+_FACTOR = "factor"
+"""Entry of an optimizer's group: its learning rate in units of the schedule's."""
 
 
 class Feed(Protocol):
@@ -56,8 +61,9 @@ class Plan:
     """Steps between checkpoints."""
     place: Place
     core: Callable[[nn.Module], nn.Module] = lambda network: network
-    """The part of the network that is wanted; what the loss brought along has its gradient
-    clipped apart, so that it does not shorten the steps of this part."""
+    """The part of the network that is wanted; it may declare what
+    ``pipeline.training.declarations`` names. What the loss brought along has its gradient clipped
+    apart, so that it does not shorten the steps of this part."""
     held_out: Callable[[nn.Module], float] | None = None
     """Loss on the held-out videos, asked for after every epoch; ``None`` = no such videos."""
 
@@ -111,13 +117,17 @@ class _Loop:
         self.network = network
         self.feed = feed
         self.plan = plan
+        core = plan.core(network)
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=plan.training.lr, weight_decay=plan.training.weight_decay
+            [
+                {"params": parameters, _FACTOR: factor}
+                for factor, parameters in _all_groups(network, core)
+            ],
+            lr=plan.training.lr,
+            weight_decay=plan.training.weight_decay,
         )
-        self.history = read_checkpoint(plan.folder, network, self.optimizer)
-        wanted = list(plan.core(network).parameters())
-        known = {id(parameter) for parameter in wanted}
-        self.clipped = [wanted, [p for p in network.parameters() if id(p) not in known]]
+        self.parts = parts_of(core)
+        self.history = read_checkpoint(plan.folder, network, self.optimizer, self.parts)
         self.objective: nn.Module = _Objective(network, loss)
         if plan.place.world > 1:
             # Without looking for unused parameters DDP regroups its buckets after the first step,
@@ -133,13 +143,17 @@ class _Loop:
         with self._progress(total - first) as advance:
             for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
                 got = perf_counter()
-                self._step(step, batch)
-                self._after(step + 1, total)
+                epoch_done = (step + 1) % self.feed.steps_per_epoch == 0 or step + 1 == total
+                with record_parts(self.parts if epoch_done else {}) as outputs:
+                    self._step(step, batch)
+                self._after(step + 1, total, outputs)
                 advance()
                 now = perf_counter()
                 self.seconds.append((step + 1, got - before, now - got))
                 before = now
         self._write_timings()
+        if not self.plan.place.rank:
+            report_collapse(self.plan.section, self.history.last_shares())
 
     def _progress(self, steps: int) -> AbstractContextManager[Advance]:
         if self.plan.place.rank:
@@ -150,7 +164,7 @@ class _Loop:
         training = self.plan.training
         rate = training.rate(step, self.feed.steps_per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group[_FACTOR]
         torch.manual_seed(_step_seed(training.seed, step, self.plan.place.rank))
         self.optimizer.zero_grad(set_to_none=True)
         device = self.plan.place.device
@@ -159,20 +173,23 @@ class _Loop:
             terms = self.objective(batch)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         if training.clip:
-            for parameters in self.clipped:
-                nn.utils.clip_grad_norm_(parameters, training.clip)
+            for group in self.optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], training.clip)
         self.optimizer.step()
         self.history.add(step + 1, step // self.feed.steps_per_epoch, rate, terms)
 
-    def _after(self, taken: int, total: int) -> None:
-        """Do what is due after a step: held-out loss, checkpoint."""
+    def _after(self, taken: int, total: int, outputs: Mapping[str, Tensor]) -> None:
+        """Do what is due after a step: shares of parts, held-out loss, checkpoint."""
         plan = self.plan
         epoch_done = taken % self.feed.steps_per_epoch == 0 or taken == total
         held_out = plan.held_out is not None and epoch_done
         checkpoint = taken % plan.checkpoint_every == 0 or taken == total
-        if not (held_out or checkpoint):
+        if not (held_out or checkpoint or outputs):
             return
         self.history.settle(mean_over_processes(self.history.take_pending(), plan.place))
+        if outputs:
+            shares = {name: across_clip_share(part) for name, part in outputs.items()}
+            self.history.note_shares(shares)
         if plan.place.rank:
             return
         if held_out:
@@ -201,6 +218,14 @@ class _Loop:
             if file.tell() == 0:
                 file.write("step,wait_s,compute_s\n")
             file.writelines(lines)
+
+
+def _all_groups(network: nn.Module, core: nn.Module) -> list[Group]:
+    """Return the groups of the core, then the other parameters of the network."""
+    groups = groups_of(core)
+    known = {id(parameter) for _, parameters in groups for parameter in parameters}
+    groups = [*groups, (1.0, [p for p in network.parameters() if id(p) not in known])]
+    return [(factor, parameters) for factor, parameters in groups if parameters]
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

@@ -14,11 +14,15 @@ from pipeline.core.caches.reader import Caches
 from pipeline.core.grid import grid_size
 from pipeline.core.networks.weights import read_weights, write_weights
 from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
+from pipeline.training.declarations import Batch, HasStatistics
 from pipeline.training.history import History
-from pipeline.training.loop import Batch, Plan, train
+from pipeline.training.loop import Plan, train
 from pipeline.training.processes import join_processes
 from pipeline.training.run_folder import BEST
 from pipeline.training.training_run import TrainingRun
+
+_STATISTICS_CLIPS = 4096
+"""Clips that statistics of the train caches are taken from at most; a large data set has more."""
 
 
 class TrainingTask:
@@ -67,6 +71,9 @@ class TrainingTask:
         torch.manual_seed(run.schedule.seed)
         objective = run.build(shapes={kind: caches.row_shape(kind) for kind in run.caches})
         objective.to(self._place.device)
+        head = _head(objective)
+        if isinstance(head, HasStatistics):
+            head.fit_statistics(feed.in_order(_STATISTICS_CLIPS))
         plan = Plan(
             training=run.schedule,
             section=run.section,

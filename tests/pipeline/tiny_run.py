@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.core.networks.weights import write_weights
 from pipeline.core.schedule import Training
-from pipeline.training.loop import Batch, Plan, train
+from pipeline.training.declarations import Batch
+from pipeline.training.loop import Plan, train
 from pipeline.training.processes import Place, join_processes
 
 STEPS = 23

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.head_parts.heatmap_loss import HeatmapObjective
+from models.heads.vremd.objective import VREMDObjective
 from pipeline.core.caches.clip_table import read_clips
 from pipeline.core.networks.weights import read_weights, write_weights
 from pipeline.core.splits import video_share
@@ -26,7 +26,8 @@ NETWORK = {
     "spatial_depth": 1, "temporal_depth": 1, "motion_depth": 1, "motion_heads": 2, "points": 2,
     "offset_range": 2.0, "decoder_channels": [8, 8], "decoder_kernels": [2, 2], "hkme": True,
     "bmd": True, "human_mask": True, "keypoint_mask": True,
-    "sampler": "deformable_cross_attention", "separation": True,
+    "sampler": "deformable_cross_attention", "separation": True, "position_scale": 0.5,
+    "keypoint_hidden": 2, "transformer_rate": 0.2, "keypoint_loss": 1.0,
 }  # fmt: skip
 SECTION = NETWORK | TRAINING | {"weights": "none"}
 
@@ -65,7 +66,12 @@ def test_weights_and_history_are_published_and_equal_in_every_clone(
     rows = history(project)
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [float(row["lr"]) for row in rows] == pytest.approx([5e-4] + [1e-3] * 3 + [1e-4] * 2)
-    assert set(rows[0]) == {"step", "epoch", "lr", "heatmap", "loss"}
+    shares = {"share_enhanced", "share_joint_tokens", "share_motion"}
+    assert set(rows[0]) == {"step", "epoch", "lr", "heatmap", "keypoint", "loss"} | shares
+    # 11 clips in batches of 4 are 2 steps per epoch.
+    noted = [row["step"] for row in rows if row["share_enhanced"]]
+    assert noted == ["2", "4", "6"]
+    assert all(0 <= float(rows[-1][share]) <= 1 for share in shares)
     clone = make(tmp_path / "clone")
     clone.run(app, *VREMD, train_vremd=SECTION)
     assert results(clone) == found
@@ -75,15 +81,15 @@ def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    forward = HeatmapObjective.forward
+    forward = VREMDObjective.forward
 
-    def interrupted(self: HeatmapObjective, batch: dict[str, torch.Tensor]) -> object:
+    def interrupted(self: VREMDObjective, batch: dict[str, torch.Tensor]) -> object:
         calls.append(1)
         if len(calls) == 5:
             raise RuntimeError("interrupted by the test")
         return forward(self, batch)
 
-    monkeypatch.setattr(HeatmapObjective, "forward", interrupted)
+    monkeypatch.setattr(VREMDObjective, "forward", interrupted)
     with pytest.raises(RuntimeError, match="interrupted by the test"):
         project.run(app, *VREMD, train_vremd=SECTION)
     assert not (project.data / "runs/vremd").exists()
@@ -95,7 +101,7 @@ def test_an_interrupted_run_resumes_and_gives_the_same_bytes(
     uninterrupted.run(app, *VREMD, train_vremd=SECTION)
     assert results(project) == results(uninterrupted)
     # A finished run is published again without a training step.
-    monkeypatch.setattr(HeatmapObjective, "forward", interrupted)
+    monkeypatch.setattr(VREMDObjective, "forward", interrupted)
     calls[:] = [1] * 5
     project.run(app, *VREMD, train_vremd=SECTION)
     assert len(calls) == 5

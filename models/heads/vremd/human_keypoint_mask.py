@@ -12,7 +12,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.heads.vremd.transformer import post_norm_blocks
+from models.heads.vremd.transformer import post_norm_blocks, sine_cosine_embedding
+
+_JOINT_SPREAD = 1.0
+"""Standard deviation of the joint tokens at the start: that of standardized visual tokens. The
+paper gives none. At the usual 0.02 all joint tokens are nearly the same query."""
 
 
 def human_mask(visual: Tensor, human: Tensor) -> Tensor:
@@ -108,7 +112,7 @@ class KeypointMask(nn.Module):
     ) -> None:
         super().__init__()
         self.enabled = enabled
-        self.keypoints = _learnable_tokens(frames, joints, width)
+        self.keypoints = _learnable_tokens(frames, joints, width, _JOINT_SPREAD)
         self.blocks = post_norm_blocks(depth, width=width, heads=heads, mlp_ratio=mlp_ratio)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,12 +213,14 @@ class SpatioTemporalAggregation(nn.Module):
 class HumanKeypointMaskEnhancement(nn.Module):
     """HKME: human mask, keypoint mask, spatio-temporal aggregation, in this order.
 
-    A learned embedding per frame is added first: attention across frames sees no order of its own.
+    A learned embedding per frame and one per place are added first: attention sees no order of its
+    own. The paper mentions neither; without the one per place, a joint token cannot tell where the
+    visual tokens that it attends to lie, and H_k remains the same for every clip.
 
     Args:
         width: Channels D per token.
         frames: Frames T per clip.
-        tokens: Tokens N per frame.
+        grid: (rows, columns) of the tokens of a frame.
         joints: Number of joints K.
         heads: Attention heads per block.
         mlp_ratio: Hidden width of a block, in units of D.
@@ -222,6 +228,7 @@ class HumanKeypointMaskEnhancement(nn.Module):
         keypoint_depth: Blocks before the keypoint mask.
         spatial_depth: Blocks within each frame after the masks.
         temporal_depth: Blocks along time after these.
+        position_scale: Factor on the sine-cosine values that the embedding per place starts from.
         human_mask: Whether the human mask is applied.
         keypoint_mask: Whether the keypoint mask is applied.
     """
@@ -231,7 +238,7 @@ class HumanKeypointMaskEnhancement(nn.Module):
         *,
         width: int,
         frames: int,
-        tokens: int,
+        grid: tuple[int, int],
         joints: int,
         heads: int,
         mlp_ratio: int,
@@ -239,18 +246,23 @@ class HumanKeypointMaskEnhancement(nn.Module):
         keypoint_depth: int,
         spatial_depth: int,
         temporal_depth: int,
+        position_scale: float,
         human_mask: bool,
         keypoint_mask: bool,
     ) -> None:
         super().__init__()
         sizes = {"width": width, "frames": frames, "heads": heads, "mlp_ratio": mlp_ratio}
         self.frame_embedding = _learnable_tokens(frames, 1, width)
+        self.position_embedding = nn.Parameter(position_scale * sine_cosine_embedding(grid, width))
         self.human_mask = HumanMask(depth=human_depth, enabled=human_mask, **sizes)
         self.keypoint_mask = KeypointMask(
             joints=joints, depth=keypoint_depth, enabled=keypoint_mask, **sizes
         )
         self.aggregate = SpatioTemporalAggregation(
-            tokens=tokens, spatial_depth=spatial_depth, temporal_depth=temporal_depth, **sizes
+            tokens=grid[0] * grid[1],
+            spatial_depth=spatial_depth,
+            temporal_depth=temporal_depth,
+            **sizes,
         )
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -263,10 +275,10 @@ class HumanKeypointMaskEnhancement(nn.Module):
             The enhanced feature F, ``(B, N, D)``, and the joint tokens of the key frame,
             ``(B, K, D)``.
         """
-        coarse = self.human_mask(features + self.frame_embedding)
+        coarse = self.human_mask(features + self.frame_embedding + self.position_embedding)
         refined, keypoints = self.keypoint_mask(coarse)
         return self.aggregate(refined), keypoints[:, keypoints.shape[1] // 2]
 
 
-def _learnable_tokens(frames: int, tokens: int, width: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(frames, tokens, width), std=0.02))
+def _learnable_tokens(frames: int, tokens: int, width: int, std: float = 0.02) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(frames, tokens, width), std=std))

@@ -10,197 +10,65 @@ Shapes: B clips, T frames with the key frame in the middle (the paper: 3), N = r
 per frame in row-major order, D channels, K joints (the paper's J), h x w cells of a heatmap.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from models.head_parts.argument_types import LayerWidths, Positive, PositiveFloat
+from models.head_parts.argument_types import LayerWidths, NotNegative, Positive, PositiveFloat
 from models.head_parts.decoder import HeatmapDecoder
 from models.head_parts.token_layout import check_tokens, to_map
-from models.heads.vremd.deformable_attention import (
-    DeformableAttention,
-    DeformableConvolution,
-    DeformableCrossAttention,
-)
 from models.heads.vremd.human_keypoint_mask import HumanKeypointMaskEnhancement
-from models.heads.vremd.transformer import MultiHeadAttention, feed_forward
-
-MotionSampler = Literal[
-    "deformable_cross_attention", "deformable_attention", "deformable_convolution"
-]
-
-
-class AdaptiveDeformableCross(nn.Module):
-    """ADC block: a deformable branch beside cross attention with F, then an MLP over both.
-
-    The paper's Table 6 (a) puts a deformable convolution in place of the whole block. Here every
-    row of that table changes the deformable branch alone and keeps the cross attention, so that
-    the rows differ in what their names say.
-
-    Args:
-        width: Channels D per token.
-        heads: Heads of both branches.
-        points: Sampling points per head.
-        grid: (rows, columns) of the tokens.
-        offset_range: Largest offset per axis, in tokens.
-        mlp_ratio: Hidden width of the MLP, in units of D.
-        sampler: What the deformable branch is: ``deformable_cross_attention`` (the method),
-            ``deformable_attention`` or ``deformable_convolution`` (Table 6).
-
-    Raises:
-        ValueError: If ``sampler`` is none of these.
-    """
-
-    def __init__(
-        self,
-        *,
-        width: int,
-        heads: int,
-        points: int,
-        grid: tuple[int, int],
-        offset_range: float,
-        mlp_ratio: int,
-        sampler: MotionSampler,
-    ) -> None:
-        super().__init__()
-        if sampler not in get_args(MotionSampler):
-            raise ValueError(
-                f"VREMD sampler: expected one of {get_args(MotionSampler)}, got {sampler!r}"
-            )
-        self.cross_attention = MultiHeadAttention(width=width, heads=heads)
-        self.constrained = sampler == "deformable_cross_attention"
-        self.sampler: nn.Module
-        if sampler == "deformable_convolution":
-            self.sampler = DeformableConvolution(width=width, groups=heads, grid=grid)
-        else:
-            attention = DeformableCrossAttention if self.constrained else DeformableAttention
-            self.sampler = attention(
-                width=width, heads=heads, points=points, grid=grid, offset_range=offset_range
-            )
-        self.norm = nn.LayerNorm(2 * width)
-        self.mlp = feed_forward(2 * width, mlp_ratio * width, width)
-
-    def forward(self, motion: Tensor, enhanced: Tensor) -> Tensor:
-        """Return the filtered motion.
-
-        Args:
-            motion: Motion tokens, ``(B, N, D)``.
-            enhanced: Enhanced feature F, ``(B, N, D)``.
-
-        Returns:
-            ``(B, N, D)``.
-        """
-        sampled = self.sampler(motion, enhanced) if self.constrained else self.sampler(motion)
-        crossed = self.cross_attention(motion, enhanced)
-        # The sum is not normalized: a still token would become as long as one that moves.
-        filtered: Tensor = self.mlp(self.norm(torch.cat([sampled, crossed], dim=-1)))
-        return motion + filtered
-
-
-class MotionTrajectory(nn.Module):
-    """ADC blocks in a row, all guided by the same enhanced feature.
-
-    Args:
-        blocks: The blocks, in order.
-    """
-
-    def __init__(self, blocks: Iterable[AdaptiveDeformableCross]) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-
-    def forward(self, motion: Tensor, enhanced: Tensor) -> Tensor:
-        """Return the filtered motion, ``(B, N, D)``, of motion and feature, ``(B, N, D)`` each."""
-        for block in self.blocks:
-            motion = block(motion, enhanced)
-        return motion
-
-
-class BidirectionalMotionDisentanglement(nn.Module):
-    """BMD: motion between the key frame and its neighbors, filtered by ADC blocks and fused.
-
-    With separation, each direction is a trajectory apart with ADC blocks of its own, and a linear
-    layer fuses both at the end. Without (Table 6, a to c), that layer joins them at the start and
-    one trajectory follows. Clips of more than three frames, which the paper does not have, bring
-    several differences per direction; a linear layer gathers them.
-
-    Args:
-        frames: Frames T per clip.
-        width: Channels D per token.
-        depth: ADC blocks per trajectory.
-        separation: Whether the two directions stay apart.
-        block: Builds an ADC block.
-    """
-
-    def __init__(
-        self,
-        *,
-        frames: int,
-        width: int,
-        depth: int,
-        separation: bool,
-        block: Callable[[], AdaptiveDeformableCross],
-    ) -> None:
-        super().__init__()
-        neighbors = frames // 2
-        self.gather = nn.Linear(neighbors * width, width) if neighbors > 1 else nn.Identity()
-        self.separation = separation
-        self.trajectories = nn.ModuleList(
-            MotionTrajectory(block() for _ in range(depth)) for _ in range(2 if separation else 1)
-        )
-        self.fuse = nn.Linear(2 * width, width)
-
-    def forward(self, features: Tensor, enhanced: Tensor) -> Tensor:
-        """Return the aggregated motion M of a clip.
-
-        Args:
-            features: Visual features of all frames, ``(B, T, N, D)``.
-            enhanced: Enhanced feature F, ``(B, N, D)``.
-
-        Returns:
-            ``(B, N, D)``.
-        """
-        motions = self._differences(features)
-        if not self.separation:
-            motions = [self.fuse(torch.cat(motions, dim=-1))]
-        filtered: list[Tensor] = [
-            trajectory(motion, enhanced)
-            for trajectory, motion in zip(self.trajectories, motions, strict=True)
-        ]
-        return self.fuse(torch.cat(filtered, dim=-1)) if self.separation else filtered[0]
-
-    def _differences(self, features: Tensor) -> list[Tensor]:
-        """Return M_f and M_b, ``(B, N, D)`` each: later and earlier minus key frame."""
-        middle = features.shape[1] // 2
-        motion = features - features[:, middle : middle + 1]
-        return [
-            self.gather(side.transpose(1, 2).flatten(2))
-            for side in (motion[:, middle + 1 :], motion[:, :middle])
-        ]
+from models.heads.vremd.motion_disentanglement import (
+    AdaptiveDeformableCross,
+    BidirectionalMotionDisentanglement,
+    MotionSampler,
+)
+from models.heads.vremd.standardization import TokenStandardization
+from models.heads.vremd.transformer import feed_forward
 
 
 class KeypointHead(nn.Module):
-    """H_k: LayerNorm and one linear layer turn each joint token into its heatmap.
+    """H_k: LayerNorm and an MLP turn each joint token into its heatmap.
+
+    The paper says "an MLP and reshaping" and gives no sizes.
 
     Args:
         width: Channels D per token.
+        hidden: Hidden width of the MLP, in units of D.
         heatmap_size: (h, w) of the heatmaps.
     """
 
-    def __init__(self, *, width: int, heatmap_size: tuple[int, int]) -> None:
+    def __init__(self, *, width: int, hidden: int, heatmap_size: tuple[int, int]) -> None:
         super().__init__()
         self.heatmap_size = heatmap_size
         self.norm = nn.LayerNorm(width)
-        self.linear = nn.Linear(width, heatmap_size[0] * heatmap_size[1])
-        # Heatmaps are almost everywhere 0: start there, like the decoder.
-        for parameter in self.linear.parameters():
+        self.mlp = feed_forward(width, hidden * width, heatmap_size[0] * heatmap_size[1])
+        # Heatmaps are almost everywhere 0: start there, like the decoder. With a deviation of 0.02
+        # F and the joint tokens collapsed.
+        for parameter in self.mlp[-1].parameters():
             nn.init.normal_(parameter, std=0.001)
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """Return heatmaps ``(B, K, h, w)`` of joint tokens ``(B, K, D)``."""
-        heatmaps: Tensor = self.linear(self.norm(keypoints))
+        heatmaps: Tensor = self.mlp(self.norm(keypoints))
         return torch.unflatten(heatmaps, -1, self.heatmap_size)
+
+
+class Streams(NamedTuple):
+    """Heatmaps of the two streams, ``(B, K, h, w)`` each."""
+
+    motion: Tensor
+    """H_m, decoded from the motion and the key frame's tokens."""
+    keypoint: Tensor | None
+    """H_k, from the joint tokens; ``None`` without HKME."""
+
+    def combined(self) -> Tensor:
+        """Return H, the sum with equal weights."""
+        if self.keypoint is None:
+            return self.motion
+        return 0.5 * self.motion + 0.5 * self.keypoint
 
 
 class VREMD(nn.Module):
@@ -214,6 +82,11 @@ class VREMD(nn.Module):
                   the baseline, with neither, is ``ViTDecoder``
         Table 5   ``human_mask``, ``keypoint_mask``: False puts 1 in place of the mask
         Table 6   (a) to (c) ``sampler`` with ``separation=False``; (d) the method
+
+    Choices of ours that keep HKME from one output for all clips, where the paper is silent: HKME
+    and BMD read standardized tokens (``TokenStandardization``; the decoder reads the backbone's
+    own), visual tokens have a positional embedding, joint tokens start far apart, and the
+    transformer parts learn at a rate of their own.
 
     Args:
         joints: Number of joints K.
@@ -233,6 +106,11 @@ class VREMD(nn.Module):
         offset_range: Largest sampling offset per axis, in tokens.
         decoder_channels: Channels of each transposed convolution.
         decoder_kernels: Kernel side of each transposed convolution, 2, 3 or 4.
+        position_scale: Factor on the sine-cosine values that the positional embedding of the
+            visual tokens starts from; standardized tokens have a deviation of about 1.
+        keypoint_hidden: Hidden width of the MLP that draws H_k, in units of D.
+        transformer_rate: Learning rate of projection, HKME and BMD, in units of ``lr``. H_k's MLP
+            and the decoder learn at ``lr``, at which post-norm blocks collapse.
         hkme: Whether the Human-Keypoint Mask Enhanced module takes part.
         bmd: Whether the Bidirectional Motion Disentanglement module takes part.
         human_mask: Whether the human mask is applied.
@@ -264,6 +142,9 @@ class VREMD(nn.Module):
         offset_range: PositiveFloat,
         decoder_channels: LayerWidths,
         decoder_kernels: LayerWidths,
+        position_scale: NotNegative,
+        keypoint_hidden: Positive,
+        transformer_rate: PositiveFloat,
         hkme: bool = True,
         bmd: bool = True,
         human_mask: bool = True,
@@ -280,6 +161,8 @@ class VREMD(nn.Module):
                 "either is ViTDecoder"
             )
         self.frames, self.grid, self.embed_dim = frames, grid, embed_dim
+        self.transformer_rate = transformer_rate
+        self.standardize = TokenStandardization(tokens=grid[0] * grid[1], channels=embed_dim)
         self.project = nn.Linear(embed_dim, width) if width != embed_dim else nn.Identity()
         self.hkme: HumanKeypointMaskEnhancement | None = None
         self.keypoint_head: nn.Module = nn.Identity()
@@ -288,7 +171,7 @@ class VREMD(nn.Module):
             self.hkme = HumanKeypointMaskEnhancement(
                 width=width,
                 frames=frames,
-                tokens=grid[0] * grid[1],
+                grid=grid,
                 joints=joints,
                 heads=heads,
                 mlp_ratio=mlp_ratio,
@@ -296,12 +179,15 @@ class VREMD(nn.Module):
                 keypoint_depth=keypoint_depth,
                 spatial_depth=spatial_depth,
                 temporal_depth=temporal_depth,
+                position_scale=position_scale,
                 human_mask=human_mask,
                 keypoint_mask=keypoint_mask,
             )
             scale = 2 ** len(decoder_kernels)
             self.keypoint_head = KeypointHead(
-                width=width, heatmap_size=(grid[0] * scale, grid[1] * scale)
+                width=width,
+                hidden=keypoint_hidden,
+                heatmap_size=(grid[0] * scale, grid[1] * scale),
             )
         if bmd:
             self.bmd = BidirectionalMotionDisentanglement(
@@ -338,14 +224,55 @@ class VREMD(nn.Module):
         Raises:
             ValueError: If T, N or embed_dim is not what the head was built for.
         """
+        return self.streams(tokens).combined()
+
+    def streams(self, tokens: Tensor) -> Streams:
+        """Return the heatmaps of both streams.
+
+        Args:
+            tokens: As for ``forward``.
+
+        Raises:
+            ValueError: As for ``forward``.
+        """
         check_tokens(tokens, frames=self.frames, grid=self.grid, embed_dim=self.embed_dim)
-        features, middle = self.project(tokens), self.frames // 2
+        features, middle = self.project(self.standardize(tokens)), self.frames // 2
         if self.hkme is None:
-            return self._decode(self._motion(features, features[:, middle]), tokens[:, middle])
+            motion = self._motion(features, features[:, middle])
+            return Streams(self._decode(motion, tokens[:, middle]), None)
         enhanced, keypoints = self.hkme(features)
         from_motion = self._decode(self._motion(features, enhanced), tokens[:, middle])
-        heatmaps: Tensor = 0.5 * from_motion + 0.5 * self.keypoint_head(keypoints)
-        return heatmaps
+        return Streams(from_motion, self.keypoint_head(keypoints))
+
+    def fit_statistics(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
+        """Take the statistics of the tokens from batches of the train cache.
+
+        Args:
+            batches: ``tokens`` ``(B, T, N, embed_dim)`` in each.
+        """
+        self.standardize.fit(batch["tokens"] for batch in batches)
+
+    def parameter_groups(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """Return groups of all parameters with their learning rate in units of ``lr``."""
+        drawing = [*self.decoder.parameters(), *self.keypoint_head.parameters()]
+        known = {id(parameter) for parameter in drawing}
+        transformers = [each for each in self.parameters() if id(each) not in known]
+        return [(1.0, drawing), (self.transformer_rate, transformers)]
+
+    def parts(self) -> dict[str, tuple[nn.Module, Callable[[Any], Tensor]]]:
+        """Return the parts that must differ from clip to clip.
+
+        Returns:
+            Name to a module and a function that returns the part, ``(B, ...)``, from the module's
+            output.
+        """
+        found: dict[str, tuple[nn.Module, Callable[[Any], Tensor]]] = {}
+        if self.hkme is not None:
+            found["enhanced"] = (self.hkme, lambda output: output[0])
+            found["joint_tokens"] = (self.hkme, lambda output: output[1])
+        if self.bmd is not None:
+            found["motion"] = (self.bmd, lambda output: output)
+        return found
 
     def _motion(self, features: Tensor, enhanced: Tensor) -> Tensor:
         """Return M, or F in its place without BMD, ``(B, N, D)``."""

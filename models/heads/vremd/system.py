@@ -9,6 +9,7 @@ SYSTEM = System(
     caches=always("tokens"),
     network="VREMD",
     paper="Jiao et al., Optimizing Human Pose Estimation Through Focused Human and Joint Regions",
+    objective="VREMDObjective",
     baseline="vit",
     controls=("fuse_vit",),
     ablations=ABLATIONS,

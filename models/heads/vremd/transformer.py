@@ -1,4 +1,4 @@
-"""Transformer pieces of VREMD: multi-head attention, feed-forward network, post-norm block.
+"""Transformer pieces of VREMD: attention, feed-forward network, block, positional embedding.
 
 The blocks normalize after each residual sum, as in the first Transformer (Vaswani et al., 2017,
 Sec. 3.1). A pre-norm block would divide every token by its own length before attention reads it,
@@ -17,6 +17,32 @@ def feed_forward(in_width: int, hidden_width: int, out_width: int) -> nn.Sequent
     return nn.Sequential(
         nn.Linear(in_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, out_width)
     )
+
+
+def sine_cosine_embedding(grid: tuple[int, int], width: int) -> Tensor:
+    """Return a fixed embedding of the places of a grid (Vaswani et al., 2017, Sec. 3.5, in 2D).
+
+    The first half of the channels encodes the row, the second half the column: sines, then
+    cosines, of geometrically spaced frequencies from 1 to nearly 1 / 100 per token. Grids have at
+    most some tens of rows, so that the original's 1 / 10000 would be constant.
+
+    Args:
+        grid: (rows, columns) of the tokens.
+        width: Channels D per token.
+
+    Returns:
+        ``(N, D)`` in row-major order, values in [-1, 1].
+
+    Raises:
+        ValueError: If ``width`` is no multiple of 4.
+    """
+    if width % 4:
+        raise ValueError(f"positional embedding: expected a width that 4 divides, got {width}")
+    frequencies = 100.0 ** -(torch.arange(width // 4) / (width // 4))
+    down, across = (torch.arange(length)[:, None] * frequencies for length in grid)
+    rows = torch.cat([down.sin(), down.cos()], dim=1)[:, None].expand(-1, grid[1], -1)
+    columns = torch.cat([across.sin(), across.cos()], dim=1)[None].expand(grid[0], -1, -1)
+    return torch.cat([rows, columns], dim=-1).flatten(0, 1)
 
 
 class MultiHeadAttention(nn.Module):

@@ -5,7 +5,7 @@ Shapes: B clips, T frames, N = rows x columns tokens per frame, P points per hea
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,10 @@ from models.heads.vremd.human_keypoint_mask import (
     human_mask,
     keypoint_mask,
 )
-from models.heads.vremd.network import VREMD, AdaptiveDeformableCross, MotionTrajectory
+from models.heads.vremd.network import VREMD
+
+if TYPE_CHECKING:
+    from models.heads.vremd.motion_disentanglement import AdaptiveDeformableCross, MotionTrajectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ JMPOSE = {
 VREMD_SIZES = {
     "width": 16, "heads": 2, "mlp_ratio": 1, "human_depth": 1, "keypoint_depth": 1,
     "spatial_depth": 1, "temporal_depth": 1, "motion_depth": 1, "motion_heads": 2, "points": 2,
-    "offset_range": 2.0,
+    "offset_range": 2.0, "position_scale": 0.5, "keypoint_hidden": 2, "transformer_rate": 0.2,
 } | DECODER  # fmt: skip
 
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -117,7 +117,8 @@ def test_features_tell_jmpose_how_many_channels_they_have() -> None:
 
 @pytest.mark.parametrize("system", CASES)
 def test_params_are_the_arguments_that_no_cache_decides(system: str) -> None:
-    loss = {"estimator", "alpha"} if system == "jmpose" else set()
+    losses = {"jmpose": {"estimator", "alpha"}, "vremd": {"keypoint_loss"}}
+    loss = losses.get(system, set())
     switches = {"hkme", "bmd", "human_mask", "keypoint_mask", "sampler", "separation"}
     expected = CASES[system][0].keys() | loss | (switches if system == "vremd" else set())
     assert constructor_params(system).keys() == expected

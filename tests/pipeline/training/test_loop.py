@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from pipeline.core.networks.weights import read_weights
-from pipeline.training.loop import Batch, Plan, train
+from pipeline.training.declarations import Batch
+from pipeline.training.loop import Plan, train
 from pipeline.training.processes import Place
 from pipeline.training.run_folder import BEST, TIMINGS
 from tests.pipeline.tiny_run import STEPS, TRAINING, Noise, build, loss, run

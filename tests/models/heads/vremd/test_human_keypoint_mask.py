@@ -25,7 +25,15 @@ def enhancement(**changes: object) -> HumanKeypointMaskEnhancement:
     torch.manual_seed(0)
     depths = {f"{name}_depth": 2 for name in ("human", "keypoint", "spatial", "temporal")}
     switches = {"human_mask": True, "keypoint_mask": True}
-    sizes: dict[str, Any] = {**SMALL, "tokens": 12, "joints": 5, **depths, **switches, **changes}
+    sizes: dict[str, Any] = {
+        **SMALL,
+        "grid": (4, 3),
+        "joints": 5,
+        "position_scale": 0.5,
+        **depths,
+        **switches,
+        **changes,
+    }
     return HumanKeypointMaskEnhancement(**sizes)
 
 
@@ -135,7 +143,8 @@ def test_every_frame_has_tokens_of_its_own() -> None:
 def test_the_joint_tokens_are_those_of_the_key_frame() -> None:
     network = enhancement()
     clips = features()
-    coarse = network.human_mask(clips + network.frame_embedding)
+    placed = clips + network.frame_embedding + network.position_embedding
+    coarse = network.human_mask(placed)
     assert torch.equal(network(clips)[1], network.keypoint_mask(coarse)[1][:, 1])
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from models.head_parts.token_layout import to_map
 from models.heads.vremd.deformable_attention import DeformableAttention, DeformableConvolution
-from models.heads.vremd.network import VREMD, AdaptiveDeformableCross
+from models.heads.vremd.motion_disentanglement import AdaptiveDeformableCross
+from models.heads.vremd.network import VREMD
 
 SMALL: dict[str, Any] = {
     "joints": 5,
@@ -29,6 +30,9 @@ SMALL: dict[str, Any] = {
     "offset_range": 2.0,
     "decoder_channels": (8, 8),
     "decoder_kernels": (4, 4),
+    "position_scale": 0.5,
+    "keypoint_hidden": 2,
+    "transformer_rate": 0.2,
 }
 SWITCHES: list[dict[str, Any]] = [
     {"hkme": False},
@@ -81,7 +85,7 @@ def test_the_two_heatmaps_have_equal_weights() -> None:
     motion = network.bmd(tokens, enhanced)
     combined = torch.cat([motion, tokens[:, 1]], dim=-1)
     from_motion = network.decoder(to_map(combined, (4, 3)))
-    from_joints = network.keypoint_head.linear(network.keypoint_head.norm(joints))
+    from_joints = network.keypoint_head.mlp(network.keypoint_head.norm(joints))
     expected = (from_joints.view(2, 5, 16, 12) + from_motion) / 2
     assert torch.allclose(network(tokens), expected, atol=1e-6)
 

@@ -26,8 +26,8 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
+from models.head_parts.lookup import all_systems
 from models.head_parts.warp import sample, warp_to_key_frame
-from models.systems.lookup import all_systems
 from pipeline.core.caches.clip_table import clips_file, read_clips
 from pipeline.core.geometry.affine import transform
 from pipeline.core.grid import STRIDE

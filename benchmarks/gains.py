@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from models.systems.lookup import all_systems, comparisons
+from models.head_parts.lookup import all_systems, comparisons
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
 from pipeline.core.dvc_files import files_of, object_path, read_lock
 from pipeline.core.posetrack.annotations import Annotations

@@ -38,7 +38,7 @@ from benchmarks.measurement import (
 )
 from benchmarks.stores import write_store
 from models.cost import module_costs
-from models.systems.lookup import all_systems
+from models.head_parts.lookup import all_systems
 from pipeline.core.caches.clip_table import ClipTable
 from pipeline.core.caches.reader import Caches
 from pipeline.core.grid import grid_size

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from models.systems.lookup import comparisons
+from models.head_parts.lookup import comparisons
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment, settings_of
 from pipeline.core.units.entry_log import read_entries
 from pipeline.core.units.scratch import find_scratch

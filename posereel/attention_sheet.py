@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.head_parts.lookup import find_view
 from models.head_parts.views import AttentionView, MapPanel, MatrixPanel, PointsPanel
-from models.systems.lookup import find_view
 from models.vit.sizes import PATCH
 from pipeline.core.caches.reader import Caches
 from pipeline.core.heatmap import decode

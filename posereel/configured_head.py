@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.systems.building import (
+from models.head_parts.building import (
     CacheHead,
     build_head,
     build_network,
     build_objective,
     constructor_params,
 )
-from models.systems.lookup import find_system
+from models.head_parts.lookup import find_system
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.skeleton import JOINTS
 from pipeline.core.system_params import SystemParams, read_arguments, read_system

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from string import Template
 
-from models.systems.declaration import System
+from models.head_parts.declaration import System
 
 SHAPES = {
     "heatmaps": ("frames * joints", "Initial heatmaps, ``(B, T, K, H, W)``."),
@@ -26,7 +26,7 @@ CHANNELS = 32
 
 _SYSTEM = Template('''"""Declaration of the system ``$name``."""
 
-from models.systems.declaration import System, always
+from models.head_parts.declaration import System, always
 
 SYSTEM = System(
     title="$title",

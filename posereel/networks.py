@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from models.detection.network import build_detector
+from models.head_parts.lookup import all_systems
 from models.hrnet.network import build_hrnet, feature_channels
 from models.raft.network import build_raft
-from models.systems.lookup import all_systems
 from models.vit.network import build_vit
 from models.vit.sizes import PATCH, embed_dim
 from pipeline.core.caches.crop_size import read_crop_size

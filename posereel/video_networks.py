@@ -12,9 +12,9 @@ from torch import nn
 from models.base.weights import load_weights
 from models.detection.network import build_detector
 from models.detection.person_detectors import TorchvisionPersonDetector
+from models.head_parts.lookup import find_system
 from models.hrnet.clips import build_clip_maps
 from models.raft.clips import build_clip_flow
-from models.systems.lookup import find_system
 from models.vit.clips import build_clip_tokens
 from pipeline.clips.clips import ClipSettings
 from pipeline.core.networks.backbones import DESCRIPTION, read_backbones

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.systems.declaration import System
-from models.systems.lookup import find_system, prediction_modules
+from models.head_parts.declaration import System
+from models.head_parts.lookup import find_system, prediction_modules
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.data_set import read_data_set
 from pipeline.core.errors import one_line
@@ -135,7 +135,7 @@ def _build_head(
     shapes: Mapping[str, tuple[int, ...]],
 ) -> "nn.Module":
     """Check the params and build the head with its weights."""
-    from models.systems.building import (  # noqa: PLC0415  imports torch; plans need none
+    from models.head_parts.building import (  # noqa: PLC0415  imports torch; plans need none
         build_head,
         constructor_params,
     )

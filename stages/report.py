@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import Field
 
-from models.systems.lookup import all_systems, comparisons
+from models.head_parts.lookup import all_systems, comparisons
 from pipeline.core.atomic_file import write_file
 from pipeline.core.data_set import DataSet, read_data_set
 from pipeline.core.errors import one_line

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.systems.declaration import System
-from models.systems.lookup import find_system, training_modules
+from models.head_parts.declaration import System
+from models.head_parts.lookup import find_system, training_modules
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.errors import one_line
 from pipeline.core.params import read_section
@@ -71,7 +71,7 @@ def _build(
     shapes: Mapping[str, tuple[int, ...]],
 ) -> "nn.Module":
     """Check the params and build the head inside the module that computes its loss."""
-    from models.systems.building import (  # noqa: PLC0415  imports torch; plans need none
+    from models.head_parts.building import (  # noqa: PLC0415  imports torch; plans need none
         build_objective,
         constructor_params,
     )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from models.systems.building import constructor_params
-from models.systems.lookup import all_systems, find_system
+from models.head_parts.building import constructor_params
+from models.head_parts.lookup import all_systems, find_system
 from pipeline.core.params import read_params, validate_section
 from pipeline.core.schedule import Training
 from pipeline.core.system_params import NO_WEIGHTS, Schedule, read_arguments, read_system

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.systems.building import constructor_params
-from models.systems.lookup import all_systems, find_system
+from models.head_parts.building import constructor_params
+from models.head_parts.lookup import all_systems, find_system
 from pipeline.core.data_set import read_data_set
 from pipeline.core.params import Section, read_params, read_section
 from pipeline.core.system_params import Schedule, SystemParams, read_arguments, read_system

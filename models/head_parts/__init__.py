@@ -1,1 +1,1 @@
-"""Parts that several heads share: blocks, token layouts, the decoder, the heatmap loss."""
+"""What heads share: their declaration and lookup, blocks, token layouts, decoder, heatmap loss."""

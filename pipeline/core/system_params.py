@@ -3,7 +3,7 @@
 The section of a head holds the arguments of its network and loss, the schedule of its training and
 ``weights``. The section of a control names a head in place of a schedule and takes the schedule of
 that head, so that the two cannot drift apart. The schema of the arguments comes from the
-constructors of network and loss (``models.systems.building.constructor_params``): an argument is
+constructors of network and loss (``models.head_parts.building.constructor_params``): an argument is
 declared once.
 """
 
@@ -32,7 +32,7 @@ class Schedule(Training):
 
 
 class Declaration(Protocol):
-    """What the folder of a system declares; see ``models.systems.declaration.System``."""
+    """What the folder of a system declares; see ``models.head_parts.declaration.System``."""
 
     @property
     def crops(self) -> str:
@@ -166,7 +166,7 @@ def read_arguments(
         params: The params file.
         name: Name of the system.
         declared: What its folder declares.
-        types: Type of every argument, from ``models.systems.building.constructor_params``.
+        types: Type of every argument, from ``models.head_parts.building.constructor_params``.
 
     Raises:
         ValueError: If a key is unknown, missing or of a wrong type.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.systems.declaration import AblationRow
-from models.systems.lookup import all_systems
+from models.head_parts.declaration import AblationRow
+from models.head_parts.lookup import all_systems
 from pipeline.ablation.experiments import (
     Experiment,
     clone_at,

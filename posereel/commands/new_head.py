@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from models.systems.declaration import System
-from models.systems.lookup import all_systems
+from models.head_parts.declaration import System
+from models.head_parts.lookup import all_systems
 from pipeline.core.atomic_file import write_file
 from pipeline.core.params import read_params
 from pipeline.core.system_params import CACHES, SCHEDULE, section_of

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.systems.lookup import all_systems, comparisons
+from models.head_parts.lookup import all_systems, comparisons
 
 
 def main(

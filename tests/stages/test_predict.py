@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
+from models.head_parts.building import build_head
 from models.heads.fuse.network import Fuse
-from models.systems.building import build_head
 from pipeline.core.heatmap import decode, encode
 from pipeline.core.networks.weights import write_weights
 from pipeline.core.skeleton import FLIP, JOINT_SLOTS, SLOTS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.base.weights import load_weights
-from models.systems.building import build_network
+from models.head_parts.building import build_network
 from pipeline.core.networks.weights import read_weights
 from stages.train import app
 from tests.pipeline.tiny_caches import CLIPS_OF, CROP, clip_frame, random_store, write_clips

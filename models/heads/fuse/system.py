@@ -1,6 +1,6 @@
 """Declaration of the system ``fuse``."""
 
-from models.systems.declaration import System, always
+from models.head_parts.declaration import System, always
 
 SYSTEM = System(
     title="convolutions on all frames' heatmaps",

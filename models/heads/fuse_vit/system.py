@@ -1,6 +1,6 @@
 """Declaration of the system ``fuse_vit``."""
 
-from models.systems.declaration import System, always
+from models.head_parts.declaration import System, always
 
 SYSTEM = System(
     title="a convolution on all frames' tokens",

@@ -3,7 +3,7 @@
 TDMI's row of table 5 is another method: it is not run.
 """
 
-from models.systems.declaration import AblationRow
+from models.head_parts.declaration import AblationRow
 
 
 def _sweep(key: str, values: tuple[str, ...], *shared: str) -> tuple[AblationRow, ...]:

@@ -1,7 +1,7 @@
 """Declaration of the system ``jmpose``."""
 
+from models.head_parts.declaration import System
 from models.heads.jmpose.ablations import ABLATIONS
-from models.systems.declaration import System
 
 SYSTEM = System(
     title="JM-Pose",

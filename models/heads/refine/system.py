@@ -1,6 +1,6 @@
 """Declaration of the system ``refine``."""
 
-from models.systems.declaration import System, always
+from models.head_parts.declaration import System, always
 
 SYSTEM = System(
     title="convolutions on the key frame's heatmaps",

@@ -1,6 +1,6 @@
 """Declaration of the system ``vit``."""
 
-from models.systems.declaration import System, always
+from models.head_parts.declaration import System, always
 
 SYSTEM = System(
     title="ViT on single frames",

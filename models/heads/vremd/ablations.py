@@ -1,6 +1,6 @@
 """Ablation tables of VREMD's paper, on PoseTrack17's validation set."""
 
-from models.systems.declaration import AblationRow
+from models.head_parts.declaration import AblationRow
 
 _NO_HUMAN, _NO_KEYPOINT = "train_vremd.human_mask=false", "train_vremd.keypoint_mask=false"
 _JOINED = "train_vremd.separation=false"

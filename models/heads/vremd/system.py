@@ -1,7 +1,7 @@
 """Declaration of the system ``vremd``."""
 
+from models.head_parts.declaration import System, always
 from models.heads.vremd.ablations import ABLATIONS
-from models.systems.declaration import System, always
 
 SYSTEM = System(
     title="VREMD",

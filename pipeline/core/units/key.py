@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 ORCHESTRATION = frozenset(
     {
-        "models/systems/declaration.py",
-        "models/systems/lookup.py",
+        "models/head_parts/declaration.py",
+        "models/head_parts/lookup.py",
         "pipeline/core/atomic_file.py",
         "pipeline/core/dvc_files.py",
         "pipeline/core/errors.py",

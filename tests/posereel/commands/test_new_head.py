@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-from models.systems.lookup import all_systems
+from models.head_parts.lookup import all_systems
 from posereel.cli import load
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from models.systems.building import constructor_params
-from models.systems.declaration import AblationRow
-from models.systems.lookup import all_systems, find_system
+from models.head_parts.building import constructor_params
+from models.head_parts.declaration import AblationRow
+from models.head_parts.lookup import all_systems, find_system
 from pipeline.core.system_params import read_arguments, read_system
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,6 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from models.head_parts.building import (
+    build_head,
+    build_network,
+    build_objective,
+    constructor_params,
+)
 from models.head_parts.token_grid import grid_of
 from models.heads.fuse.network import Fuse
 from models.heads.fuse_vit.network import FuseViT
@@ -13,12 +19,6 @@ from models.heads.jmpose.network import JMPose
 from models.heads.refine.network import Refine
 from models.heads.vit.network import ViTDecoder
 from models.heads.vremd.network import VREMD
-from models.systems.building import (
-    build_head,
-    build_network,
-    build_objective,
-    constructor_params,
-)
 
 MAPS = {"heatmaps": (5, 15, 16, 8), "flow": (4, 2, 16, 8), "features": (5, 24, 16, 8)}
 TOKENS = {"tokens": (5, 8, 20)}

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from models.base.weights import load_weights
 from models.head_parts.heatmap_loss import HeatmapObjective
+from models.head_parts.lookup import find_class, find_system
 from models.head_parts.token_grid import grid_of
-from models.systems.lookup import find_class, find_system
 
 CACHE_ARGUMENTS = frozenset({"joints", "frames", "grid", "embed_dim", "feature_channels"})
 """Arguments of constructors that the caches decide: K, T, (rows, columns) of the tokens, channels

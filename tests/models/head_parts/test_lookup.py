@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.systems.lookup import (
+from models.head_parts.lookup import (
     all_systems,
     comparisons,
     find_system,

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import models.heads
-from models.systems.declaration import System
+from models.head_parts.declaration import System
 
 
 def find_system(name: str) -> System:

@@ -39,7 +39,7 @@ class System:
     """Returns the caches that it reads, for its section: the arguments of ``forward``."""
     network: str
     """Class of its network in ``network.py``. Params are its keyword-only arguments, all but those
-    that the caches decide (``models.systems.building.CACHE_ARGUMENTS``)."""
+    that the caches decide (``models.head_parts.building.CACHE_ARGUMENTS``)."""
     objective: str | None = None
     """Class in ``objective.py`` that computes its training loss; None = the heatmap loss alone."""
     trained: bool = True

@@ -88,7 +88,7 @@ def _program() -> typer.Typer:
         """
 
     def placeholder() -> None:
-        """Stand for a command in lists; `LazyGroup` imports the command that is called."""
+        """Placeholder of a command in lists; `LazyGroup` imports the command that is called."""
 
     for group, lines in COMMANDS.items():
         for name, line in lines.items():

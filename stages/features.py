@@ -1,7 +1,8 @@
-"""The maps that HRNet reads its heatmaps from, for heads that want more than heatmaps.
+"""HRNet's last feature maps, for heads that read more than heatmaps.
 
 Reads: the crops of hrnet, uint8 ``(T, H, W, 3)`` per clip, and data/backbones.
-Writes: float16 ``(T, C, H / 4, W / 4)`` per clip, C = 48 in HRNet-W48; nothing unless enabled.
+Writes: float16 ``(T, C, H / 4, W / 4)`` per clip, C = 48 in HRNet-W48; an empty store unless
+enabled.
 Params: ``features``.
 """
 
@@ -31,7 +32,7 @@ class Features(Section):
     """Parameters of this stage."""
 
     enabled: Annotated[bool, OUT_OF_KEY]
-    """Whether anything is written; JM-Pose's ablation JM-Pose* needs it."""
+    """Whether features are written; the ablation JM-Pose* needs them."""
     batch: Annotated[int, Field(ge=1)]
     """Frames per forward pass."""
 
@@ -54,7 +55,7 @@ def plan(split: str, units: str, data: Path, params: Path) -> Plan:
     engine, run = read_extract(params, units)
     if not section.enabled:
         return plan_empty_store(STAGE, split=split, data=data, run=run)
-    # Imported here: they take seconds, and most runs are done by now.
+    # Imported here: the import takes seconds, and most runs have returned above.
     from models.hrnet.clips import build_clip_maps  # noqa: PLC0415
     from models.hrnet.network import feature_channels  # noqa: PLC0415
 

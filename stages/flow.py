@@ -33,11 +33,11 @@ class Flow(Section):
     """Parameters of this stage."""
 
     variant: Literal["raft_small", "raft_large"]
-    """``raft_large`` is the network of the papers, trained on Chairs and Things."""
+    """The papers use ``raft_large``, trained on Chairs and Things."""
     updates: Annotated[int, Field(ge=1)]
-    """Refinements per pair of frames; the public code takes 20."""
+    """Refinement steps per pair of frames; 20 in the public code."""
     scale: Annotated[float, Field(ge=1)]
-    """Factor by which crops are enlarged for RAFT, whose cells are 8 x 8 pixels; papers 1."""
+    """Enlargement of the crops for RAFT, whose cells are 8 x 8 pixels; 1 in the papers."""
     weights: Annotated[str, OUT_OF_KEY]
     """safetensors file; its content is part of the key."""
     batch: Annotated[int, Field(ge=1)]
@@ -59,7 +59,7 @@ def _build_network(
     scale: float,
 ) -> "nn.Module":
     """See ``models.raft.clips.build_clip_flow``."""
-    from models.raft.clips import build_clip_flow  # noqa: PLC0415  brings torch; plans need none
+    from models.raft.clips import build_clip_flow  # noqa: PLC0415  imports torch; plans need none
 
     return build_clip_flow(
         weights, source, crop_size, variant=variant, updates=updates, scale=scale

@@ -4,7 +4,7 @@ Reads: the crops of hrnet, uint8 ``(T, H, W, 3)`` per clip, and data/backbones.
 Writes: float16 ``(T, K, H / 4, W / 4)`` per clip, peak about 1 at a joint.
 Params: ``heatmaps``.
 
-With folds, the heatmaps of a train video come from the backbone that has not seen it.
+With folds, the backbone of a train video is one that was not trained on it.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def _build_network(
     features: bool,
 ) -> "nn.Module":
     """See ``models.hrnet.clips.build_clip_maps``."""
-    from models.hrnet.clips import build_clip_maps  # noqa: PLC0415  brings torch; plans need none
+    from models.hrnet.clips import build_clip_maps  # noqa: PLC0415  imports torch; plans need none
 
     return build_clip_maps(
         weights, source, crop_size, variant=variant, joints=joints, features=features

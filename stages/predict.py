@@ -1,13 +1,13 @@
-"""Predict with one system on val and val_gt: every person's joints in the image's pixels.
+"""Predict the joints of all people in val and val_gt with one system, in image pixels.
 
-Reads: the caches of both splits that the system reads, their clip tables, data/index, the ground
-truth's files for their form and frames, and data/runs/<system>.
-Writes: data/predictions/<system>/<split>: <video>.json in the ground truth's own form, one entry
-per frame in its order, and predictions.parquet; data/units/predict/<system>.json.
+Reads: the system's caches of both splits, their clip tables, data/index, the ground-truth files
+(format and frames), and data/runs/<system>.
+Writes: data/predictions/<system>/<split>: <video>.json in the format of the ground truth, one entry
+per frame in the same order, and predictions.parquet; data/units/predict/<system>.json.
 Params: ``predict``, ``train_<system>`` and the size of the crops.
 
-The unit is a video of a split. Batches never cross one, so that a video's predictions do not
-depend on others.
+The unit is a video of a split. Batches do not mix videos, so that the predictions of a video do
+not depend on other videos.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ app = typer.Typer(add_completion=False)
 STAGE = "predict"
 SPLITS = ("val", "val_gt")
 VIDEOS_PER_WORKER = 16
-"""A head predicts about so many short videos while one more worker starts."""
+"""A head predicts about this many short videos in the time that one more worker takes to start."""
 
 
 class Predict(Section):
@@ -62,7 +62,7 @@ class Predict(Section):
     """Clips per forward pass."""
 
     def decode_config(self) -> DecodeConfig:
-        """Return how heatmaps become joints."""
+        """Return the params of the decoding."""
         return DecodeConfig(
             decoding=self.decode,
             blur=self.blur,

@@ -33,7 +33,7 @@ class Tokens(Section):
     """Parameters of this stage."""
 
     variant: Literal["tiny", "vit_small", "vit_base", "vit_large", "vit_huge"]
-    """``vit_large`` is the paper's."""
+    """The paper uses ``vit_large``."""
     weights: Annotated[str, OUT_OF_KEY]
     """safetensors file; its content is part of the key."""
     batch: Annotated[int, Field(ge=1)]
@@ -49,7 +49,7 @@ def _build_network(
     weights: Mapping[str, "Tensor"], source: str, crop_size: tuple[int, int], *, variant: str
 ) -> "nn.Module":
     """See ``models.vit.clips.build_clip_tokens``."""
-    from models.vit.clips import build_clip_tokens  # noqa: PLC0415  brings torch; plans need none
+    from models.vit.clips import build_clip_tokens  # noqa: PLC0415  imports torch; plans need none
 
     return build_clip_tokens(weights, source, crop_size, variant=variant)
 

@@ -1,15 +1,15 @@
 """Train the head of one system on the cached tensors of the train split.
 
 Reads: the caches of the train split that the system reads, and their clip table.
-Writes: data/runs/<system>: weights.safetensors, the last step's in float32, and history.csv; with
-``train.holdout`` best.safetensors. Of a system without parameters only history.csv, without rows.
-The unit and its key: data/units/train/<system>.json.
-Params: ``train_<system>``, the schedule of the head that a control names, ``target``, ``train`` and
+Writes: data/runs/<system>: weights.safetensors (last step, float32), history.csv and, with
+``train.holdout``, best.safetensors; for a system without parameters only an empty history.csv.
+The unit and its key are listed in data/units/train/<system>.json.
+Params: ``train_<system>``, for a control also the schedule of its head, ``target``, ``train`` and
 the size of the crops.
 
-The unit is the run: a finished one is published again without a step, and without torch. Killed
-and started again, the stage goes on from its last checkpoint to the same bytes. Several
-GPUs: ``train.processes``, or ``torchrun --nproc-per-node=N -m stages.train --system NAME``.
+The unit is the run: a finished run is published again without training or torch. A killed run
+resumes at its last checkpoint and ends in the same bytes. For several GPUs set ``train.processes``
+or run ``torchrun --nproc-per-node=N -m stages.train --system NAME``.
 """
 
 from collections.abc import Mapping

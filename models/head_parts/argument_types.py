@@ -1,4 +1,4 @@
-"""Types of arguments that params.yaml decides, with the ranges that are allowed."""
+"""Types of arguments that params.yaml sets, with their allowed ranges."""
 
 from collections.abc import Sequence
 from typing import Annotated

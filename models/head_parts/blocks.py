@@ -1,4 +1,4 @@
-"""Convolution blocks that the heads share: convolution with norm, residual block, chain."""
+"""Convolution blocks shared by the heads: convolution with norm, residual block, chain."""
 
 import torch
 from torch import Tensor, nn
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 def conv_norm(
     in_channels: int, out_channels: int, *, kernel_size: int = 3, activation: bool = True
 ) -> nn.Sequential:
-    """Build a convolution that keeps height and width, batch norm and, if asked, ReLU.
+    """Build a convolution that keeps height and width, batch norm and an optional ReLU.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
         kernel_size: Side of the kernel in cells, odd.
         activation: Whether ReLU follows the norm.
 
@@ -29,13 +29,13 @@ def conv_norm(
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm beside a shortcut (ResNet's basic block).
+    """Two 3x3 convolutions with batch norm and a shortcut (the basic block of ResNet).
 
-    The shortcut is a 1x1 convolution with norm where the width changes, else the input itself.
+    The shortcut is a 1x1 convolution with norm if the width changes, otherwise the identity.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -58,8 +58,8 @@ def residual_chain(in_channels: int, out_channels: int, *, blocks: int) -> nn.Se
     """Build ``blocks`` residual blocks in a row; the first one changes the width.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
         blocks: Number of residual blocks, at least 1.
 
     Returns:
@@ -75,15 +75,15 @@ def residual_chain(in_channels: int, out_channels: int, *, blocks: int) -> nn.Se
 
 
 def initialize(network: nn.Module) -> None:
-    """Draw the first weights of a head in place, so that it learns within few steps.
+    """Initialize the weights of a head in place, so that it learns within few steps.
 
-    Convolutions keep the second moment of what they read (Kaiming, ReLU), biases are zero, and a
-    residual block begins as its shortcut: the scale of its last norm is zero. Deep chains then
-    pass features and gradients on from the first step. The code that these heads' authors build
-    on draws from a normal distribution of standard deviation 0.001 instead.
+    Convolutions preserve the second moment of their input (Kaiming, ReLU), biases are zero, and a
+    residual block starts as its shortcut: the scale of its last norm is zero. Deep chains then
+    propagate features and gradients from the first step. The code that the authors of these heads
+    build on uses a normal distribution with standard deviation 0.001 instead.
 
     Args:
-        network: Head whose parameters are drawn.
+        network: Head whose parameters are initialized.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -98,13 +98,13 @@ def initialize(network: nn.Module) -> None:
 def init_identity_channels_(chain: nn.Sequential, start: int, channels: int) -> None:
     """Identity-initialize the shortcut of a chain that changes the width, in place.
 
-    Outputs 0 to ``channels - 1`` become the inputs from ``start`` on, but for norm and ReLU: peaks
-    stay where they are. The other outputs keep their random mixtures.
+    Outputs 0 to ``channels - 1`` become the inputs from ``start`` on, up to norm and ReLU, so that
+    peaks keep their positions. The other outputs keep their random weights.
 
     Args:
         chain: From ``residual_chain``, after ``initialize``.
         start: First input channel that is passed on.
-        channels: How many are.
+        channels: Number of these channels.
     """
     weight = chain.get_parameter("0.shortcut.0.weight")
     with torch.no_grad():
@@ -113,13 +113,13 @@ def init_identity_channels_(chain: nn.Sequential, start: int, channels: int) -> 
 
 
 def heatmap_layer(channels: int, joints: int) -> nn.Conv2d:
-    """Build the 3x3 convolution that ends a head; its heatmaps begin near zero.
+    """Build the last 3x3 convolution of a head; its heatmaps start near zero.
 
-    Nearly all cells of a target are zero. A head that begins with heatmaps of another scale spends
-    its first hundred steps on unlearning them.
+    Nearly all cells of a target are zero. A head whose initial heatmaps are larger needs about a
+    hundred steps to reduce them.
 
     Args:
-        channels: Channels that come in.
+        channels: Input channels.
         joints: Number of joints K.
 
     Returns:
@@ -132,10 +132,10 @@ def heatmap_layer(channels: int, joints: int) -> nn.Conv2d:
 
 
 def residual_head(in_channels: int, joints: int, *, channels: int, blocks: int) -> nn.Sequential:
-    """Build a convolution, a chain of residual blocks and the layer that ends a head.
+    """Build a convolution, a chain of residual blocks and the last layer of a head.
 
     Args:
-        in_channels: Channels that come in.
+        in_channels: Input channels.
         joints: Number of joints K.
         channels: Width of the residual blocks.
         blocks: Number of residual blocks, at least 1.

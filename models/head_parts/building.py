@@ -12,12 +12,12 @@ from models.head_parts.lookup import find_class, find_system
 from models.head_parts.token_grid import grid_of
 
 CACHE_ARGUMENTS = frozenset({"joints", "frames", "grid", "embed_dim", "feature_channels"})
-"""Arguments of constructors that the caches decide: K, T, (rows, columns) of the tokens, channels
-of a token, channels of the backbone's features. All others are params."""
+"""Arguments of constructors that the caches determine: K, T, (rows, columns) of the tokens, and the
+channels of a token and of the backbone features. All others are params."""
 
 
 class CacheHead(nn.Module):
-    """A head that reads a batch of caches by their names and returns heatmaps.
+    """Run a head on a batch of caches by name and return heatmaps.
 
     Args:
         head: A head; the arguments of its ``forward`` have the names of the caches.
@@ -35,7 +35,7 @@ class CacheHead(nn.Module):
 
 
 def constructor_params(system: str) -> dict[str, Any]:
-    """Return the params of a system and their types: an argument is declared once.
+    """Return the params of a system and their types, from the signatures of its classes.
 
     Args:
         system: Name of the system.
@@ -133,7 +133,7 @@ def build_head(
 
     Args:
         weights: Tensor of every parameter and buffer by name.
-        source: What errors call the weights.
+        source: Name of the weights, for messages.
         shapes: Shape of a clip's row in every cache that it reads, by kind.
         system: Name of the system.
         arguments: Params of the system; those of its objective are ignored.

@@ -1,9 +1,9 @@
-"""ViTPose's classic decoder: a map of tokens becomes heatmaps.
+"""The classic decoder of ViTPose, from a token map to heatmaps.
 
 Two transposed convolutions with batch norm and ReLU, then a 1x1 convolution (Xu et al., "ViTPose",
 NeurIPS 2022, Sec. 3.1; TopdownHeatmapSimpleHead in ViTPose_large_coco_256x192.py of the official
-code, which took it from Simple Baselines). VREMD's motion head, VREMD's own baseline and the
-control that fuses frames all end in it, so that they differ in what comes before.
+code, originally from Simple Baselines). The motion head of VREMD, its baseline and the control that
+fuses frames all end in this decoder, so that they differ only in the layers before it.
 
 Shapes: B clips, D channels, a grid of rows x columns tokens, K joints.
 """
@@ -27,7 +27,7 @@ class HeatmapDecoder(nn.Module):
         joints: Number of joints K.
 
     Raises:
-        ValueError: If ``channels`` and ``kernels`` differ in length or a kernel is none of these.
+        ValueError: If ``channels`` and ``kernels`` differ in length or a kernel is not 2, 3 or 4.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class HeatmapDecoder(nn.Module):
             *(_double(*width, kernel) for width, kernel in zip(widths, kernels, strict=True))
         )
         self.heatmaps = nn.Conv2d(channels[-1], joints, 1)
-        # Heatmaps are almost everywhere 0: start there, as the official head does (std 0.001).
+        # Heatmaps are 0 almost everywhere: start near 0, as the official head does (std 0.001).
         for parameter in self.heatmaps.parameters():
             nn.init.normal_(parameter, std=0.001)
 

@@ -1,31 +1,31 @@
-"""The heatmap loss that every head is trained with."""
+"""The heatmap loss of all heads."""
 
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 TARGETS = ("target", "weights")
-"""Entries of a training batch that are no inputs of a head."""
+"""Entries of a training batch that are not inputs of a head."""
 
 
 def heatmap_loss(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted mean squared error of heatmaps (JM-Pose Eq. 15).
 
-    Prediction and target are multiplied by their joint's weight, the squared difference is
-    averaged over the batch and the cells of each joint, then over the joints. A joint of weight
-    0 thus adds nothing, but is counted in the mean. Where the paper writes a squared norm, the
-    mean keeps the trade-off of Eq. 16 independent of the heatmaps' size.
+    Prediction and target are multiplied by the weight of their joint. The squared difference is
+    averaged over the batch and the cells of each joint, then over the joints. A joint of weight 0
+    adds 0 to the sum but is counted in the mean. The paper writes a squared norm; the mean makes
+    the trade-off of Eq. 16 independent of the size of the heatmaps.
 
     Args:
         prediction: Heatmaps of a head, ``(B, K, H, W)``.
         target: Ground truth, ``(B, K, H, W)``, peaks of height 1.
-        weights: Weight of every joint, ``(B, K)``: 0 where there is no label.
+        weights: Weight of every joint, ``(B, K)``: 0 without a label.
 
     Returns:
         Loss, a scalar.
 
     Raises:
-        ValueError: If the shapes do not fit one another.
+        ValueError: If the shapes do not match.
     """
     if prediction.ndim != 4 or prediction.shape != target.shape:
         raise ValueError(
@@ -42,7 +42,7 @@ def heatmap_loss(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 class HeatmapObjective(nn.Module):
-    """A head with the heatmap loss alone.
+    """A head with the heatmap loss.
 
     Args:
         head: The head; the arguments of its ``forward`` have the names of the caches.

@@ -1,7 +1,6 @@
 """Find systems by the names of their folders in models/heads.
 
-This is the only module that imports by name. It needs no torch, and importing the declaration of a
-system imports none either.
+Only this module imports by name. Neither this module nor the declaration of a system imports torch.
 """
 
 import pkgutil
@@ -55,13 +54,13 @@ def find_view(name: str) -> Any:  # noqa: ANN401  a function of torch modules an
 
 
 def training_modules(name: str) -> tuple[str, ...]:
-    """Return the modules in the folder of a system that training it runs."""
+    """Return the modules in the folder of a system that training uses."""
     modules = ("network",) if find_system(name).objective is None else ("network", "objective")
     return tuple(f"models.heads.{name}.{module}" for module in modules)
 
 
 def prediction_modules(name: str) -> tuple[str, ...]:
-    """Return the modules in the folder of a system that predicting with it runs."""
+    """Return the modules in the folder of a system that prediction uses."""
     return (f"models.heads.{name}.network",)
 
 
@@ -83,7 +82,7 @@ def all_systems() -> dict[str, System]:
 
 
 def comparisons() -> dict[str, tuple[str, ...]]:
-    """Return what every head is compared with: its baseline first, then its controls."""
+    """Return the baseline and the controls of every head, in this order."""
     return {
         name: (system.baseline, *system.controls)
         for name, system in all_systems().items()

@@ -1,4 +1,4 @@
-"""The grid that a row of tokens forms on its crop."""
+"""The grid of the tokens of a crop."""
 
 import math
 
@@ -11,7 +11,7 @@ def grid_of(tokens: int, crop_size: tuple[int, int]) -> tuple[int, int]:
         crop_size: Height and width of the crop, pixels.
 
     Raises:
-        ValueError: If no square patch cuts the crop into N.
+        ValueError: If no square patch divides the crop into N.
     """
     height, width = crop_size
     side = math.isqrt(height * width // max(tokens, 1))

@@ -1,4 +1,4 @@
-"""The layout of backbone tokens: what heads accept, and how tokens become a map.
+"""The layout of backbone tokens: a shape check, and conversion to maps and back.
 
 Shapes: B clips, T frames, N = rows x columns tokens in row-major order, D channels.
 """
@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Lay tokens ``(B, N, D)`` out as a map ``(B, D, rows, columns)``."""
+    """Reshape tokens ``(B, N, D)`` to a map ``(B, D, rows, columns)``."""
     return torch.unflatten(tokens.transpose(1, 2), 2, grid)
 
 
 def to_tokens(token_map: Tensor) -> Tensor:
-    """Line a map ``(B, D, rows, columns)`` up as tokens ``(B, N, D)``."""
+    """Reshape a map ``(B, D, rows, columns)`` to tokens ``(B, N, D)``."""
     return token_map.flatten(2).transpose(1, 2)
 
 
 def check_tokens(tokens: Tensor, *, frames: int, grid: tuple[int, int], embed_dim: int) -> None:
-    """Refuse tokens of another shape than a head was built for.
+    """Check that tokens have the shape that a head was built for.
 
     Args:
         tokens: Backbone tokens of all frames, expected as ``(B, T, N, D)``.

@@ -1,8 +1,8 @@
-"""What a head looks at in one forward pass, as panels that can be drawn.
+"""Attention of a head in one forward pass, as panels to draw.
 
-A head with a module ``view.py`` in its folder can be shown: the function ``attention_view`` there
-runs the head and returns an ``AttentionView``. It computes nothing in another way than the head
-does: forward hooks record the inputs and outputs of the head's own modules.
+A head can be drawn if its folder has a module ``view.py``. The function ``attention_view`` in it
+runs the head and returns an ``AttentionView``. The computation is that of the head itself: forward
+hooks record the inputs and outputs of its modules.
 
 Shapes: B clips, K joints, h x w entries of a panel's grid, G groups, P points.
 """
@@ -22,11 +22,11 @@ class MapPanel(NamedTuple):
     values: Tensor
     """``(B, h, w)``."""
     frame: int = 0
-    """Frame that it belongs to, counted from the key frame."""
+    """Frame of the map, relative to the key frame."""
 
 
 class PointsPanel(NamedTuple):
-    """Points of the key frame that an entry of the grid reads."""
+    """Points of the key frame that each entry of the grid reads."""
 
     title: str
     places: Tensor
@@ -47,7 +47,7 @@ Panel = MapPanel | PointsPanel | MatrixPanel
 
 
 class AttentionView(NamedTuple):
-    """Heatmaps of a batch and what the head looked at."""
+    """Heatmaps of a batch and panels of the attention of the head."""
 
     heatmaps: Tensor
     """``(B, K, H, W)``."""
@@ -63,7 +63,7 @@ class Call(NamedTuple):
 
 @contextmanager
 def record_calls(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Call]]:
-    """Record the last call of modules, by the names given to them."""
+    """Record the last call of each module, by name."""
     calls: dict[str, Call] = {}
     handles = [
         module.register_forward_hook(partial(_record, calls, name))

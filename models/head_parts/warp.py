@@ -1,17 +1,17 @@
-"""Move the maps of neighboring frames onto the key frame along the cached flow.
+"""Warp the maps of neighboring frames to the key frame along the cached flow.
 
-The cached flow points forward in time: ``flow[t]`` leads from every cell of frame ``t`` to its
-place in frame ``t + 1``. So the two sides of the key frame need two operations:
+The cached flow points forward in time: ``flow[t]`` maps each cell of frame ``t`` to its position in
+frame ``t + 1``. Frames before and after the key frame therefore need different operations:
 
-- A later frame is sampled. The flow of the key frame says where each of its cells has gone, and
-  the cell takes the value there, bilinearly.
-- An earlier frame is splatted, since nothing is known about the way back: each of its cells adds
-  its value to the place that it moves to, shared bilinearly among the four cells around it. (The
+- A later frame is sampled. The flow of the key frame gives the position of each of its cells in the
+  later frame, and the cell takes the value at that position, bilinearly.
+- An earlier frame is splatted, because there is no backward flow: each of its cells adds its value
+  at the position that it moves to, distributed bilinearly over the four cells around it. (The
   inverse of the flow is not unique where a limb moves over the background: a cell of the key frame
   then has two origins, and a fixed-point iteration finds the wrong one. The sum over all origins
-  keeps the peak of the limb and adds next to nothing from the background.)
+  keeps the peak of the limb and adds almost nothing from the background.)
 
-Over several frames the flow is chained: each step starts where the one before has ended.
+Over several frames the flow is chained: each step starts at the end of the previous one.
 
 Shapes: B clips, T frames, the middle one is the key frame, C channels, H x W cells.
 """
@@ -29,8 +29,8 @@ def warp_to_key_frame(maps: Tensor, flow: Tensor) -> Tensor:
         flow: (dx, dy) in cells from each frame to the next, ``(B, T - 1, 2, H, W)``.
 
     Returns:
-        ``(B, T, C, H, W)``; the key frame's maps are unchanged. Cells whose place in another frame
-        lies outside it have the value 0 there.
+        ``(B, T, C, H, W)``; the key frame's maps are unchanged. Cells whose position in another
+        frame is outside of it have the value 0 there.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -61,7 +61,7 @@ def chain(flow: Tensor) -> Tensor:
         flow: (dx, dy) in cells from each frame to the next, ``(B, S, 2, H, W)``, S at least 1.
 
     Returns:
-        ``(B, 2, H, W)``. Beyond the border the flow of the nearest cell continues.
+        ``(B, 2, H, W)``. Outside the map, the flow is that of the nearest cell.
     """
     total = flow[:, 0]
     for step in flow[:, 1:].unbind(1):
@@ -70,7 +70,7 @@ def chain(flow: Tensor) -> Tensor:
 
 
 def sample(maps: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
-    """Return the value of each cell at the place that the flow leads to, bilinearly.
+    """Return, for each cell, the value at the position that the flow points to, bilinearly.
 
     Args:
         maps: ``(B, C, H, W)``.
@@ -79,13 +79,13 @@ def sample(maps: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
     """
     height, width = maps.shape[-2:]
     x, y = _places(flow)
-    # grid_sample with align_corners=True takes -1 and 1 for the centers of the outermost cells.
+    # In grid_sample with align_corners=True, -1 and 1 are the centers of the outermost cells.
     grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], dim=-1)
     return F.grid_sample(maps, grid, padding_mode=padding, align_corners=True)
 
 
 def splat(maps: Tensor, flow: Tensor) -> Tensor:
-    """Return the sum of all cells' values at the places that the flow leads them to.
+    """Add the value of each cell at the position that the flow points to.
 
     This is the transpose of ``sample`` with zero padding.
 
@@ -110,7 +110,7 @@ def splat(maps: Tensor, flow: Tensor) -> Tensor:
 
 
 def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Return column and row, ``(B, H, W)`` each, that the flow leads every cell to."""
+    """Return the column and row, ``(B, H, W)`` each, that the flow of every cell points to."""
     height, width = flow.shape[-2:]
     columns = torch.arange(width, device=flow.device, dtype=flow.dtype)
     rows = torch.arange(height, device=flow.device, dtype=flow.dtype)

@@ -77,7 +77,7 @@ def clone_at(commit: str, targets: Sequence[str], project: Path = Path()) -> Pat
     Experiments that run in the clone find the stages that they share with that commit unchanged in
     its dvc.lock. In the project, DVC would look up each of these stages in its run cache, at about
     one second per stage. The clone's dvc.lock holds only the targets and the stages upstream of
-    them, because DVC reads and writes the whole file after every stage.
+    them, because DVC reads and writes the entire file after every stage.
 
     Args:
         commit: Commit of an experiment of the project.

@@ -1,8 +1,8 @@
-"""Strict reading of params.yaml: one frozen schema per section, unknown and missing keys refused.
+"""Strict reading of params.yaml: one frozen schema per section, no unknown or missing keys.
 
-DVC reads YAML 1.2, so does this module (ruamel, safe): ``1e-4`` is a number and ``no`` a string.
-A section's schema marks the params that cannot change a single byte of what a stage makes
-(``OUT_OF_KEY``); all others are part of the unit keys (``Section.key_params``).
+This module reads YAML 1.2 like DVC (ruamel, safe): ``1e-4`` is a number and ``no`` a string. The
+schema of a section marks params that do not change the output of a stage (``OUT_OF_KEY``); all
+others are part of the unit keys (``Section.key_params``).
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 MAX_BYTES = 1_000_000
-"""Largest params file that is read; a real one has a few kilobytes."""
+"""Size limit of a params file; real ones have a few kilobytes."""
 
 
 class _OutOfKey:
-    """Marks, inside ``Annotated``, a param that changes speed, counts or places but no bytes."""
+    """Marks a param, in ``Annotated``, that does not change the bytes of an output."""
 
 
 OUT_OF_KEY = _OutOfKey()
@@ -47,10 +47,10 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """Return the whole params file as plain values.
+    """Return the content of the params file as plain values.
 
     Raises:
-        ValueError: If the file is missing, too large, not YAML, uses anchors, or is no mapping.
+        ValueError: If the file is missing, too large, not YAML, uses anchors, or is not a mapping.
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected the params file, found nothing; run from the repo root")
@@ -94,7 +94,7 @@ def read_section(path: Path, name: str, schema: type[AnySection]) -> AnySection:
 
     Raises:
         ValueError: If the section is missing or a key is unknown, missing or of a wrong type;
-            the message names file, key, what came and what was expected.
+            the message names the file, the key, the value and what was expected.
     """
     values = read_params(path)
     if name not in values:

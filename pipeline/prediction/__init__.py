@@ -1,1 +1,1 @@
-"""From the caches of a split to its people, as units."""
+"""Prediction of the people of a split from its caches, in units."""

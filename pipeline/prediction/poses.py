@@ -1,4 +1,4 @@
-"""From the heatmaps of a video's clips to people with joints in image pixels."""
+"""Decode the heatmaps of a video's clips to people with joints in image pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ ScoreRule = Literal["product", "joint"]
 
 @dataclass(frozen=True, slots=True)
 class DecodeConfig:
-    """How heatmaps become joints; every value changes results."""
+    """Params of the decoding from heatmaps to joints; every value changes results."""
 
     decoding: Decoding
     blur: float
@@ -33,7 +33,7 @@ class DecodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class VideoClips:
-    """The clips of a video whose key frames the ground truth lists, in its order."""
+    """The clips of a video whose key frames are in the ground truth, in the order of the latter."""
 
     annotation: Path
     """Ground truth file."""
@@ -49,10 +49,10 @@ def decode_poses(heatmaps: NDArray[np.float32], video: VideoClips, config: Decod
     Args:
         heatmaps: Heatmaps of every clip, ``(N, K, h, w)``.
         video: The clips.
-        config: How heatmaps become joints.
+        config: Params of the decoding.
 
     Returns:
-        People in image pixels. The score of a person is the mean of the joints' scores.
+        People in image pixels. A person's score is the mean of the scores of the joints.
     """
     clips = video.clips
     if not len(clips):

@@ -1,4 +1,4 @@
-"""Write predictions in the ground truth's own form, one entry per ground-truth frame, in order."""
+"""Write predictions in the format of the ground truth, one entry per frame, in the same order."""
 
 import json
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from pipeline.core.posetrack.annotations import Annotations
 from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, POSEVAL_JOINTS, SLOTS
 
 DECIMALS = 4
-"""Decimals of a written coordinate in pixels. Scores are written in full: rounding them would tie
-predictions and move AP (float16 scores move it by up to 0.04 on a PoseTrack18-val-sized set)."""
+"""Decimals of a written coordinate in pixels. Scores are not rounded: rounding creates ties and
+changes AP (float16 scores change it by up to 0.04 on a set of the size of PoseTrack18 val)."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Poses:
-    """Predicted people of one video, P of them."""
+    """The P predicted people of one video."""
 
     frame: NDArray[np.int64]
-    """Entry of the ground truth's image list, ``(P,)``."""
+    """Index in the image list of the ground truth, ``(P,)``."""
     keypoints: NDArray[np.float64]
     """xy in image pixels in the order of ``JOINTS``, ``(P, 15, 2)``."""
     scores: NDArray[np.float64]
@@ -34,20 +34,20 @@ class Poses:
     boxes_xywh: NDArray[np.float64]
     """Image pixels, ``(P, 4)``."""
     track_ids: NDArray[np.int64]
-    """``(P,)``; -1 where there is no track: such people are numbered within their frame, for
-    poseval wants an id that is unique there."""
+    """``(P,)``; -1 without a track. Such people are numbered within their frame, because poseval
+    requires ids that are unique within a frame."""
 
 
 def write_predictions(path: Path, truth: Annotations, poses: Poses) -> None:
-    """Write the predictions for one video whole or not at all.
+    """Write the predictions for one video atomically.
 
     Args:
         path: The file to write; its folder exists.
-        truth: Ground truth whose form, frames and order the file takes over.
+        truth: Ground truth that decides the format, the frames and their order.
         poses: Predicted people, in any order.
 
     Raises:
-        ValueError: If a number is not finite or a person's frame is not one of the ground truth's.
+        ValueError: If a number is not finite or a person's frame is not in the ground truth.
     """
     document = prediction_document(truth, poses)
     text = json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n"

@@ -1,4 +1,4 @@
-"""What the stage predict computes: inputs, head and decoding of every split; needs no torch."""
+"""Inputs, head and decoding of the stage predict for every split. Needs no torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BuildHead = Callable[[Mapping[str, "Tensor"], str, Mapping[str, tuple[int, ...]]], "nn.Module"]
-"""Builds a network that maps a batch of caches to heatmaps ``(B, K, h, w)``, from weights, their
-name and the row shapes of the caches by kind. It is picklable."""
+"""Builds a network that maps a batch of caches to heatmaps ``(B, K, h, w)``. Arguments: weights,
+their name, and the row shapes of the caches by kind. It is picklable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Predict videos in a worker: the head over the caches of their clips, then decoding."""
+"""Predict videos in a worker: run the head on the caches of their clips and decode."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The units of the stage predict: which clips of which video, with which key, and their table."""
+"""The units of the stage predict: their clips, keys and table."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ PREDICTIONS = pa.schema(
 def read_videos(
     data: Path, split: str, crops: str, annotations: Path, flip: bool
 ) -> dict[str, VideoClips]:
-    """Return the videos of a split, those without a clip included.
+    """Return the videos of a split, including those without clips.
 
     Args:
         data: Folder of all outs.
@@ -61,7 +61,7 @@ def read_videos(
         flip: Whether every clip needs its mirror image as variant 1.
 
     Raises:
-        ValueError: If mirror images are asked for and missing.
+        ValueError: If ``flip`` is set and mirror images are missing.
     """
     videos = read_table(data / "index" / "videos.parquet", VIDEOS)
     frames = read_table(data / "index" / "frames.parquet", FRAMES)
@@ -91,7 +91,7 @@ def plan_units(
     """Return the units of a system's predictions with their keys, one per split and video.
 
     Args:
-        predictions: What is predicted, by split.
+        predictions: Inputs by split.
         params: Params that change results.
         modules: Modules whose code is part of the keys.
     """
@@ -137,10 +137,10 @@ def _units_of_split(
 
 
 def write_tables(predictions: Mapping[str, Prediction], folder: Path) -> None:
-    """Write predictions.parquet beside the finished files of all videos of every split.
+    """Write predictions.parquet next to the prediction files of every split.
 
     Args:
-        predictions: What was predicted, by split.
+        predictions: Inputs by split.
         folder: Folder with ``<split>/<video>.json``.
     """
     for split, prediction in predictions.items():

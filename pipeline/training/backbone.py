@@ -1,4 +1,4 @@
-"""The plan of the pose backbone: fine-tuned on train crops, with folds, or the given weights."""
+"""The plan of the pose backbone: fine-tuned on train crops, with folds, or given weights."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BackboneRun:
-    """A backbone and how it is fine-tuned."""
+    """A backbone and the settings of its fine-tuning."""
 
     stage: str
     """Name of the stage and of its section in params.yaml."""
     schedule: Training
-    """With epochs and steps 0 the weights stay as they are."""
+    """With epochs and steps 0 the weights are copied unchanged."""
     params: Mapping[str, object]
     """Params that change the result."""
     variant: str
@@ -48,7 +48,7 @@ class BackboneRun:
     crop_size: tuple[int, int]
     """Height and width of the crops, pixels."""
     build: Callable[[Mapping[str, "Tensor"], str], "nn.Module"]
-    """Builds network and loss from weights and their name, strictly."""
+    """Builds network and loss from weights and their name; the weights must fit exactly."""
 
     @property
     def modules(self) -> list[str]:
@@ -60,7 +60,7 @@ def plan_backbone(run: BackboneRun, data: Path, params: Path) -> Plan:
     """Return the plan of data/backbones.
 
     Args:
-        run: The backbone and how it is fine-tuned.
+        run: The backbone and the settings of its fine-tuning.
         data: Folder of all outs.
         params: The params file, for the sections ``train`` and ``target``.
 
@@ -128,7 +128,7 @@ def _training_run(
         is_trained_on=videos.__contains__,
         weights_file=weights_file,
         history_file=None,
-        # `train.holdout` concerns heads: a backbone always has the weights of its last step.
+        # `train.holdout` applies to heads only: a backbone keeps the weights of its last step.
         settings=settings.model_copy(update={"holdout": 0.0}),
         target=target,
     )
@@ -173,7 +173,7 @@ class GivenWeights:
         self._run = run
 
     def __call__(self, name: str, folder: Path) -> None:  # noqa: ARG002  as in Task
-        """Copy the weights into ``folder``.
+        """Copy the weights to ``folder``.
 
         Raises:
             ValueError: If they do not fit, or rows of their head were re-initialized on import.

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: one safetensors file, replaced whole, read back exactly."""
+"""Checkpoints of a training run: one safetensors file, replaced atomically and restored exactly."""
 
 import json
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ _HISTORY = "history"
 
 
 def write_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer, run: History) -> None:
-    """Replace the checkpoint of a run by its present state.
+    """Replace the checkpoint of a run by its current state.
 
-    No state of a random generator is kept: the loop seeds them from the step. The position is the
-    length of the history.
+    States of random generators are not saved, because the loop seeds them from the step. The
+    position is the length of the history.
 
     Args:
         folder: Scratch folder of the run.
-        network: What is trained.
+        network: The network that is trained.
         optimizer: Its optimizer.
         run: The settled history.
     """
@@ -39,12 +39,12 @@ def write_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer, run
 def read_checkpoint(
     folder: Path, network: nn.Module, optimizer: Optimizer, parts: Iterable[str] = ()
 ) -> History:
-    """Put network and optimizer into the state of the folder's checkpoint.
+    """Restore network and optimizer from the checkpoint of a folder.
 
     Args:
-        folder: Scratch folder of the run; without a checkpoint nothing is changed.
-        network: What is trained.
-        optimizer: Its optimizer, fresh.
+        folder: Scratch folder of the run; without a checkpoint nothing changes.
+        network: The network that is trained.
+        optimizer: Its optimizer, without state.
         parts: Parts of the network whose across-clip share is noted.
 
     Returns:
@@ -57,7 +57,7 @@ def read_checkpoint(
     network.load_state_dict(_below(_NETWORK, tensors))
     fresh = optimizer.state_dict()
     fresh["state"] = _states(_below(_OPTIMIZER, tensors))
-    # Moves every moment to its parameter's device and leaves the step counters where they were.
+    # Moves the moments to the device of their parameter and leaves the step counters on theirs.
     optimizer.load_state_dict(fresh)
     return History(json.loads(read_metadata(path)["columns"]), tensors[_HISTORY], parts)
 

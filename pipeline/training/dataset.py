@@ -1,8 +1,8 @@
-"""Batches of cached tensors with their targets, in an order that (seed, epoch, step) decides.
+"""Batches of cached tensors with targets; seed, epoch and step determine the order.
 
-Epoch e reads variant e mod V of every clip. Batches are always full: the clips that are left at
-the end of an epoch are skipped, others in the next one, and fewer clips than a batch has are
-repeated. With several processes each takes every n-th clip of the batch.
+Epoch e reads variant e mod V of every clip. Batches are always full: the remaining clips of an
+epoch are skipped, and clips are repeated if a batch needs more than there are. With several
+processes, each takes every n-th clip of the batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the heatmaps of a clip shall be."""
+    """Params of the target heatmaps of a clip."""
 
     target: Target
     heatmap_size: tuple[int, int]
@@ -47,20 +47,20 @@ class Wanted(NamedTuple):
     clips: NDArray[np.intp]
     """Positions in the clip table, in the batch's order."""
     check: bool
-    """Whether checksums are compared: when a variant is read for the first time."""
+    """Whether to compare checksums: when a variant is read for the first time."""
 
 
 MakeTargets = Callable[[Wanted, torch.device], Batch]
-"""Returns what belongs to a request beside its cached tensors."""
+"""Returns targets and joint weights of the clips of a request."""
 
 
 class Source(Protocol):
-    """Where cached tensors come from: the disk, or the memory of the device."""
+    """Source of cached tensors: the disk or the memory of the device."""
 
     def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
-        """Yield the cached tensors, float32 on the device, of every request, and its targets.
+        """Yield cached tensors, float32 on the device, and targets of every request.
 
-        A batch is valid until the next one is asked for.
+        A batch is valid until the next one is requested.
         """
 
 
@@ -70,10 +70,10 @@ class ClipFeed:
     Args:
         table: The clips.
         source: Their cached tensors.
-        goal: What is made of their joints.
-        batch: Clips per step over all processes.
+        goal: Params of their target heatmaps.
+        batch: Clips per step, summed over all processes.
         seed: Seed of the order.
-        where: Where the clips come from, for messages.
+        where: File of the clips, for messages.
 
     Raises:
         ValueError: If there is no clip.
@@ -114,10 +114,10 @@ class ClipFeed:
 
         Yields:
             Cached tensors by kind, ``(B, T, ...)``, ``target`` ``(B, K, h, w)`` and ``weights``
-            ``(B, K)``; float32 on the device, valid until the next batch is asked for.
+            ``(B, K)``; float32 on the device, valid until the next batch is requested.
 
         Raises:
-            ValueError: If the batch cannot be dealt out evenly.
+            ValueError: If the batch size is not a multiple of the number of processes.
         """
         if self._batch % place.world:
             raise ValueError(
@@ -165,12 +165,12 @@ class ClipFeed:
 
 
 def unit_names(table: ClipTable, request: Wanted) -> Sequence[str]:
-    """Return the unit that every clip of a request lies in."""
+    """Return the name of the unit of every clip of a request."""
     return [f"{video}/v{request.variant}" for video in table.videos[request.clips]]
 
 
 class MappedSource:
-    """Reads batch by batch from the stores, ahead in one thread, which makes the targets too.
+    """Reads batches from the stores ahead of use, in one thread that also makes the targets.
 
     Args:
         table: The clips.
@@ -215,7 +215,7 @@ class MappedSource:
         }
         if self._stream is None:
             return buffers.as_float32(cut) | targets(request, self._device)
-        # Copied on a stream of its own and waited for here, in the thread: the loop never waits.
+        # This thread copies on a separate stream and waits for it, so that the loop never waits.
         with torch.cuda.stream(self._stream):
             batch = {
                 kind: part.to(self._device, non_blocking=True).float() for kind, part in cut.items()
@@ -225,7 +225,7 @@ class MappedSource:
 
 
 class _Buffers:
-    """Memory of one batch: rows as stored, and as float32 where the CPU computes."""
+    """Memory of one batch: rows as stored, and as float32 for computation on the CPU."""
 
     def __init__(self, caches: Caches, rows: int, *, pinned: bool) -> None:
         self.stored = caches.buffers(rows, pinned=pinned)
@@ -250,8 +250,8 @@ class ResidentSource:
         device: Where they go.
 
     Raises:
-        ValueError: If the stores hold other clips than the table, or the GPU's free memory does
-            not suffice for all variants.
+        ValueError: If the stores hold other clips than the table, or all variants do not fit into
+            the free memory of the GPU.
     """
 
     def __init__(self, table: ClipTable, caches: Caches, device: torch.device) -> None:

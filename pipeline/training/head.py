@@ -1,6 +1,6 @@
-"""The plan of data/runs/<system>: a head that is trained, given weights, or nothing to train.
+"""The plan of data/runs/<system>: a head to train, given weights, or a system without parameters.
 
-Planning needs no torch.
+Planning imports no torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,16 +41,16 @@ HISTORY = "history.csv"
 NO_STEPS = "step,epoch,lr\n"
 """The history of a run without steps, as ``pipeline.training.history.History`` writes it."""
 _BYTES = 1_000_000
-"""Estimate of the size of a head's weights."""
+"""Estimated size of the weights of a head."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 CheckWeights = Callable[[Mapping[str, "Tensor"], str, Shapes], None]
-"""Checks that weights fit the head, given the weights, their name and the row shapes."""
+"""Checks that weights fit the head. Arguments: weights, their name and the row shapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadRun:
-    """A head and how it is trained."""
+    """A head and the settings of its training."""
 
     system: SystemParams
     classes: Mapping[str, object]
@@ -76,7 +76,7 @@ def plan_head(run: HeadRun, data: Path, params: Path) -> Plan:
     """Return the plan of the run of one system.
 
     Args:
-        run: The head and how it is trained.
+        run: The head and the settings of its training.
         data: Folder of all outs.
         params: The params file, for the sections ``train`` and ``target``.
 
@@ -134,12 +134,12 @@ def _training_run(run: HeadRun, data: Path, settings: Train, target: Target) -> 
 
 
 def _schedule_params(schedule: Schedule) -> dict[str, object]:
-    # The key holds the number of frames, which delta decides for systems of several frames only.
+    # The key contains the number of frames; delta decides it only for systems with several frames.
     return schedule.model_dump(mode="json", exclude={"delta"})
 
 
 def _row_shapes(run: HeadRun, data: Path) -> dict[str, tuple[int, ...]]:
-    """Return the row shape of every cache; empty without train clips."""
+    """Return the row shape of every cache; no entries without train clips."""
     shapes = {}
     for kind in run.system.caches:
         store = Store(data / kind / "train", kind)
@@ -178,10 +178,10 @@ def _parts(run: HeadRun, params: dict[str, object], weights: Mapping[str, str]) 
 
 
 class NothingToTrain:
-    """Publishes the run of a system without parameters: a history without rows."""
+    """Publishes the run of a system without parameters: an empty history."""
 
     def __call__(self, name: str, folder: Path) -> None:  # noqa: ARG002  as in Task
-        """Write the history into ``folder``."""
+        """Write the history to ``folder``."""
         (folder / HISTORY).write_text(NO_STEPS, encoding="utf-8")
 
 
@@ -191,8 +191,8 @@ class GivenHead:
     Args:
         run: The head.
         source: The weights.
-        shapes: Row shape of every cache. Without train clips there is none: the size of the head
-            is unknown here, and the stage predict checks the weights.
+        shapes: Row shape of every cache. Without train clips it is empty: the size of the head is
+            unknown, and only the stage predict checks the weights.
     """
 
     def __init__(self, run: HeadRun, source: Path, shapes: Shapes) -> None:
@@ -201,7 +201,7 @@ class GivenHead:
         self._shapes = shapes
 
     def __call__(self, name: str, folder: Path) -> None:  # noqa: ARG002  as in Task
-        """Write weights and a history without rows into ``folder``.
+        """Write the weights and an empty history to ``folder``.
 
         Raises:
             ValueError: If the weights do not fit.
@@ -214,9 +214,9 @@ class GivenHead:
         tensors = read_weights(self._source)
         if self._shapes:
             self._run.check_weights(tensors, str(self._source), self._shapes)
-        whole = {
+        converted = {
             key: tensor.float() if tensor.is_floating_point() else tensor
             for key, tensor in tensors.items()
         }
-        write_weights(folder / WEIGHTS_FILE, whole)
+        write_weights(folder / WEIGHTS_FILE, converted)
         (folder / HISTORY).write_text(NO_STEPS, encoding="utf-8")

@@ -10,16 +10,15 @@ from torch import Tensor
 FIXED = ("step", "epoch", "lr")
 """First columns; the terms of the loss and their sum follow."""
 HELD_OUT = "held_out"
-"""Column of the loss on the held-out videos; empty but at the end of an epoch."""
+"""Column of the loss on the held-out videos; empty except at the end of an epoch."""
 SHARE = "share_"
 """Prefix of the columns with the across-clip share of a part; empty but at the end of an epoch."""
 
 
 class History:
-    """Numbers of every step so far.
+    """Learning rate and losses of every step so far.
 
-    Losses stay on the device until somebody reads them, because fetching a number makes the
-    device wait.
+    Losses stay on the device until ``settle``, because a transfer synchronizes the device.
 
     Args:
         columns: Names of the columns of ``rows``.
@@ -42,12 +41,12 @@ class History:
         return len(self._rows) + len(self._pending)
 
     def add(self, step: int, epoch: int, rate: float, terms: Mapping[str, Tensor]) -> None:
-        """Note a step.
+        """Add a step.
 
         Args:
-            step: Steps taken, this one included.
-            epoch: The pass over the clips that it belongs to, from 0.
-            rate: Its learning rate.
+            step: Number of steps, including this one.
+            epoch: Epoch of the step, from 0.
+            rate: Learning rate of the step.
             terms: Scalar of every term of the loss, the same names at every step.
         """
         if len(self._columns) == len(FIXED):
@@ -56,14 +55,14 @@ class History:
         self._pending.append((step, epoch, rate, values))
 
     def take_pending(self) -> Tensor:
-        """Return the losses noted since the last ``settle``, ``(steps, terms)``, on the device."""
+        """Return the losses since the last ``settle``, ``(steps, terms)``, on the device."""
         return torch.stack([values for *_, values in self._pending])
 
     def settle(self, losses: Tensor) -> None:
         """Move the pending steps to the rows.
 
         Args:
-            losses: What ``take_pending`` gave, or its mean over the processes.
+            losses: Result of ``take_pending``, or its mean over the processes.
 
         Raises:
             ValueError: If a loss is not finite; the message names the step and the term.
@@ -106,7 +105,7 @@ class History:
         return list(self._columns)
 
     def write(self, path: Path) -> None:
-        """Write the settled rows as CSV; whole numbers as such, losses with 9 digits.
+        """Write the settled rows as CSV; integers exactly, losses with 9 digits.
 
         Columns that no step has a value for are left out.
         """

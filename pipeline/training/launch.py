@@ -1,4 +1,4 @@
-"""Training in one process or in several that torchrun starts; nothing here imports torch."""
+"""Training in one process, or in several that torchrun starts. This module imports no torch."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ from pipeline.training.training_run import MakeTrainingTask, process_count
 def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | None:
     """Build a plan of training runs.
 
-    Where a run is missing and ``processes`` is above 1, torchrun takes the place of this process
-    and runs the same command in several. The first of them builds; the others compute the same
-    units beside it. A plan that trains nothing is built by one process.
+    If a run is missing and ``processes`` is above 1, torchrun replaces this process and starts the
+    same command in several. The first process builds the plan; the others compute the same units
+    with it. A plan without training is built by one process.
 
     Args:
         plan: The plan of a stage that trains.
@@ -26,7 +26,7 @@ def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | Non
         module: The stage's module, such as ``stages.train``.
 
     Returns:
-        What was done; ``None`` in processes that publish nothing.
+        Summary of the build; ``None`` in processes that do not publish.
     """
     trains = isinstance(plan.make_task, MakeTrainingTask)
     if process_count() == 1 and processes > 1 and trains and missing_units(plan):
@@ -39,7 +39,7 @@ def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | Non
 
 
 def _follow(plan: Plan) -> None:
-    # All processes find the same missing units: none can be finished without all of them.
+    # All processes find the same missing units, because each unit needs all processes.
     DvcParent()
     scratch = find_scratch(plan.out)
     missing = missing_units(plan)
@@ -55,5 +55,5 @@ def _follow(plan: Plan) -> None:
 def _become_torchrun(processes: int, module: str) -> NoReturn:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", "-m", module, *sys.argv[1:]]
-    # Not a child process: who waits for this process, or kills it, waits for or kills torchrun.
+    # execv, not a child process: waiting for or killing this process affects torchrun itself.
     os.execv(sys.executable, command)  # noqa: S606

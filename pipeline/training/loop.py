@@ -1,8 +1,8 @@
-"""The training loop of every network here: AdamW, exact resume, one process or several.
+"""The training loop of all networks: AdamW, exact resume, one process or several.
 
-Two runs with the same inputs end in the same bytes, however often one of them was killed: every
-random number is drawn from a seed made of (seed, step, process), the order of the clips is a
-function of (seed, epoch), and a checkpoint holds the network, the optimizer and the history.
+Runs with the same inputs end in the same bytes, even if they were killed and resumed: the seed of
+every step is a function of (seed, step, process), the order of the clips is a function of (seed,
+epoch), and a checkpoint contains the network, the optimizer and the history.
 """
 
 import os
@@ -30,7 +30,7 @@ from pipeline.training.processes import Place, mean_over_processes
 from pipeline.training.run_folder import BEST, TIMINGS
 
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
-"""Returns the terms of the loss, scalars, already weighted: their sum is minimized."""
+"""Returns the weighted terms of the loss, scalars; training minimizes their sum."""
 
 
 _FACTOR = "factor"
@@ -38,7 +38,7 @@ _FACTOR = "factor"
 
 
 class Feed(Protocol):
-    """Where the batches come from."""
+    """Source of batches."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -50,7 +50,7 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run is carried out."""
+    """Settings of a run."""
 
     training: Training
     section: str
@@ -61,11 +61,11 @@ class Plan:
     """Steps between checkpoints."""
     place: Place
     core: Callable[[nn.Module], nn.Module] = lambda network: network
-    """The part of the network that is wanted; it may declare what
-    ``pipeline.training.declarations`` names. What the loss brought along has its gradient clipped
-    apart, so that it does not shorten the steps of this part."""
+    """The part of the network whose weights are the result; it may implement the protocols of
+    ``pipeline.training.declarations``. Gradients of the parameters of the loss are clipped
+    separately, so that they do not shorten the steps of this part."""
     held_out: Callable[[nn.Module], float] | None = None
-    """Loss on the held-out videos, asked for after every epoch; ``None`` = no such videos."""
+    """Loss on the held-out videos, computed after every epoch; ``None`` = no such videos."""
 
 
 def train(network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> History:
@@ -234,7 +234,7 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory from other errors; on the CPU torch raises a plain RuntimeError."""
+    """Return whether an error is a lack of memory; on the CPU torch raises a RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return "DefaultCPUAllocator" in str(error)
@@ -242,8 +242,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Ask torch for deterministic kernels; where there is none it warns and goes on."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+    """Use deterministic kernels; torch warns about operations that have none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS requires it
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory = torch.utils.deterministic

@@ -1,4 +1,4 @@
-"""Where a training run computes: one process, or several under torchrun, each with its device."""
+"""The processes of a training run: one, or several under torchrun, each with its own device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from pipeline.core.units.run_time import DeviceKind
 from pipeline.training.training_run import process_count
 
 _PATIENCE = timedelta(hours=1)
-"""How long a process waits for the others; evaluation on held-out videos runs in one of them."""
+"""Timeout of collective operations; one process evaluates held-out videos while others wait."""
 
 
 class Place(NamedTuple):
@@ -21,20 +21,20 @@ class Place(NamedTuple):
 
     device: torch.device
     rank: int
-    """Number of the process, from 0."""
+    """Index of the process, from 0."""
     world: int
     """Number of processes."""
 
 
 @contextmanager
 def join_processes(kind: DeviceKind) -> Iterator[Place]:
-    """Join the processes that torchrun started, if it did; leave them at the end.
+    """Join the process group of torchrun, if there is one, and leave it at the end.
 
     Args:
         kind: See ``pick_device``.
 
     Yields:
-        This process's place.
+        Device, rank and world size of this process.
     """
     device = pick_device(kind)
     if device.type == "cuda":
@@ -51,7 +51,7 @@ def join_processes(kind: DeviceKind) -> Iterator[Place]:
 
 
 def mean_over_processes(values: torch.Tensor, place: Place) -> torch.Tensor:
-    """Return the mean of a tensor over all processes; every one of them must call."""
+    """Return the mean of a tensor over all processes; all of them must call this."""
     if place.world == 1:
         return values
     total = values.clone()

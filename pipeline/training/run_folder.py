@@ -1,4 +1,4 @@
-"""Files of a training run beside its unit, in the scratch store."""
+"""Files of a training run next to its unit in the scratch folder."""
 
 CHECKPOINT = "checkpoint.safetensors"
 TIMINGS = "timings.csv"

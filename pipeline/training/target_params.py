@@ -1,4 +1,4 @@
-"""The section ``target`` of params.yaml: how target heatmaps are made."""
+"""The section ``target`` of params.yaml: params of the target heatmaps."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ class Sigma(Section):
     """Standard deviation of the target Gaussians by input, heatmap cells."""
 
     hrnet: Cells
-    """3 on 96 x 72 cells (JM-Pose's public code, as HRNet at 384 x 288)."""
+    """3 on 96 x 72 cells (public code of JM-Pose; the same as HRNet at 384 x 288)."""
     vit: Cells
     """2 on 64 x 48 cells (ViTPose)."""
 
@@ -27,5 +27,5 @@ class Target(Section):
     """Params of the target heatmaps."""
 
     occluded: Occluded
-    """Whether occluded joints, which have coordinates, are trained or ignored."""
+    """Whether the loss uses or ignores occluded joints, which have coordinates."""
     sigma: Sigma

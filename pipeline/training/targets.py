@@ -10,10 +10,10 @@ from pipeline.training.target_params import Occluded
 def make_targets(
     keypoints: Tensor, visible: Tensor, heatmap_size: tuple[int, int], sigma: float
 ) -> Tensor:
-    """Return what ``pipeline.core.heatmap.encode`` returns, for many people at once.
+    """Return the heatmaps of ``pipeline.core.heatmap.encode`` for a batch of people.
 
-    The Gaussian is a product of one along the rows and one along the columns. Both are made in
-    float64, their product in float32, which differs from ``encode`` by a rounding.
+    The Gaussian is separable: the factors along rows and columns are computed in float64 and their
+    product in float32. The result differs from ``encode`` by rounding.
 
     Args:
         keypoints: Joints, ``(B, K, 2)``, crop pixels, float64.
@@ -22,10 +22,10 @@ def make_targets(
         sigma: Standard deviation of the Gaussians, cells.
 
     Returns:
-        Heatmaps ``(B, K, h, w)``, float32, peak about 1; all zero for a joint without label.
+        Heatmaps ``(B, K, h, w)``, float32, peak about 1; zero for joints without a label.
     """
     cells_xy = keypoints.double() / STRIDE
-    # A joint without label may have any coordinates, NaN among them.
+    # The coordinates of a joint without a label are arbitrary and may be NaN.
     cells_xy = torch.where(visible[..., None] > 0, cells_xy, torch.inf)
     down, across = (
         torch.exp(-((torch.arange(cells, device=keypoints.device) - center) ** 2) / (2 * sigma**2))
@@ -35,10 +35,10 @@ def make_targets(
 
 
 def joint_weights(visible: Tensor, occluded: Occluded) -> Tensor:
-    """Return the weight of every joint in the loss: 1 where it is supervised, else 0.
+    """Return the weight of every joint in the loss: 1 if it is supervised, otherwise 0.
 
     Args:
         visible: 0 no label or outside the crop, 1 occluded, 2 visible, ``(B, K)``.
-        occluded: Whether occluded joints are trained or ignored.
+        occluded: Whether the loss uses or ignores occluded joints.
     """
     return (visible >= (1 if occluded == "train" else 2)).float()

@@ -1,4 +1,4 @@
-"""A training run in the process that computes it: from caches to the files of its result."""
+"""Train networks in this process, from caches to the files of the result."""
 
 import atexit
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ _STATISTICS_CLIPS = 4096
 
 
 class TrainingTask:
-    """Trains networks, each a unit; the process belongs to the group of torchrun, if there is one.
+    """Trains networks, one per unit, in the process group of torchrun if there is one.
 
     A killed run continues at its last checkpoint, which is next to the files of the unit, and ends
     with the same bytes.
@@ -66,7 +66,7 @@ class TrainingTask:
     def _train(self, run: TrainingRun, work: Path) -> tuple[nn.Module, History]:
         caches = Caches(run.caches, run.frames)
         clips, held_out = run.split_clips()
-        # Without clips there is no row shape either: the error of the feed is the better one.
+        # First, because its error about missing clips is clearer than that of `row_shape`.
         feed = self._feed(run, caches, clips, run.settings.resident)
         torch.manual_seed(run.schedule.seed)
         objective = run.build(shapes={kind: caches.row_shape(kind) for kind in run.caches})

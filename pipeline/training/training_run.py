@@ -1,6 +1,6 @@
-"""Training runs as units of work: what is trained on which caches, and the key of the result.
+"""Training runs as units of work: networks, their caches, and the keys of the results.
 
-Planning needs no torch: the stage starts fast where every run is finished.
+Planning imports no torch, so the stage starts quickly if every run is finished.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _BYTES = 1_000_000
-"""Estimate of the size of a result; heads are smaller than backbones, and both than caches."""
+"""Estimated size of a result. Heads and backbones are small in comparison with caches."""
 
 
 class BuildObjective(Protocol):
@@ -38,7 +38,7 @@ class BuildObjective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """A network, the caches that it is trained on, and how."""
+    """A network, the caches that it is trained on, and the settings of the training."""
 
     stage: str
     modules: Sequence[str]
@@ -53,7 +53,7 @@ class TrainingRun:
     data: Path
     """Folder of all outs."""
     crops: str
-    """Input that the clips are cut for: ``hrnet`` or ``vit``."""
+    """Input of the clips: ``hrnet`` or ``vit``."""
     crop_size: tuple[int, int]
     """Height and width of the crops, pixels."""
     caches: Mapping[str, Path]
@@ -62,13 +62,13 @@ class TrainingRun:
     """Frames T per clip."""
     build: BuildObjective
     initial_weights: Mapping[str, str]
-    """sha256 of the weights that training starts from, by role."""
+    """sha256 of the initial weights, by role."""
     is_trained_on: Callable[[str], bool]
-    """Tells whether a video of the train split is used."""
+    """Returns whether a video of the train split is used."""
     weights_file: str
-    """File of the result with the weights of the last step, float32."""
+    """File of the weights after the last step, float32."""
     history_file: str | None
-    """File of the result with the losses of all steps; ``None`` writes none."""
+    """File of the losses of all steps; ``None``: it is not written."""
     settings: Train
     target: Target
 
@@ -81,7 +81,7 @@ class TrainingRun:
         """Return the clips to train on and those of the held-out videos.
 
         Raises:
-            ValueError: If ``train.holdout`` leaves one of the two without clips.
+            ValueError: If ``train.holdout`` leaves either part without clips.
         """
         source, share = self.clips_file, self.settings.holdout
         table = table_of(read_clips(source), source).of_videos(self.is_trained_on)
@@ -129,7 +129,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True)
 class MakeTrainingTask:
-    """Makes the task of runs, in the process that trains."""
+    """Makes the task that computes the runs."""
 
     runs: Sequence[TrainingRun]
 
@@ -141,10 +141,10 @@ class MakeTrainingTask:
 
 
 def process_count() -> int:
-    """Return the number of processes of this run: that of torchrun, or 1."""
+    """Return the number of processes that torchrun started, or 1."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def training_options(settings: Train) -> RunOptions:
-    """Return how runs are computed: in this process, and an error ends the stage."""
+    """Return the options of training: it runs in this process, and an error ends the stage."""
     return RunOptions(engine="direct", threads=settings.threads)

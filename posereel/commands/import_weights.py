@@ -1,7 +1,7 @@
 """Import the weights of a published network.
 
 Writes data/weights/NAME.safetensors with the tensor names of this project,
-and a card beside it that says where every tensor came from. Tracks the
+and a card that lists the source of every tensor. Tracks the
 weights with `dvc add`. Every tensor of the file is covered by a rule of the
 table that is printed.
 

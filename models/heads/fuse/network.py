@@ -1,6 +1,6 @@
 """Fuse: residual blocks on the heatmaps of all frames; not from a paper.
 
-What it gains over ``Refine`` needs several frames, but no flow.
+Its gain over ``Refine`` shows the value of several frames without flow.
 
 Shapes: B clips, T frames with the key frame in the middle, K joints, H x W cells.
 """

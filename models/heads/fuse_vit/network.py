@@ -1,6 +1,6 @@
 """FuseViT: all frames fused by one convolution; not from a paper.
 
-It measures what neighboring frames are worth without masks or attention.
+It measures the gain from neighboring frames without masks or attention.
 
 Shapes: B clips, T frames with the key frame in the middle, N = rows x columns tokens in row-major
 order, D channels per token, K joints.
@@ -15,7 +15,7 @@ from models.head_parts.token_layout import check_tokens, to_map
 
 
 class FuseViT(nn.Module):
-    """A 3x3 convolution over the stacked tokens of all frames, then ViTPose's classic decoder.
+    """A 3x3 convolution over the stacked tokens of all frames, then the classic decoder of ViTPose.
 
     Args:
         joints: Number of joints K.

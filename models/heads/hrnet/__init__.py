@@ -1,1 +1,1 @@
-"""HRNet itself: the initial heatmaps of the key frame, without a head."""
+"""HRNet: the initial heatmaps of the key frame, without a head."""

@@ -1,6 +1,6 @@
 """Ablation tables of JM-Pose (MM 2024, on PoseTrack17's validation set), and sweeps.
 
-TDMI's row of table 5 is another method: it is not run.
+The row TDMI of table 5 is another method and is not run.
 """
 
 from models.head_parts.declaration import AblationRow
@@ -22,10 +22,10 @@ ABLATIONS: dict[str, tuple[AblationRow, ...]] = {
         AblationRow("(a) w/o JMIB", ("train_jmpose.interaction=false",), 85.0),
         AblationRow("(b) w/o L_IO", ("train_jmpose.estimator=none",), 85.8),
     ),
-    # Sweeps over what the paper leaves open; the first row is the default profile's value.
+    # Sweeps over values that the paper does not give; the first row is the default profile's value.
     "sweep-alpha": _sweep("alpha", ("0.0001", "0.0", "0.00001", "0.001", "0.01")),
     "sweep-layers": _sweep("layers", ("4", "1", "2", "3", "6")),
-    # One extraction at the largest delta; the smaller one reads a part of every clip.
+    # One extraction at the largest delta; the smaller delta reads a part of every clip.
     "sweep-delta": _sweep("delta", ("1", "2"), "crop.hrnet.delta=2"),
     "sweep-estimator": _sweep("estimator", ("vsd", "gaussian", "none")),
     "sweep-attention": _sweep("attention", ("channel", "spatial")),

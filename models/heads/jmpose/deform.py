@@ -1,4 +1,4 @@
-"""Modulated deformable convolution: a 3x3 convolution that reads where offsets say, times masks.
+"""Modulated deformable convolution: a 3x3 convolution with sampling offsets and masks.
 
 Shapes: B clips, C channels, G offset groups, H x W cells.
 """
@@ -8,30 +8,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TAPS = 9
-"""Places that a 3x3 kernel reads."""
+"""Sampling positions of a 3x3 kernel."""
 
 
 def modulated_deform_conv(
     x: Tensor, offsets: Tensor, masks: Tensor, weight: Tensor, *, dilation: int
 ) -> Tensor:
-    """Convolve ``x`` with a 3x3 kernel whose taps are moved and scaled, each cell by itself.
+    """Convolve ``x`` with a 3x3 kernel whose taps are shifted and scaled per cell.
 
-    Channels are cut into G equal groups; the channels of a group are read at the same places.
-    Places between cells are interpolated bilinearly, places outside the map count as zero.
+    Channels are split into G equal groups; the channels of a group share their positions. Values
+    between cells are interpolated bilinearly; values outside the map are zero.
 
     Args:
-        x: Map that is read, ``(B, C, H, W)``.
+        x: Input map, ``(B, C, H, W)``.
         offsets: Shifts of the taps in cells, ``(B, G * 9 * 2, H, W)``, as (dy, dx) per tap.
         masks: Factors of the taps, ``(B, G * 9, H, W)``.
         weight: Kernel, ``(C_out, C, 3, 3)``.
-        dilation: Cells between neighboring taps where the offsets are zero.
+        dilation: Cells between neighboring taps at zero offset.
 
     Returns:
         ``(B, C_out, H, W)``.
     """
     if x.device.type == "cpu":
         return _deform_conv_by_grid_sample(x, offsets, masks, weight, dilation)
-    from torchvision.ops import deform_conv2d  # noqa: PLC0415  takes seconds, no CPU needs it
+    from torchvision.ops import deform_conv2d  # noqa: PLC0415  slow import, CPUs need none
 
     convolved: Tensor = deform_conv2d(
         x, offsets, weight, padding=dilation, dilation=dilation, mask=masks
@@ -42,7 +42,7 @@ def modulated_deform_conv(
 def _deform_conv_by_grid_sample(
     x: Tensor, offsets: Tensor, masks: Tensor, weight: Tensor, dilation: int
 ) -> Tensor:
-    """Compute what torchvision's operator computes, whose backward on CPUs takes 8 times longer."""
+    """Compute the same as the operator of torchvision, whose backward is 8 times slower on CPUs."""
     b, c, h, w = x.shape
     groups = masks.shape[1] // TAPS
     rows, columns = offsets.reshape(b * groups, TAPS, 2, h, w).unbind(2)
@@ -50,8 +50,8 @@ def _deform_conv_by_grid_sample(
     rows = rows + steps.repeat_interleave(3).view(TAPS, 1, 1)
     rows = rows + torch.arange(h, device=x.device).view(h, 1)
     columns = columns + steps.repeat(3).view(TAPS, 1, 1) + torch.arange(w, device=x.device)
-    # grid_sample counts from -1 at the left edge of the first cell to 1 at the right edge of the
-    # last; a cell's own place is its center.
+    # grid_sample: -1 is the left edge of the first cell, 1 the right edge of the last cell. The
+    # position of a cell is its center.
     grid = torch.stack([(2 * columns + 1) / w - 1, (2 * rows + 1) / h - 1], dim=-1)
     samples = F.grid_sample(
         x.reshape(b * groups, c // groups, h, w),

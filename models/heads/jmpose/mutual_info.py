@@ -6,7 +6,7 @@ H is the initial heatmap of the key frame. The loss is I(M; J | H), written by t
     I(M; J)  -  I(J; H)  +  I(H; J | M)                                               (Eq. 13)
     relevancy   complement  redundancy
 
-None of the three can be computed for features of this size; two estimators stand in for them.
+None of the three can be computed for features of this size; two estimators replace them.
 
 Shapes: B clips, K joints, C channels, H x W cells, L layers.
 """
@@ -24,7 +24,7 @@ from models.head_parts.heatmap_loss import heatmap_loss
 Estimator = Literal["vsd", "gaussian", "none"]
 
 TEMPERATURE = 0.05
-"""Sharpens heatmaps before they are read as distributions; that of JM-Pose's relatives."""
+"""Sharpens heatmaps before they become distributions; the value of related methods."""
 
 
 class InformationTerms(NamedTuple):
@@ -40,12 +40,11 @@ class InformationTerms(NamedTuple):
 
 
 class HeatmapPredictors(nn.Module):
-    """What J, M and both together say about the heatmaps: one 1x1 convolution each.
+    """Predict the heatmaps from J, from M, and from both, with one 1x1 convolution each.
 
-    They stand for p(y | J), p(y | M) and p(y | J, M) of variational self-distillation. The
-    features' own loss would bend them to whatever lowers it, so the two uses are kept apart:
-    ``fit`` trains the predictors on detached features, ``read`` lets gradients reach the
-    features only.
+    The predictors model p(y | J), p(y | M) and p(y | J, M) of variational self-distillation. The
+    loss of the features must not train them, so there are two methods: ``fit`` trains the
+    predictors on detached features, and ``read`` propagates gradients to the features only.
 
     Args:
         joints: Number of joints K.
@@ -58,12 +57,12 @@ class HeatmapPredictors(nn.Module):
         self.motion = nn.Conv2d(channels, joints, 1)
         self.both = nn.Conv2d(2 * channels, joints, 1)
         for predictor in (self.joint, self.motion, self.both):
-            # Begun at random, most cells could be read as less than 0, where no gradient passes.
+            # With random weights most predictions could be below 0, where the gradient is zero.
             initialize(predictor)
             nn.init.normal_(predictor.weight, std=0.001)
 
     def fit(self, joint: Tensor, motion: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return the predictors' own heatmap loss, a scalar without gradient for the features."""
+        """Return the heatmap loss of the predictors, a scalar without gradient for the features."""
         joint, motion = joint.detach(), motion.detach()
         predictions = (
             self.joint(joint),
@@ -73,7 +72,7 @@ class HeatmapPredictors(nn.Module):
         return torch.stack([heatmap_loss(p, targets, weights) for p in predictions]).sum()
 
     def read(self, joint: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the heatmaps read off J, M and both, ``(B, K, H, W)``; weights get no gradient."""
+        """Return the heatmaps of J, M and both, ``(B, K, H, W)``; the weights get no gradient."""
         return (
             _frozen(self.joint, joint),
             _frozen(self.motion, motion),
@@ -89,8 +88,8 @@ def _frozen(predictor: nn.Conv2d, x: Tensor) -> Tensor:
 def log_distribution(heatmaps: Tensor, temperature: float) -> Tensor:
     """Return the log of each heatmap as a distribution over its cells.
 
-    Heatmaps are clamped to [0, 1] first. A small temperature makes sense for values of that
-    range only: unbounded activations at 0.05 give differences of a thousand nats.
+    Heatmaps are clamped to [0, 1] first, because a small temperature requires values in this
+    range: unbounded activations at 0.05 cause differences of a thousand nats.
 
     Args:
         heatmaps: ``(B, K, H, W)``.
@@ -110,10 +109,10 @@ def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
         log_q: Likewise.
 
     Returns:
-        Scalar, not negative; 0 where both are equal.
+        Scalar, not negative; 0 if both are equal.
     """
-    # Both arguments are logarithms. The code published with the estimator's paper, and with its
-    # successors for poses, passes probabilities as ``input`` of kl_div: a constant, near enough.
+    # Both arguments are logarithms. The public code of the estimator, and of later pose methods
+    # that use it, passes probabilities as ``input`` of kl_div, which gives almost a constant.
     divergences = (log_p.exp() * (log_p - log_q)).sum(-1)
     return divergences.mean() / math.log(log_p.shape[-1])
 
@@ -143,13 +142,13 @@ def variational_terms(
         log_distribution(read, temperature) for read in predictors.read(joint, motion)
     )
     return InformationTerms(
-        # Self-distillation has no bound for this term. Two features that say different things
-        # about the joints share little: push the readings apart, up to log(cells) nats.
+        # Self-distillation has no bound for this term. Features whose predictions differ share
+        # little information: increase the divergence, up to log(cells) nats.
         relevancy=-divergence(log_j, log_m).clamp(max=1),
-        # J holds all of H when H can be read off J.
+        # J contains all information of H if it predicts H.
         complement=divergence(log_h, log_j),
-        # The teacher knows J and M, the student M. They agree iff J adds nothing to M, which is
-        # what "extract joint feature from the motion flow" asks of the third term.
+        # The teacher reads J and M, the student M. They agree iff J adds no information to M, as
+        # "extract joint feature from the motion flow" requires of the third term.
         redundancy=divergence(log_both.detach(), log_m),
     )
 
@@ -157,9 +156,9 @@ def variational_terms(
 def gaussian_terms(
     joint: Tensor, motion: Tensor, initial: Tensor, *, shrinkage: float = 1e-3, rows: int = 4096
 ) -> InformationTerms:
-    """Estimate Eq. 13's terms as if J, M and H were jointly Gaussian, every cell a sample.
+    """Estimate the terms of Eq. 13, with J, M and H as jointly Gaussian and cells as samples.
 
-    All log-determinants are of blocks of one correlation matrix, so that the identity between
+    All log-determinants use blocks of one correlation matrix, so that the identity between
     Eq. 12 and Eq. 13 holds exactly.
 
     Args:
@@ -167,7 +166,7 @@ def gaussian_terms(
         motion: Motion feature M, ``(B, C, H, W)``.
         initial: Initial heatmap of the key frame, ``(B, K, H, W)``; gets no gradient.
         shrinkage: Share of the identity in the correlation matrix, which keeps it invertible.
-        rows: Number of cells that are used at most.
+        rows: Largest number of cells to use.
 
     Returns:
         The three terms in nats.
@@ -195,7 +194,7 @@ def _spread_rows(maps: Tensor, rows: int) -> Tensor:
     width = maps.shape[-1]
     cells = maps.permute(0, 2, 3, 1).flatten(0, 2)
     step = -(-cells.shape[0] // rows)
-    # A step that shares a factor with the width would always meet the same columns.
+    # A step that shares a factor with the width would select the same columns in every row.
     while math.gcd(step, width) > 1:
         step += 1
     return cells[::step]
@@ -205,7 +204,7 @@ def _correlation(samples: Tensor, shrinkage: float) -> Tensor:
     """Return the correlation matrix of the columns, mixed with the identity, in float64."""
     centered = samples.double() - samples.double().mean(0)
     covariance = centered.T @ centered / samples.shape[0]
-    # The floor keeps the gradient of a channel that is constant (a dead ReLU) finite.
+    # The floor keeps the gradient of a constant channel (a dead ReLU) finite.
     scale = (covariance.diagonal() + 1e-6).rsqrt()
     identity = torch.eye(samples.shape[1], dtype=torch.float64, device=samples.device)
     return torch.lerp(covariance * scale[:, None] * scale, identity, shrinkage)
@@ -215,7 +214,7 @@ class LossTerms(NamedTuple):
     """The training loss and its parts, each a scalar."""
 
     total: Tensor
-    """What is minimized: Eq. 16, and the predictors' own loss."""
+    """Training loss: Eq. 16 plus the loss of the predictors."""
     heatmap: Tensor
     """Heatmap loss (Eq. 15)."""
     orthogonality: Tensor
@@ -225,10 +224,10 @@ class LossTerms(NamedTuple):
 
 
 class JointMotionLoss(nn.Module):
-    """JM-Pose's training loss (Eq. 16) with the predictors that it needs for itself.
+    """JM-Pose's training loss (Eq. 16) with its heatmap predictors.
 
-    The predictors are parameters: the optimizer must be given those of this module too. Only
-    their own loss reaches them, and it reaches nothing else, so it needs no weight.
+    The optimizer must also update the parameters of this module, the predictors. Only their own
+    loss has a gradient for them, and it has none for other parameters, so it needs no weight.
 
     Args:
         joints: Number of joints K.

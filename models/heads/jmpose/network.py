@@ -1,7 +1,7 @@
 """JM-Pose, the joint-motion head of Wu et al., "Joint-Motion Mutual Learning" (MM 2024).
 
-Sections, equations and tables are cited as numbered in that paper, and the modules below follow
-its order. Where it leaves a choice open, the choice is an argument or a named number here.
+Citations of sections, equations and tables refer to that paper, and the modules follow its order.
+Choices that the paper does not specify are arguments or named constants.
 
 Shapes: B clips, T frames with the key frame in the middle, K joints, C channels, H x W cells of
 the heatmap grid, G offset groups.
@@ -31,19 +31,19 @@ Motion = Literal["flow", "features"]
 Aggregate = Literal["stacked", "warped"]
 
 MOTION_BLOCKS = 2
-"""Residual blocks that embed the motion; the paper feeds RAFT's flow on without a word."""
+"""Residual blocks that embed the motion; the paper describes no embedding of RAFT's flow."""
 
 MOTION_START = 2.0
 MOTION_SPREAD = 0.4
-"""Mean and spread of the motion feature at the beginning. The heatmaps reach the joint feature only
-as factors of the motion: where that is zero, and ReLU makes half of it so, they are lost, and
-where it varies, they are blurred."""
+"""Initial mean and spread of the motion feature. The joint feature contains the heatmaps only as
+factors of the motion: they are lost where the motion is zero, which is half of it after ReLU, and
+blurred where it varies."""
 MASK_START = 2.0
-"""Where the masks of Eq. 9 begin, before the sigmoid: 0.88 after it."""
+"""Initial masks of Eq. 9 before the sigmoid: 0.88 after it."""
 
 
 class JMPoseOutput(NamedTuple):
-    """What JM-Pose returns: its heatmaps, and the features that L_IO is computed from."""
+    """Output of JM-Pose: heatmaps, and the features for L_IO."""
 
     heatmaps: Tensor
     """Heatmaps of the key frame, ``(B, K, H, W)``."""
@@ -54,7 +54,7 @@ class JMPoseOutput(NamedTuple):
 
 
 class MotionEmbedding(nn.Module):
-    """Motion M_t over the whole clip, from flow or from differences of features (Eq. 1).
+    """Motion M_t of the clip, from flow or from differences of features (Eq. 1).
 
     Args:
         in_channels: Channels of all frame steps together.
@@ -87,14 +87,14 @@ class MotionEmbedding(nn.Module):
 class ContextAwareJointLearner(nn.Module):
     """Joint feature gathered from the motion around each joint (Sec. 3.1, Eqs. 2-5).
 
-    Heatmaps and motion are fused; two branches with weights of their own turn the fused map into
-    sampling offsets and modulation weights; a modulated deformable convolution then reads the
-    motion at those places. Heatmaps thus steer what is read, and are not read themselves.
+    Heatmaps and motion are fused; two branches with separate weights predict sampling offsets and
+    modulation weights from the fused map; a modulated deformable convolution then reads the motion
+    at these positions. Heatmaps thus control the sampling but are not sampled themselves.
 
     Args:
         joints: Number of joints K.
         channels: Width C of the motion and the joint feature.
-        offset_groups: Number G of groups of channels that are read at places of their own.
+        offset_groups: Number G of groups of channels with separate offsets.
         dilation: Cells between neighboring taps of the convolution.
     """
 
@@ -111,14 +111,14 @@ class ContextAwareJointLearner(nn.Module):
             channels, offset_groups * TAPS, 3, padding=dilation, dilation=dilation
         )
         self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
-        # Without a norm the constant part of what is gathered drowns what the heatmaps modulate.
+        # Without a norm, the constant part of the samples dominates the modulated part.
         self.norm = nn.BatchNorm2d(channels)
         initialize(self)
         nn.init.kaiming_normal_(self.weight)
         init_identity_channels_(self.fuse, 0, min(joints, channels))
         _begin_at_center(self.masks)
         nn.init.zeros_(self.offsets.weight)
-        # Zero offsets silence their branch; a second zero would hold it up one more step.
+        # Zero offsets block the gradient of their branch; a second zero would delay it by a step.
         nn.init.ones_(self.offset_block.norm.weight)
 
     def forward(self, heatmaps: Tensor, motion: Tensor) -> Tensor:
@@ -145,16 +145,16 @@ class ContextAwareJointLearner(nn.Module):
 
 
 def _begin_at_center(conv: nn.Conv2d) -> None:
-    """Redraw a 3x3 convolution to read little but its own cell: random kernels smear peaks."""
+    """Initialize a 3x3 convolution to read mainly the center: random kernels smear peaks."""
     nn.init.normal_(conv.weight, std=0.01)
     with torch.no_grad():
         nn.init.kaiming_normal_(conv.weight[:, :, 1:2, 1:2])
 
 
 class HeatmapProjection(nn.Module):
-    """Stands in for the joint learner where it is left out (table 5, w/o CJL).
+    """Replaces the joint learner in the ablation without it (table 5, w/o CJL).
 
-    The paper feeds the heatmaps themselves on; a 1x1 convolution gives them the width C.
+    The paper uses the heatmaps directly; a 1x1 convolution maps them to the width C.
 
     Args:
         joints: Number of joints K.
@@ -191,13 +191,13 @@ class CrossAttention(nn.Module):
         self.kind = kind
         self.query = _projection(channels)
         self.key = _projection(channels)
-        # Values begin at zero: the residual of Eqs. 7 and 8 then passes the feature on unmixed.
+        # Values start at zero: the residual of Eqs. 7 and 8 then passes the feature unchanged.
         self.value = _projection(channels, silent=True)
         if kind == "channel":
             self.scale = nn.Parameter(torch.ones(heads, 1, 1))
 
     def forward(self, query_source: Tensor, context: Tensor) -> Tensor:
-        """Return what ``query_source`` finds in ``context``.
+        """Return the cross-attention of ``query_source`` to ``context``.
 
         Args:
             query_source: Feature that makes the queries, ``(B, C, H, W)``.
@@ -208,14 +208,14 @@ class CrossAttention(nn.Module):
         """
         if self.kind == "channel":
             found: Tensor = self.attention(query_source, context) @ self._split(self.value(context))
-        else:  # the same without ever holding its H*W x H*W numbers
+        else:  # the same without the H*W x H*W matrix in memory
             query, key = self._split(self.query(query_source)), self._split(self.key(context))
             value = self._split(self.value(context))
             found = F.scaled_dot_product_attention(query.mT, key.mT, value.mT).mT
         return found.reshape(query_source.shape)
 
     def attention(self, query_source: Tensor, context: Tensor) -> Tensor:
-        """Return how much every channel or cell takes from every other; rows sum to 1.
+        """Return the attention between channels or between cells; rows sum to 1.
 
         Args:
             query_source: Feature that makes the queries, ``(B, C, H, W)``.
@@ -237,7 +237,7 @@ class CrossAttention(nn.Module):
 
 
 def _projection(channels: int, *, silent: bool = False) -> nn.Sequential:
-    """Build a 1x1 convolution and a 3x3 one per channel; ``silent``: the output begins at zero."""
+    """Build a 1x1 and a depthwise 3x3 convolution; ``silent``: the output starts at zero."""
     mix = nn.Conv2d(channels, channels, 1, bias=False)
     spread = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
     projection = nn.Sequential(mix, spread)
@@ -254,9 +254,9 @@ class JointMotionInteraction(nn.Module):
         channels: Width C of both features.
         attention: ``"channel"`` or ``"spatial"``, see ``CrossAttention``.
         attention_heads: Heads of the attention.
-        mask: How Eq. 9 makes the masks. ``"literal"`` takes the sigmoid of the features as they
-            are, so that each feature masks itself and nothing is exchanged. ``"fused"`` sends the
-            concatenation through convolutions first.
+        mask: How Eq. 9 makes the masks. ``"literal"`` applies the sigmoid to the features, so
+            that each feature masks itself and no information is exchanged. ``"fused"`` applies
+            convolutions to the concatenation first.
     """
 
     def __init__(self, *, channels: int, attention: str, attention_heads: int, mask: str) -> None:
@@ -294,9 +294,9 @@ def _mask_network(channels: int) -> nn.Sequential:
     """Build the convolutions of Eq. 9 that exchange information before the sigmoid."""
     blend = residual_chain(2 * channels, channels, blocks=1)
     initialize(blend)
-    # This one has no ReLU: the sigmoid could not fall below 1/2 after it.
+    # No ReLU here: the sigmoid could not be below 1/2 after it.
     masks = nn.Conv2d(channels, 2 * channels, 3, padding=1)
-    # L masks multiply: begun at sigmoid(0), four layers would keep 6 % of a feature.
+    # The L masks multiply: starting at sigmoid(0), four layers would keep 6 % of a feature.
     nn.init.normal_(masks.weight, std=0.001)
     masks.bias = nn.Parameter(torch.full((2 * channels,), MASK_START))
     return nn.Sequential(blend, masks)
@@ -305,7 +305,7 @@ def _mask_network(channels: int) -> nn.Sequential:
 class JMPose(nn.Module):
     """JM-Pose from cached heatmaps and flow to the heatmaps of the key frame.
 
-    Switches that are off build nothing of what they name: its parameters are not there.
+    A module that is switched off is not built and has no parameters.
 
     Args:
         joints: Number of joints K.
@@ -313,23 +313,23 @@ class JMPose(nn.Module):
         channels: Width C of the joint and the motion feature.
         layers: Number L of interaction blocks.
         offset_groups: Number G of offset groups of the deformable convolution; divides C.
-        dilation: Dilation of the deformable convolution and of what predicts its offsets.
+        dilation: Dilation of the deformable convolution and of the prediction of its offsets.
         attention: ``"channel"`` or ``"spatial"``, see ``CrossAttention``.
         attention_heads: Heads of the attention; divides C.
         jmib_mask: ``"fused"`` or ``"literal"``, see ``JointMotionInteraction``.
-        motion: ``"flow"``, or ``"features"``: differences of consecutive frames' backbone
-            features take its place (JM-Pose* of table 5).
+        motion: ``"flow"``, or ``"features"``: differences of the backbone features of
+            consecutive frames (JM-Pose* of table 5).
         aggregate: What Eq. 2 aggregates: ``"stacked"``, the heatmaps of all frames, as in the
             paper; or ``"warped"``, which is not from the paper, the heatmaps moved onto the key
             frame along the flow.
-        feature_channels: Channels of the backbone features; read with ``motion="features"``.
+        feature_channels: Channels of the backbone features; used with ``motion="features"``.
         joint_learner: Whether the context-aware joint learner makes the first joint feature. If
             not, a 1x1 convolution of the aggregated heatmaps does (table 5, w/o CJL).
         mutual_learning: Whether joint and motion feature are refined and aggregated (Eqs. 6-14).
-            If not, the head reads the joint feature (table 5, w/o JMML), ``interaction`` is of
-            no account and there is no pair for L_IO.
+            If not, the head reads the joint feature (table 5, w/o JMML), ``interaction`` has no
+            effect and there is no pair for L_IO.
         interaction: Whether there are interaction blocks. If not, joint and motion feature are
-            aggregated as they come and are the one pair that L_IO is taken of (table 6, a).
+            aggregated unchanged and are the only pair for L_IO (table 6, a).
 
     Raises:
         ValueError: If an argument is not one of its choices, or two do not fit together.
@@ -407,7 +407,7 @@ class JMPose(nn.Module):
 
     @property
     def pairs(self) -> int:
-        """Number of joint and motion features that L_IO is taken of: L, 1 or 0."""
+        """Number of pairs of joint and motion features for L_IO: L, 1 or 0."""
         if self.merge is None:
             return 0
         return max(1, len(self.interactions))
@@ -415,13 +415,13 @@ class JMPose(nn.Module):
     def forward(
         self, heatmaps: Tensor, flow: Tensor | None = None, features: Tensor | None = None
     ) -> JMPoseOutput:
-        """Return the heatmaps of the key frame and the features behind them.
+        """Return the heatmaps of the key frame and the features for L_IO.
 
         Args:
             heatmaps: Initial heatmaps, ``(B, T, K, H, W)``, peaks of about 1.
             flow: Flow between consecutive frames, ``(B, T - 1, 2, H, W)``: (dx, dy) in cells per
-                frame step. Read with ``motion="flow"``.
-            features: Backbone features, ``(B, T, D, H, W)``. Read with ``motion="features"``.
+                frame step. Used with ``motion="flow"``.
+            features: Backbone features, ``(B, T, D, H, W)``. Used with ``motion="features"``.
 
         Returns:
             Heatmaps, joint and motion features.

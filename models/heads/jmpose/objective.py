@@ -1,4 +1,4 @@
-"""The training loss of JM-Pose (Eq. 16) with the head that it trains."""
+"""The training loss of JM-Pose (Eq. 16) with its head."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from models.heads.jmpose.network import JMPose
 
 
 class JMPoseObjective(nn.Module):
-    """JM-Pose together with the heatmap predictors that its loss trains beside it.
+    """JM-Pose with its loss, which contains heatmap predictors.
 
     Args:
         head: The head.
@@ -33,7 +33,7 @@ class JMPoseObjective(nn.Module):
         )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the terms of the loss, weighted: their sum is Eq. 16 and the predictors' loss.
+        """Return the terms of the loss, weighted: their sum is Eq. 16 plus the predictors' loss.
 
         Args:
             batch: ``heatmaps`` ``(B, T, K, H, W)``, ``flow`` or ``features``, ``target``

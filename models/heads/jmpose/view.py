@@ -1,4 +1,4 @@
-"""What JM-Pose looks at: sampling taps, modulation, masks and attention of one forward pass.
+"""Sampling taps, modulation, masks and attention of JM-Pose in one forward pass.
 
 Shapes: B clips, T frames, C channels, H x W cells, G offset groups, L layers.
 """
@@ -24,25 +24,25 @@ from models.heads.jmpose.network import ContextAwareJointLearner, JMPose, JointM
 
 @dataclass(frozen=True, slots=True)
 class JMPoseView:
-    """What JM-Pose looked at, as tensors."""
+    """Taps, masks and attention of JM-Pose, as tensors."""
 
     heatmaps: Tensor
     """``(B, K, H, W)``."""
     places: Tensor | None
-    """Where the taps of the joint learner read (Eqs. 3, 5), (x, y) in cells,
+    """Positions of the taps of the joint learner (Eqs. 3, 5), (x, y) in cells,
     ``(B, G, 9, 2, H, W)``; ``None`` without the learner."""
     modulation: Tensor | None
-    """How much of it they take (Eqs. 4, 5), in (0, 1), ``(B, G, 9, H, W)``."""
+    """Weights of the taps (Eqs. 4, 5), in (0, 1), ``(B, G, 9, H, W)``."""
     masks: Tensor
     """Masks of the joint and the motion feature of every layer (Eq. 9), means over channels,
     ``(L, 2, B, H, W)``."""
     attention: Tensor | None
-    """What the joint feature takes from the motion in the first layer (Eq. 7), see
+    """Attention of the joint feature to the motion in the first layer (Eq. 7), see
     ``CrossAttention.attention``; ``None`` without layers."""
 
 
 def attention_view(head: nn.Module, batch: Mapping[str, Tensor]) -> AttentionView:
-    """Run JM-Pose and return what it looked at, as panels.
+    """Run JM-Pose and return its taps, masks and attention as panels.
 
     Args:
         head: The head, in evaluation mode.
@@ -69,7 +69,7 @@ def attention_view(head: nn.Module, batch: Mapping[str, Tensor]) -> AttentionVie
 
 
 def look_into_jmpose(head: JMPose, batch: Mapping[str, Tensor]) -> JMPoseView:
-    """Run JM-Pose and return what it looked at.
+    """Run JM-Pose and return its taps, masks and attention.
 
     Args:
         head: The head, in evaluation mode.
@@ -104,7 +104,7 @@ def look_into_jmpose(head: JMPose, batch: Mapping[str, Tensor]) -> JMPoseView:
 
 
 def _places(offsets: Tensor, dilation: int) -> Tensor:
-    """Turn offsets ``(B, G * 9 * 2, H, W)``, (dy, dx), into places ``(B, G, 9, 2, H, W)``."""
+    """Convert offsets ``(B, G * 9 * 2, H, W)``, (dy, dx), to positions ``(B, G, 9, 2, H, W)``."""
     height, width = offsets.shape[2:]
     moved = torch.unflatten(offsets, 1, (-1, TAPS, 2)).flip(3)
     steps = dilation * torch.arange(-1, 2, device=offsets.device)

@@ -1,1 +1,1 @@
-"""Refine: convolutions on the heatmaps of the key frame alone; a control of JM-Pose."""
+"""Refine: convolutions on the heatmaps of the key frame only; a control of JM-Pose."""

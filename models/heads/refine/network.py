@@ -1,6 +1,6 @@
 """Refine: residual blocks on the heatmaps of the key frame; not from a paper.
 
-What it gains over the backbone comes from a second look, not from motion.
+Its gain over the backbone comes from refinement of the heatmaps, not from motion.
 
 Shapes: B clips, T frames with the key frame in the middle, K joints, H x W cells.
 """
@@ -12,7 +12,7 @@ from models.head_parts.blocks import residual_head
 
 
 class Refine(nn.Module):
-    """Residual blocks on the key frame's heatmaps alone.
+    """Residual blocks on the heatmaps of the key frame.
 
     Args:
         joints: Number of joints K.

@@ -1,1 +1,1 @@
-"""ViT with a pose decoder on the key frame alone; the baseline of VREMD."""
+"""ViT with a pose decoder on the key frame only; the baseline of VREMD."""

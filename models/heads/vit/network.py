@@ -12,11 +12,11 @@ from models.head_parts.token_layout import check_tokens, to_map
 
 
 class ViTDecoder(nn.Module):
-    """ViTPose's classic decoder on the key frame alone: the baseline of VREMD's Table 4.
+    """The classic decoder of ViTPose on the key frame only: the baseline of VREMD's Table 4.
 
     Args:
         joints: Number of joints K.
-        frames: Frames T per clip, odd; only the middle one is read.
+        frames: Frames T per clip, odd; the head reads only the middle one.
         grid: (rows, columns) of the tokens.
         embed_dim: Channels D per token.
         decoder_channels: Channels of each transposed convolution.

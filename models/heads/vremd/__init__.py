@@ -1,1 +1,1 @@
-"""VREMD, focused human and joint regions."""
+"""VREMD: pose estimation through focused human and joint regions."""

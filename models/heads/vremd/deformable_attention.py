@@ -1,13 +1,13 @@
 """Deformable cross attention of VREMD (Eqs. 3-4) and the two samplers its Table 6 compares it with.
 
-All three let each token of a motion map gather from a few places of that map, bilinearly. They
-differ in who chooses the places and the weights:
+In all three, each token of a motion map samples a few positions of that map bilinearly. They differ
+in the inputs that determine positions and weights:
 
     deformable cross attention   the token and the enhanced feature; weights by query and key
     deformable attention         the token alone; weights by the token alone
     deformable convolution       the token alone, once per kernel cell; weights by the token alone
 
-Points and offsets are (x, y) in tokens, the center of the first token at (0, 0). Beyond the map
+Points and offsets are (x, y) in tokens; the center of the first token is (0, 0). Outside the map
 the motion is 0.
 
 Shapes: B clips, N = rows x columns tokens in row-major order, D channels, H heads, P points.
@@ -29,14 +29,14 @@ def token_centers(grid: tuple[int, int]) -> Tensor:
 
 
 def ring(heads: int, points: int, offset_range: float) -> Tensor:
-    """Return offsets that look in another direction per head and reach further per point.
+    """Return offsets with one direction per head and one distance per point.
 
-    Deformable DETR starts in the same spirit (Zhu et al., ICLR 2021, appendix): points that start
-    at one place would get one gradient and stay together.
+    Deformable DETR initializes its offsets similarly (Zhu et al., ICLR 2021, appendix): points with
+    equal initial offsets would get equal gradients and remain equal.
 
     Args:
-        heads: Heads H; head h looks at the angle 2 pi h / H.
-        points: Points P per head; point p lies at (p + 1) / (P + 1) of the range.
+        heads: Heads H; head h has the angle 2 pi h / H.
+        points: Points P per head; point p is at (p + 1) / (P + 1) of the range.
         offset_range: Largest offset per axis, in tokens.
 
     Returns:
@@ -54,7 +54,7 @@ def ring(heads: int, points: int, offset_range: float) -> Tensor:
 
 
 def sample_bilinear(maps: Tensor, points: Tensor) -> Tensor:
-    """Read maps at fractional places, 0 beyond the borders (phi in Eq. 3).
+    """Sample maps at fractional positions, 0 outside the map (phi in Eq. 3).
 
     Args:
         maps: ``(B, C, rows, columns)``.
@@ -72,7 +72,7 @@ def sample_bilinear(maps: Tensor, points: Tensor) -> Tensor:
 
 
 class _Places(nn.Module):
-    """Where each token samples: its own center plus bounded offsets that start as a ring."""
+    """Sampling positions of each token: its center plus bounded offsets, initially a ring."""
 
     centers: Tensor
 
@@ -84,37 +84,37 @@ class _Places(nn.Module):
         self.shape = (heads, points, 2)
         self.register_buffer("centers", token_centers(grid), persistent=False)
         start = ring(heads, points, offset_range)
-        # The ring as it enters tanh; learnable, as a bias of the offset layer.
+        # The ring before tanh: the learnable bias of the offset layer.
         self.start = nn.Parameter(torch.atanh(start / offset_range))
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Turn unbounded offsets ``(B, N, H * P * 2)`` into points ``(B, H, N, P, 2)``."""
+        """Convert unbounded offsets ``(B, N, H * P * 2)`` to points ``(B, H, N, P, 2)``."""
         offsets = torch.tanh(torch.unflatten(raw, -1, self.shape) + self.start)
         offsets = offsets * self.offset_range
         return offsets.transpose(1, 2) + self.centers[:, None]
 
 
 def _split_heads(maps: Tensor, heads: int) -> Tensor:
-    """Turn ``(B, H * C, rows, columns)`` into ``(B * H, C, rows, columns)``."""
+    """Reshape ``(B, H * C, rows, columns)`` to ``(B * H, C, rows, columns)``."""
     return torch.unflatten(maps, 1, (heads, -1)).flatten(0, 1)
 
 
 def _join_heads(gathered: Tensor, heads: int) -> Tensor:
-    """Turn ``(B * H, C, N)`` into ``(B, N, H * C)``."""
+    """Reshape ``(B * H, C, N)`` to ``(B, N, H * C)``."""
     return torch.unflatten(gathered, 0, (-1, heads)).flatten(1, 2).transpose(1, 2)
 
 
 class DeformableCrossAttention(nn.Module):
-    """Attention of a motion token to places that the enhanced feature helps to choose (Eqs. 3-4).
+    """Attention of a motion token to positions that depend on the enhanced feature (Eqs. 3-4).
 
-    The equations are those of one head; here H heads run them side by side on D / H channels each,
-    with offsets of their own, and their results are concatenated. W_k and W_v are applied before
+    The equations describe one head. Here H heads compute them on D / H channels each, with separate
+    offsets, and the results are concatenated. W_k and W_v are applied before
     sampling: without bias they commute with bilinear interpolation, and the N tokens are fewer
     than the N * P samples.
 
     The offset generation psi, theta is a 3x3 convolution within each head, GELU, a 1x1 convolution
-    that starts at zero, and ``offset_range * tanh`` around the ring: the paper names convolution
-    and offset generation without their sizes or bounds.
+    that starts at zero, and ``offset_range * tanh`` around the ring. The paper mentions convolution
+    and offset generation without sizes or bounds.
 
     Args:
         width: Channels D per token.
@@ -139,7 +139,7 @@ class DeformableCrossAttention(nn.Module):
         self.places = _Places(heads=heads, points=points, grid=grid, offset_range=offset_range)
 
     def sampling_points(self, motion: Tensor, enhanced: Tensor) -> Tensor:
-        """Return where each token samples (Delta p + p_z in Eq. 3).
+        """Return the sampling positions of each token (Delta p + p_z in Eq. 3).
 
         Args:
             motion: Motion tokens x, ``(B, N, D)``.
@@ -155,13 +155,13 @@ class DeformableCrossAttention(nn.Module):
             torch.unflatten(to_map(tokens, self.grid), 1, (self.heads, -1))
             for tokens in (query, self.constraint(enhanced))
         ]
-        # A head's share of q beside its share of z, so that one grouped convolution serves all.
+        # The channels of q and z of a head are adjacent, so that one grouped convolution suffices.
         features = F.gelu(self.offset_features(torch.cat(maps, dim=2).flatten(1, 2)))
         points: Tensor = self.places(to_tokens(self.offsets(features)))
         return points
 
     def forward(self, motion: Tensor, enhanced: Tensor) -> Tensor:
-        """Return what each motion token gathers.
+        """Return the attention output of each motion token.
 
         Args:
             motion: Motion tokens x, ``(B, N, D)``.
@@ -175,14 +175,14 @@ class DeformableCrossAttention(nn.Module):
         return _join_heads(gathered, self.heads)
 
     def attention(self, motion: Tensor, enhanced: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where each token samples, and what it makes of it (softmax of Eq. 4).
+        """Return sampling positions and attention weights of each token (softmax of Eq. 4).
 
         Args:
             motion: Motion tokens x, ``(B, N, D)``.
             enhanced: Enhanced feature F, ``(B, N, D)``.
 
         Returns:
-            Places ``(B, H, N, P, 2)``, (x, y) in tokens, and weights ``(B, H, N, P)``, which sum
+            Positions ``(B, H, N, P, 2)``, (x, y) in tokens, and weights ``(B, H, N, P)``, which sum
             to 1 over the points.
         """
         points, weights, _ = self._attend(motion, enhanced)
@@ -190,7 +190,7 @@ class DeformableCrossAttention(nn.Module):
         return torch.unflatten(points, 0, shape), torch.unflatten(weights, 0, shape)
 
     def _attend(self, motion: Tensor, enhanced: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return places ``(B * H, N, P, 2)``, weights and values ``(B * H, D / H, N, P)``."""
+        """Return positions ``(B * H, N, P, 2)``, weights and values ``(B * H, D / H, N, P)``."""
         query = self.query(motion)
         points = self._points(query, enhanced).flatten(0, 1)
         # (B, 2, H, D / H, ...) -> (B, H, 2, ...): keys and values of a head are sampled at once.
@@ -206,9 +206,9 @@ class DeformableCrossAttention(nn.Module):
 class DeformableAttention(nn.Module):
     """Plain deformable attention of Deformable DETR (Sec. 4.1), row (b) of VREMD's Table 6.
 
-    Offsets and weights come from the token itself by one linear layer each; no key is computed and
-    the enhanced feature takes no part. Offsets keep the bound and the ring of the cross attention.
-    The output projection is left to the MLP that follows in the block.
+    One linear layer each computes offsets and weights from the token; there are no keys, and the
+    enhanced feature is not used. Offsets have the bound and the ring of the cross attention. The
+    MLP that follows in the block replaces the output projection.
 
     Args:
         width: Channels D per token.
@@ -232,7 +232,7 @@ class DeformableAttention(nn.Module):
         self.places = _Places(heads=heads, points=points, grid=grid, offset_range=offset_range)
 
     def forward(self, motion: Tensor) -> Tensor:
-        """Return what each motion token gathers, ``(B, N, D)``, from ``(B, N, D)``."""
+        """Return the output of each motion token, ``(B, N, D)``, from ``(B, N, D)``."""
         points = self.places(self.offsets(motion)).flatten(0, 1)
         values = _split_heads(to_map(self.value(motion), self.grid), self.heads)
         weights = torch.unflatten(self.weights(motion), -1, (self.heads, -1)).softmax(dim=-1)
@@ -244,12 +244,12 @@ class DeformableAttention(nn.Module):
 class DeformableConvolution(nn.Module):
     """Modulated 3x3 deformable convolution, row (a) of VREMD's Table 6.
 
-    Offsets and modulation come from the motion map by a 3x3 convolution that starts at zero, which
-    makes the start an ordinary convolution (Zhu et al., "Deformable ConvNets v2", CVPR 2019).
+    A 3x3 convolution computes offsets and modulation from the motion map. It starts at zero, which
+    is an ordinary convolution (Zhu et al., "Deformable ConvNets v2", CVPR 2019).
 
     Args:
         width: Channels D per token.
-        groups: Groups of channels with offsets of their own.
+        groups: Groups of channels with separate offsets.
         grid: (rows, columns) of the tokens.
     """
 
@@ -265,9 +265,9 @@ class DeformableConvolution(nn.Module):
         self.convolve = DeformConv2d(width, width, 3, padding=1)
 
     def forward(self, motion: Tensor) -> Tensor:
-        """Return what each motion token gathers, ``(B, N, D)``, from ``(B, N, D)``."""
+        """Return the output of each motion token, ``(B, N, D)``, from ``(B, N, D)``."""
         maps = to_map(motion, self.grid)
         offsets, modulation = self.offsets(maps).split([18 * self.groups, 9 * self.groups], dim=1)
-        # Twice the sigmoid: a modulation of 1 at the start.
+        # Twice the sigmoid: the initial modulation is 1.
         gathered: Tensor = self.convolve(maps, offsets, 2 * modulation.sigmoid())
         return to_tokens(gathered)

@@ -1,8 +1,8 @@
-"""VREMD's Human-Keypoint Mask Enhanced module (HKME): masks that zoom in on body and joints.
+"""VREMD's Human-Keypoint Mask Enhanced module (HKME): masks that focus on body and joints.
 
-Jiao et al., "Optimizing Human Pose Estimation Through Focused Human and Joint Regions"; equations
-and tables as numbered there. Every block is post-norm: a norm in front of attention would divide
-each token by its length and so undo the mask that scaled it.
+Jiao et al., "Optimizing Human Pose Estimation Through Focused Human and Joint Regions"; citations
+of equations and tables refer to this paper. All blocks are post-norm: a norm before attention would
+divide each token by its length and remove the effect of the mask.
 
 Shapes: B clips, T frames (the paper: 3), N tokens per frame, D channels, K joints (the paper's J).
 """
@@ -20,10 +20,10 @@ paper gives none. At the usual 0.02 all joint tokens are nearly the same query."
 
 
 def human_mask(visual: Tensor, human: Tensor) -> Tensor:
-    """Score how much each visual token belongs to the person (the underbraced factor of Eq. 1).
+    """Return how much each visual token belongs to the person (the underbraced factor of Eq. 1).
 
-    Eq. 1 multiplies by the bare product, which grows with D; here it is divided by sqrt(D), as in
-    attention, and squashed to (0, 1).
+    Eq. 1 multiplies by the product itself, which grows with D. Here it is divided by sqrt(D), as in
+    attention, and a sigmoid maps it to (0, 1).
 
     Args:
         visual: Visual tokens of a frame, ``(..., N, D)``.
@@ -37,10 +37,10 @@ def human_mask(visual: Tensor, human: Tensor) -> Tensor:
 
 
 def keypoint_mask(visual: Tensor, keypoints: Tensor) -> Tensor:
-    """Score how much the joint tokens look for each visual token (Eq. 2).
+    """Return how much the joint tokens attend to each visual token (Eq. 2).
 
-    The softmax runs over the visual tokens: over the joints its sum would be 1 everywhere. Two
-    factors are ours: 1 / sqrt(D) within the softmax, without which one token would take all, and
+    The softmax is over the visual tokens: over the joints, its sum would be 1 everywhere. Two
+    factors are ours: 1 / sqrt(D) in the softmax, without which one token would get all weight, and
     the number of visual tokens per joint token, which makes the mean 1 instead of about 0.1.
 
     Args:
@@ -64,7 +64,7 @@ class HumanMask(nn.Module):
         heads: Attention heads per block.
         depth: Transformer blocks.
         mlp_ratio: Hidden width of a block, in units of D.
-        enabled: False puts 1 in place of the mask (Table 5); the human token stays.
+        enabled: False replaces the mask by 1 (Table 5); the human token remains.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class HumanMask(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return the coarsely selected feature F_c, ``(B, T, N, D)``, from ``(B, T, N, D)``."""
         human = self.human.expand(len(features), -1, -1, -1)
-        # Frames are apart here: each is a sequence of its own.
+        # Each frame is a separate sequence.
         tokens = self.blocks(torch.cat([human, features], dim=2).flatten(0, 1))
         human, visual = tokens.split([1, features.shape[2]], dim=1)
         if self.enabled:
@@ -96,7 +96,7 @@ class KeypointMask(nn.Module):
         heads: Attention heads per block.
         depth: Transformer blocks.
         mlp_ratio: Hidden width of a block, in units of D.
-        enabled: False puts 1 in place of the mask (Table 5); the joint tokens stay.
+        enabled: False replaces the mask by 1 (Table 5); the joint tokens remain.
     """
 
     def __init__(
@@ -139,11 +139,11 @@ class KeypointMask(nn.Module):
 
 
 class TokenReduction(nn.Module):
-    """MLP along the tokens: the tokens of all frames become those of one.
+    """MLP over the token axis that reduces the tokens of all frames to those of one frame.
 
     It starts as the mean over frames at each place: with rows (A, -A) before GELU and (1, -1)
-    behind, gelu(x) - gelu(-x) = x. From random weights it would first have to learn which token
-    lies where.
+    after it, gelu(x) - gelu(-x) = x. With random weights it would first have to learn the places of
+    the tokens.
 
     Args:
         frames: Frames T per clip.
@@ -211,7 +211,7 @@ class SpatioTemporalAggregation(nn.Module):
 
 
 class HumanKeypointMaskEnhancement(nn.Module):
-    """HKME: human mask, keypoint mask, spatio-temporal aggregation, in this order.
+    """HKME: human mask, keypoint mask and spatio-temporal aggregation, in this order.
 
     A learned embedding per frame and one per place are added first: attention sees no order of its
     own. The paper mentions neither; without the one per place, a joint token cannot tell where the

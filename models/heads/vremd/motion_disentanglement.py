@@ -1,6 +1,6 @@
 """VREMD's Bidirectional Motion Disentanglement module (BMD), made of ADC blocks.
 
-Equations and tables as numbered in the paper.
+Citations of equations and tables refer to the paper.
 
 Shapes: B clips, T frames with the key frame in the middle, N tokens per frame, D channels.
 """
@@ -24,11 +24,11 @@ MotionSampler = Literal[
 
 
 class AdaptiveDeformableCross(nn.Module):
-    """ADC block: a deformable branch beside cross attention with F, then an MLP over both.
+    """ADC block: a deformable branch and cross attention with F in parallel, then an MLP over both.
 
-    The paper's Table 6 (a) puts a deformable convolution in place of the whole block. Here every
-    row of that table changes the deformable branch alone and keeps the cross attention, so that
-    the rows differ in what their names say.
+    In Table 6 (a) of the paper a deformable convolution replaces the entire block. Here every row
+    of that table changes only the deformable branch and keeps the cross attention, so that the
+    rows differ only in the sampler.
 
     Args:
         width: Channels D per token.
@@ -37,7 +37,7 @@ class AdaptiveDeformableCross(nn.Module):
         grid: (rows, columns) of the tokens.
         offset_range: Largest offset per axis, in tokens.
         mlp_ratio: Hidden width of the MLP, in units of D.
-        sampler: What the deformable branch is: ``deformable_cross_attention`` (the method),
+        sampler: The deformable branch: ``deformable_cross_attention`` (the method),
             ``deformable_attention`` or ``deformable_convolution`` (Table 6).
 
     Raises:
@@ -85,7 +85,7 @@ class AdaptiveDeformableCross(nn.Module):
         """
         sampled = self.sampler(motion, enhanced) if self.constrained else self.sampler(motion)
         crossed = self.cross_attention(motion, enhanced)
-        # The sum is not normalized: a still token would become as long as one that moves.
+        # The sum is not normalized: a token without motion would become as long as one with motion.
         filtered: Tensor = self.mlp(self.norm(torch.cat([sampled, crossed], dim=-1)))
         return motion + filtered
 
@@ -111,16 +111,16 @@ class MotionTrajectory(nn.Module):
 class BidirectionalMotionDisentanglement(nn.Module):
     """BMD: motion between the key frame and its neighbors, filtered by ADC blocks and fused.
 
-    With separation, each direction is a trajectory apart with ADC blocks of its own, and a linear
-    layer fuses both at the end. Without (Table 6, a to c), that layer joins them at the start and
-    one trajectory follows. Clips of more than three frames, which the paper does not have, bring
-    several differences per direction; a linear layer gathers them.
+    With separation, each direction is a separate trajectory with its own ADC blocks, and a linear
+    layer fuses both at the end. Without it (Table 6, a to c), that layer fuses them at the start
+    and one trajectory follows. Clips of more than three frames, which the paper does not use, have
+    several differences per direction; a linear layer combines them.
 
     Args:
         frames: Frames T per clip.
         width: Channels D per token.
         depth: ADC blocks per trajectory.
-        separation: Whether the two directions stay apart.
+        separation: Whether the two directions have separate trajectories.
         block: Builds an ADC block.
     """
 

@@ -2,9 +2,8 @@
 
 Two streams read the tokens of a frozen ViT. The Human-Keypoint Mask Enhanced module (HKME) turns
 the tokens of all frames into one enhanced feature and one token per joint; the Bidirectional Motion
-Disentanglement module (BMD) gathers motion under the guidance of that feature. Equations and tables
-are cited as numbered in the paper. Where it leaves a choice open, the choice is named where it
-is made.
+Disentanglement module (BMD) gathers motion under the guidance of that feature. Citations of
+equations and tables refer to the paper. Choices that it does not specify are named in the code.
 
 Shapes: B clips, T frames with the key frame in the middle (the paper: 3), N = rows x columns tokens
 per frame in row-major order, D channels, K joints (the paper's J), h x w cells of a heatmap.
@@ -45,7 +44,7 @@ class KeypointHead(nn.Module):
         self.heatmap_size = heatmap_size
         self.norm = nn.LayerNorm(width)
         self.mlp = feed_forward(width, hidden * width, heatmap_size[0] * heatmap_size[1])
-        # Heatmaps are almost everywhere 0: start there, like the decoder. With a deviation of 0.02
+        # Heatmaps are 0 almost everywhere: start near 0, like the decoder. With a deviation of 0.02
         # F and the joint tokens collapsed.
         for parameter in self.mlp[-1].parameters():
             nn.init.normal_(parameter, std=0.001)
@@ -72,15 +71,15 @@ class Streams(NamedTuple):
 
 
 class VREMD(nn.Module):
-    """The whole head: tokens of a clip in, heatmaps of its key frame out.
+    """The head of VREMD, from the tokens of a clip to the heatmaps of its key frame.
 
     H = 0.5 H_k + 0.5 H_m ("equal weights"): H_k from the joint tokens of HKME, H_m decoded from the
     motion M and the key frame's features. The rows of the ablation tables are switches:
 
-        Table 4   (a) ``bmd=False``: H_m is decoded from F in place of M
-                  (b) ``hkme=False``: the key frame's features take the place of F, H = H_m
-                  the baseline, with neither, is ``ViTDecoder``
-        Table 5   ``human_mask``, ``keypoint_mask``: False puts 1 in place of the mask
+        Table 4   (a) ``bmd=False``: H_m is decoded from F instead of M
+                  (b) ``hkme=False``: the key frame's features replace F, H = H_m
+                  the baseline without both is ``ViTDecoder``
+        Table 5   ``human_mask``, ``keypoint_mask``: False replaces the mask by 1
         Table 6   (a) to (c) ``sampler`` with ``separation=False``; (d) the method
 
     Choices of ours that keep HKME from one output for all clips, where the paper is silent: HKME
@@ -93,7 +92,7 @@ class VREMD(nn.Module):
         frames: Frames T per clip, odd, at least 3; the paper: 3.
         grid: (rows, columns) of the tokens of a frame.
         embed_dim: Channels of the backbone's tokens.
-        width: Channels D inside; other than ``embed_dim``, a linear layer projects first.
+        width: Channels D of the head; if not ``embed_dim``, a linear layer projects to it.
         heads: Attention heads of HKME.
         mlp_ratio: Hidden width of every MLP over channels, in units of D.
         human_depth: Blocks before the human mask.
@@ -111,12 +110,12 @@ class VREMD(nn.Module):
         keypoint_hidden: Hidden width of the MLP that draws H_k, in units of D.
         transformer_rate: Learning rate of projection, HKME and BMD, in units of ``lr``. H_k's MLP
             and the decoder learn at ``lr``, at which post-norm blocks collapse.
-        hkme: Whether the Human-Keypoint Mask Enhanced module takes part.
-        bmd: Whether the Bidirectional Motion Disentanglement module takes part.
+        hkme: Whether to use the Human-Keypoint Mask Enhanced module.
+        bmd: Whether to use the Bidirectional Motion Disentanglement module.
         human_mask: Whether the human mask is applied.
         keypoint_mask: Whether the keypoint mask is applied.
-        sampler: What the deformable branch of an ADC block is.
-        separation: Whether the two directions of motion stay apart.
+        sampler: The deformable branch of an ADC block.
+        separation: Whether the two directions of motion have separate trajectories.
 
     Raises:
         ValueError: If ``frames`` is even or below 3, or both modules are switched off.
@@ -245,7 +244,7 @@ class VREMD(nn.Module):
         return Streams(from_motion, self.keypoint_head(keypoints))
 
     def fit_statistics(self, batches: Iterable[Mapping[str, Tensor]]) -> None:
-        """Take the statistics of the tokens from batches of the train cache.
+        """Compute the statistics of the tokens from batches of the train cache.
 
         Args:
             batches: ``tokens`` ``(B, T, N, embed_dim)`` in each.
@@ -275,7 +274,7 @@ class VREMD(nn.Module):
         return found
 
     def _motion(self, features: Tensor, enhanced: Tensor) -> Tensor:
-        """Return M, or F in its place without BMD, ``(B, N, D)``."""
+        """Return M, or F without BMD, ``(B, N, D)``."""
         return enhanced if self.bmd is None else self.bmd(features, enhanced)
 
     def _decode(self, motion: Tensor, key: Tensor) -> Tensor:

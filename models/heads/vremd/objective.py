@@ -1,4 +1,4 @@
-"""The training loss of VREMD with the head that it trains."""
+"""The training loss of VREMD with its head."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from models.heads.vremd.network import VREMD
 
 
 class VREMDObjective(nn.Module):
-    """VREMD with the heatmap loss of H (the paper's) and, beside it, that of H_k (ours).
+    """VREMD with the heatmap loss of H (the paper's) and an additional one of H_k (ours).
 
     H is the mean of H_m and H_k. The decoder of H_m learns much faster, and what remains for H_k
     is its error: in 200 steps H_k alone never finds a joint, and the joint tokens carry no

@@ -1,7 +1,7 @@
 """Standardization of backbone tokens by statistics of the train cache.
 
 The tokens of a ViT vary mostly with channel and place, and little from clip to clip. LayerNorm
-divides by the length of the whole token and so keeps the part that all clips share.
+divides by the length of the entire token and so keeps the part that all clips share.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Transformer pieces of VREMD: attention, feed-forward network, block, positional embedding.
 
 The blocks normalize after each residual sum, as in the first Transformer (Vaswani et al., 2017,
-Sec. 3.1). A pre-norm block would divide every token by its own length before attention reads it,
-and so undo the masks by which VREMD multiplies its tokens.
+Sec. 3.1). A pre-norm block would divide every token by its length before attention and so remove
+the effect of the masks that VREMD multiplies its tokens by.
 
 Shapes: B sequences, N queries, M context tokens, D channels.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 def feed_forward(in_width: int, hidden_width: int, out_width: int) -> nn.Sequential:
-    """Build the two-layer network with GELU that works on each token alone."""
+    """Build a two-layer network with GELU for single tokens."""
     return nn.Sequential(
         nn.Linear(in_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, out_width)
     )
@@ -46,7 +46,7 @@ def sine_cosine_embedding(grid: tuple[int, int], width: int) -> Tensor:
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention of queries over a context; self-attention if both are one.
+    """Scaled dot-product attention of queries over a context; self-attention if they are the same.
 
     Args:
         width: Channels D per token.
@@ -69,7 +69,7 @@ class MultiHeadAttention(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        """Let every query gather from the context.
+        """Return the attention output of every query.
 
         Args:
             queries: ``(B, N, D)``.
@@ -85,7 +85,7 @@ class MultiHeadAttention(nn.Module):
         return out
 
     def _split(self, tokens: Tensor) -> Tensor:
-        """Turn ``(B, N, D)`` into ``(B, heads, N, D / heads)``."""
+        """Reshape ``(B, N, D)`` to ``(B, heads, N, D / heads)``."""
         return torch.unflatten(tokens, -1, (self.heads, -1)).transpose(1, 2)
 
 

@@ -1,4 +1,4 @@
-"""What VREMD looks at: human and keypoint masks, sampling points of one forward pass.
+"""Human and keypoint masks and sampling points of VREMD in one forward pass.
 
 Shapes: B clips, T frames, N = rows x columns tokens per frame, P points per head.
 """
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VREMDView:
-    """What VREMD looked at, as tensors."""
+    """Masks and sampling points of VREMD, as tensors."""
 
     heatmaps: Tensor
     """``(B, K, h, w)``."""
     human_mask: Tensor | None
-    """Eq. 1, in (0, 1), ``(B, T, N)``; ``None`` where it does not take part."""
+    """Eq. 1, in (0, 1), ``(B, T, N)``; ``None`` if it is switched off."""
     keypoint_mask: Tensor | None
-    """Eq. 2, with mean 1, ``(B, T, N)``; ``None`` where it does not take part."""
+    """Eq. 2, with mean 1, ``(B, T, N)``; ``None`` if it is switched off."""
     places: Tensor | None
-    """Where the first block of every trajectory samples (Eq. 3), (x, y) in tokens,
+    """Sampling positions of the first block of every trajectory (Eq. 3), (x, y) in tokens,
     ``(trajectories, B, heads, N, P, 2)``; ``None`` without deformable cross attention."""
     weights: Tensor | None
-    """What it makes of these places (Eq. 4), ``(trajectories, B, heads, N, P)``."""
+    """Attention weights of these positions (Eq. 4), ``(trajectories, B, heads, N, P)``."""
 
 
 def attention_view(head: nn.Module, batch: Mapping[str, Tensor]) -> AttentionView:
-    """Run VREMD and return what it looked at, as panels.
+    """Run VREMD and return its masks and sampling points as panels.
 
     Args:
         head: The head, in evaluation mode.
@@ -67,7 +67,7 @@ def attention_view(head: nn.Module, batch: Mapping[str, Tensor]) -> AttentionVie
 
 
 def look_into_vremd(head: VREMD, tokens: Tensor) -> VREMDView:
-    """Run VREMD and return what it looked at.
+    """Run VREMD and return its masks and sampling points.
 
     Args:
         head: The head, in evaluation mode.
@@ -97,7 +97,7 @@ def look_into_vremd(head: VREMD, tokens: Tensor) -> VREMDView:
 
 
 def _samplers(head: VREMD) -> list[DeformableCrossAttention]:
-    """Return the sampler of the first ADC block of every trajectory, if it is the method's."""
+    """Return the first sampler of every trajectory, if it is deformable cross attention."""
     if head.bmd is None:
         return []
     trajectories = [cast("MotionTrajectory", module) for module in head.bmd.trajectories]

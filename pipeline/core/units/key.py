@@ -1,4 +1,4 @@
-"""The unit of work, one (split, video, variant), and the key that says what its bytes depend on."""
+"""The unit of work, one (split, video, variant), and the key of everything it depends on."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pipeline.core.units.receipts import hash_file
 from pipeline.core.units.syntax import read_source
 
 ROOT = Path(__file__).resolve().parents[3]
-"""Folder of the code: in ``dvc exp run --temp`` that of the temporary copy."""
+"""Folder of the code; in ``dvc exp run --temp`` the temporary copy."""
 
 ORCHESTRATION = frozenset(
     {
@@ -28,10 +28,10 @@ ORCHESTRATION = frozenset(
         "pipeline/core/units",
     }
 )
-"""Modules and folders that decide when, where and how often a unit is computed, never one byte.
+"""Modules and folders that decide when, where and how often a unit is computed, but not its bytes.
 
-They, and what only they import, are no part of a key. A test holds them to importing no numeric
-library.
+They, and modules that only they import, are not part of a key. A test checks that they import no
+numeric library.
 """
 
 
@@ -42,7 +42,7 @@ class KeyParts:
     stage: str
     """Name of the stage."""
     params: Mapping[str, object]
-    """What ``Section.key_params`` returns, for every section that the stage reads."""
+    """Result of ``Section.key_params`` for every section that the stage reads."""
     modules: str
     """From ``modules_digest``."""
     pins: Mapping[str, str]
@@ -50,10 +50,10 @@ class KeyParts:
     weights: Mapping[str, str]
     """sha256 of every weights file, by its role."""
     device: str
-    """Kind of device, ``cpu`` or ``cuda``; with the device's name where results of two models of
-    it differ."""
+    """Kind of device, ``cpu`` or ``cuda``, with the name of the device if results differ between
+    models of it."""
     dtype: str
-    """What the networks compute in."""
+    """Data type of the computation."""
     batch: int
     """Rows per forward pass."""
     clips: str
@@ -61,7 +61,7 @@ class KeyParts:
     frames: Mapping[str, str] | Sequence[str]
     """sha256 of the frame files that the unit reads, by path or in order."""
     inputs: Mapping[str, str]
-    """Content digests of the units that it reads (``Store.digests``), by store and name."""
+    """Content digests of the units that the unit reads (``Store.digests``), by store and name."""
 
     @property
     def key(self) -> str:
@@ -75,15 +75,15 @@ class Unit:
     """One unit of a stage."""
 
     name: str
-    """``<video>/v<variant>`` in stores; elsewhere whatever names it within its split."""
+    """``<video>/v<variant>`` in stores; elsewhere any name that is unique within the split."""
     key: str
     """Key of the unit, that of ``parts``."""
     estimate: int
     """Bytes on disk, approximately."""
     place: str | None = None
-    """Folder below the out that its files go to: its name if absent, '' for the out itself."""
+    """Folder of its files below the out; None: the name of the unit; '': the out itself."""
     parts: KeyParts | None = None
-    """What the key was made from."""
+    """The parts that the key is computed from."""
 
 
 def make_unit(name: str, parts: KeyParts, estimate: int, place: str | None = None) -> Unit:
@@ -110,7 +110,7 @@ def numeric_modules(modules: str | Iterable[str], root: Path = ROOT) -> list[Pat
 
     Args:
         modules: Dotted names of the modules that compute, such as ``stages.flow``, or several; a
-            package stands for all of its modules.
+            package means all of its modules.
         root: Folder of the code.
     """
     return import_closure(modules, root, ORCHESTRATION)

@@ -1,4 +1,4 @@
-"""From heatmaps to people in image pixels, against the arithmetic written out."""
+"""Decoding of heatmaps to people in image pixels, compared with explicit arithmetic."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def config(score: str = "product") -> DecodeConfig:
 
 @settings(deadline=None, max_examples=20)
 @given(angle=st.floats(-3, 3), scale=st.floats(0.2, 3), shift=st.tuples(*[st.floats(-50, 50)] * 2))
-def test_joints_go_back_through_the_inverse_of_the_crops_matrix(
+def test_joints_are_mapped_by_the_inverse_of_the_crop_matrix(
     angle: float, scale: float, shift: tuple[float, float]
 ) -> None:
     clips = clip_frame(1, {"alley": 1})
@@ -38,7 +38,7 @@ def test_joints_go_back_through_the_inverse_of_the_crops_matrix(
     np.testing.assert_allclose(back, cells * 4.0, atol=1e-6)
 
 
-def test_scores_are_products_or_the_joints_alone_and_the_person_has_their_mean() -> None:
+def test_joint_scores_follow_the_rule_and_a_person_has_their_mean() -> None:
     clips = clip_frame(1, {"alley": 3})
     maps = np.random.default_rng(1).uniform(0, 1, (3, 15, 16, 8)).astype(np.float32)
     peaks = maps.max(axis=(2, 3)).astype(np.float64)
@@ -49,7 +49,7 @@ def test_scores_are_products_or_the_joints_alone_and_the_person_has_their_mean()
     np.testing.assert_allclose(joint.person_scores, peaks.mean(axis=1))
 
 
-def test_nobody_gives_nobody() -> None:
+def test_a_video_without_clips_has_no_people() -> None:
     empty = pd.DataFrame(columns=CLIPS.names)
     poses = decode_poses(np.zeros((0, 1, 1, 1), np.float32), video_of(empty), config())
     assert poses.keypoints.shape == (0, 15, 2)

@@ -1,4 +1,4 @@
-"""Written predictions are read back as they were, in the ground truth's form and order."""
+"""Written predictions are read back unchanged, in the format and order of the ground truth."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def poses(rng: np.random.Generator) -> Poses:
 
 
 @pytest.mark.parametrize("form", ["posetrack17", "posetrack18"])
-def test_what_is_written_is_read_back(form: str, tmp_path: Path) -> None:
+def test_written_predictions_are_read_back(form: str, tmp_path: Path) -> None:
     file = truth_file() if form == "posetrack18" else as_2017(truth_file(), truth=True)
     source = tmp_path / "gt.json"
     source.write_text(json.dumps(file), encoding="utf-8")
@@ -52,7 +52,7 @@ def test_what_is_written_is_read_back(form: str, tmp_path: Path) -> None:
     assert read.people.present[:, JOINT_SLOTS].all()
 
 
-def test_an_own_ground_truth_written_as_predictions_has_100(tmp_path: Path) -> None:
+def test_ground_truth_written_as_predictions_scores_100(tmp_path: Path) -> None:
     source = tmp_path / "gt.json"
     source.write_text(json.dumps(truth_file()), encoding="utf-8")
     truth = read_annotations(source)

@@ -1,4 +1,4 @@
-"""Batches from the caches against plain indexing of the arrays that were stored."""
+"""Batches from the caches, compared with plain indexing of the stored arrays."""
 
 from collections import Counter
 from pathlib import Path
@@ -71,7 +71,7 @@ def same(one: list[dict[str, torch.Tensor]], other: list[dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize("resident", [False, True])
-def test_a_batch_holds_the_clips_of_its_epochs_order_cut_to_the_heads_frames(
+def test_a_batch_contains_the_clips_of_the_epochs_order_with_the_frames_of_the_head(
     data: Path, table: ClipTable, resident: bool
 ) -> None:
     feed = feed_of(data, table, resident=resident)
@@ -95,33 +95,29 @@ def test_a_batch_holds_the_clips_of_its_epochs_order_cut_to_the_heads_frames(
         assert all(tensor.dtype == torch.float32 for tensor in batch.values())
 
 
-def test_every_epoch_has_an_order_of_its_own_and_no_clip_twice(
-    data: Path, table: ClipTable
-) -> None:
+def test_every_epoch_has_a_different_order_and_no_clip_twice(data: Path, table: ClipTable) -> None:
     feed = feed_of(data, table)
     orders = [feed.order(epoch) for epoch in range(40)]
     assert all(len(set(order)) == len(order) == 8 for order in orders)
     assert len({tuple(order) for order in orders}) == 40
-    # 3 of 11 clips are left out of an epoch, others each time.
+    # Each epoch skips 3 of 11 clips, different ones each time.
     seen = Counter(int(clip) for order in orders for clip in order)
     assert len(seen) == N
     assert min(seen.values()) > 15
 
 
-def test_starting_in_the_middle_gives_the_batches_of_an_uninterrupted_run(
+def test_a_start_in_the_middle_yields_the_batches_of_an_uninterrupted_run(
     data: Path, table: ClipTable
 ) -> None:
-    whole = copies(feed_of(data, table), 0, 9)
+    complete = copies(feed_of(data, table), 0, 9)
     for start in (0, 1, 2, 5, 8):
-        assert same(copies(feed_of(data, table), start, 9), whole[start:])
+        assert same(copies(feed_of(data, table), start, 9), complete[start:])
 
 
-def test_processes_share_the_batch_out_and_together_have_all_of_it(
-    data: Path, table: ClipTable
-) -> None:
-    whole = copies(feed_of(data, table), 0, 3)
+def test_processes_divide_a_batch_and_together_have_all_of_it(data: Path, table: ClipTable) -> None:
+    complete = copies(feed_of(data, table), 0, 3)
     parts = [copies(feed_of(data, table), 0, 3, Place(CPU, rank, 2)) for rank in range(2)]
-    for step, batch in enumerate(whole):
+    for step, batch in enumerate(complete):
         for name, tensor in batch.items():
             assert torch.equal(tensor[0::2], parts[0][step][name])
             assert torch.equal(tensor[1::2], parts[1][step][name])
@@ -137,13 +133,13 @@ def test_fewer_clips_than_a_batch_are_repeated(data: Path, table: ClipTable) -> 
     assert len(copies(feed, 0, 2)[1]["heatmaps"]) == 5
 
 
-def test_in_order_gives_every_clip_once_unaugmented(data: Path, table: ClipTable) -> None:
+def test_in_order_yields_every_clip_once_unaugmented(data: Path, table: ClipTable) -> None:
     tokens = torch.cat([batch["tokens"].clone() for batch in feed_of(data, table).in_order()])
     units = [values_of("tokens", f"{video}/v0", n)[:, 1:4] for video, n in CLIPS_OF.items()]
     assert np.array_equal(tokens.numpy(), np.concatenate(units).astype(np.float32))
 
 
-def test_no_clip_to_train_on_is_an_error_that_names_the_place(data: Path, table: ClipTable) -> None:
+def test_a_table_without_clips_is_an_error_with_the_file(data: Path, table: ClipTable) -> None:
     with pytest.raises(ValueError, match=f"{data}: expected clips to train on, found none"):
         feed_of(data, table.of_videos(lambda _: False))
 

@@ -1,4 +1,4 @@
-"""The history of a run: what was noted comes back, through memory, tensors and CSV."""
+"""The history of a run is the same in memory, as a tensor and as CSV."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def noted(steps: int) -> History:
     return history
 
 
-def test_rows_come_back_from_a_checkpoints_tensor_as_they_were(tmp_path: Path) -> None:
+def test_rows_are_restored_from_the_tensor_of_a_checkpoint(tmp_path: Path) -> None:
     history = noted(4)
     again = History(history.columns, history.to_tensor())
     assert len(again) == 4
@@ -37,7 +37,7 @@ def test_pending_steps_count_before_they_are_settled() -> None:
     assert len(history.to_tensor()) == 2
 
 
-def test_the_lowest_held_out_loss_is_told_and_the_column_appears(tmp_path: Path) -> None:
+def test_the_lowest_held_out_loss_is_reported_and_the_column_appears(tmp_path: Path) -> None:
     history = noted(2)
     assert history.note_held_out(2.0)
     history.add(3, 1, 1e-3, {"heatmap": torch.tensor(1.0), "auxiliary": torch.tensor(0.5)})

@@ -1,4 +1,4 @@
-"""The training loop against a loop written out by hand, and against SIGKILL."""
+"""The training loop: comparison with an explicit loop, and resume after SIGKILL."""
 
 import csv
 import os
@@ -35,13 +35,13 @@ def launch(*command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_loop_takes_the_steps_that_torch_takes_when_written_out(tmp_path: Path) -> None:
+def test_the_loop_takes_the_steps_of_an_explicit_torch_loop(tmp_path: Path) -> None:
     network = build()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.05)
     rates = []
     feed = Noise()
     place = Place(torch.device("cpu"), 0, 1)
-    network[3] = nn.Identity()  # dropout draws are the loop's own business
+    network[3] = nn.Identity()  # the loop seeds dropout itself
     for step, batch in enumerate(feed.batches(0, STEPS, place)):
         rates.append(
             0.01 * min(1, (step + 1) / 4) * (1 if step < 9 else 0.1 if step < 17 else 0.01)
@@ -68,17 +68,17 @@ def test_the_loop_takes_the_steps_that_torch_takes_when_written_out(tmp_path: Pa
 
 
 def test_a_run_killed_at_any_step_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    run(tmp_path / "whole", None, held_out=True)
-    # Before the first checkpoint, on one, after one, twice at the same place, at the last step.
+    run(tmp_path / "uninterrupted", None, held_out=True)
+    # Before the first checkpoint, at one, after one, twice at the same step, at the last step.
     kills = ["0", "3", "5", "6", "6", "11", "18", "22"]
     done = launch("tests/pipeline/tiny_run.py", str(tmp_path / "killed"), *kills)
     assert done.returncode == 0, done.stderr
-    assert len(files(tmp_path / "whole")) == 3
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert len(files(tmp_path / "uninterrupted")) == 3
+    assert files(tmp_path / "killed") == files(tmp_path / "uninterrupted")
 
 
-def test_a_checkpoint_cut_off_while_it_is_written_leaves_the_one_before(tmp_path: Path) -> None:
-    run(tmp_path / "whole", None)
+def test_an_interrupted_checkpoint_write_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
+    run(tmp_path / "uninterrupted", None)
 
     class Interrupted(Noise):
         def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
@@ -92,7 +92,7 @@ def test_a_checkpoint_cut_off_while_it_is_written_leaves_the_one_before(tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(build(), loss, Interrupted(), Plan(TRAINING, "x", tmp_path / "cut", 5, CPU))
     run(tmp_path / "cut", None)
-    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert files(tmp_path / "cut") == files(tmp_path / "uninterrupted")
 
 
 def test_checkpoints_and_held_out_losses_do_not_change_the_weights(tmp_path: Path) -> None:
@@ -133,19 +133,17 @@ def test_two_processes_under_torchrun_killed_and_run_again_end_in_the_same_bytes
             "--monitor-interval=0.1", "tests/pipeline/tiny_run.py", str(tmp_path / folder), *kills,
         ).returncode  # fmt: skip
 
-    assert torchrun("whole") == 0
+    assert torchrun("uninterrupted") == 0
     assert torchrun("killed", "13") != 0
     assert torchrun("killed") == 0
     run(tmp_path / "alone", None)
-    two, one = (read_weights(tmp_path / name / RESULTS[0]) for name in ("whole", "alone"))
-    # Batch norm and dropout see half a batch each: near, not equal.
+    two, one = (read_weights(tmp_path / name / RESULTS[0]) for name in ("uninterrupted", "alone"))
+    # Batch norm and dropout see half a batch each: the weights are close, not equal.
     assert not torch.equal(two["0.weight"], one["0.weight"])
     torch.testing.assert_close(two["unused"], one["unused"])
 
 
-def test_what_the_loss_brought_along_does_not_shorten_the_steps_of_the_core(
-    tmp_path: Path,
-) -> None:
+def test_parameters_of_the_loss_do_not_shorten_the_steps_of_the_core(tmp_path: Path) -> None:
     def trained(folder: str, weight: float) -> torch.Tensor:
         network = nn.ModuleDict({"core": build(), "aside": nn.Linear(1, 1)})
 
@@ -153,7 +151,7 @@ def test_what_the_loss_brought_along_does_not_shorten_the_steps_of_the_core(
             aside = network["aside"](torch.ones(1)).square().sum()
             return {**loss(network["core"], batch), "aside": weight * aside}
 
-        plan = Plan(TRAINING, "x", tmp_path / folder, 100, CPU, core=lambda whole: whole["core"])
+        plan = Plan(TRAINING, "x", tmp_path / folder, 100, CPU, core=lambda net: net["core"])
         train(network, both, Noise(), plan)
         return network["core"][0].weight.detach()
 

@@ -1,4 +1,4 @@
-"""Targets of a batch against the targets of one person, and weights against their definition."""
+"""Targets of a batch equal those of single people; weights follow their definition."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from pipeline.training.targets import joint_weights, make_targets
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 1000), sigma=st.floats(0.7, 4))
-def test_a_batch_has_the_targets_that_each_person_has_alone(seed: int, sigma: float) -> None:
+def test_a_batch_has_the_targets_of_each_single_person(seed: int, sigma: float) -> None:
     generator = np.random.default_rng(seed)
     keypoints = generator.uniform(-20, 90, (4, 15, 2))
     visible = generator.choice([0, 1, 2], (4, 15)).astype(np.int8)

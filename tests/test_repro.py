@@ -184,8 +184,9 @@ def test_the_rows_of_an_ablation_table_share_all_caches(toy: Clone) -> None:
     printed = toy.run("posereel", "ablate", "jmpose-5", "--preset", "toy")
     made = Counter(entry["stage"] for entry in read_entries(log)[before:])
     # Only JM-Pose* reads the backbone's features: of two train videos, and of one val video twice.
-    assert set(made) == {"features", "predict", "evaluate"}
+    assert set(made) == {"features", "train", "predict", "evaluate"}
     assert made["features"] == 4
+    assert made["train"] == 3
     assert len(re.findall(r"Running stage 'train@jmpose'", printed)) == 3
     result = json.loads((toy.folder / "data/ablations/jmpose-5.json").read_text())
     assert [row["row"] for row in result["rows"]] == ["JM-Pose", "JM-Pose*", "w/o CJL", "w/o JMML"]

@@ -1,11 +1,10 @@
 """Tests of pretrain/params.yaml."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.core.params import read_section
+from pipeline.core.params import Section, read_section
 from pretrain.detector import Detector
 from pretrain.hrnet import HRNet
 from pretrain.raft import Raft
@@ -26,5 +25,5 @@ PARAMS = Path(__file__).resolve().parents[2] / "pretrain/params.yaml"
         ("detector", Detector),
     ],
 )
-def test_a_section_fits_the_schema_of_its_script(section: str, schema: Any) -> None:
+def test_a_section_fits_the_schema_of_its_script(section: str, schema: type[Section]) -> None:
     read_section(PARAMS, section, schema)

@@ -67,15 +67,18 @@ def _pool(scenes: Scenes, keypoints: NDArray[np.float64], scores: NDArray[np.flo
     frame, visible = scenes.frame.astype(np.int64), scenes.visible > 0
     head = 0.6 * np.hypot(scenes.head_boxes[:, 2], scenes.head_boxes[:, 3])
     everything = np.ones_like(visible)
+    no_tracks = np.full(len(frame), -1, dtype=np.int64)
     return Pool(
         protocol="poseval",
         names=("holdout",),
         video=np.zeros(len(scenes.frames), np.int64),
         entry=np.arange(len(scenes.frames), dtype=np.int64),
         used=np.ones(len(scenes.frames), np.bool_),
-        truth=Side(frame, scenes.keypoints, visible, np.zeros(visible.shape), visible, head),
+        truth=Side(
+            frame, scenes.keypoints, visible, np.zeros(visible.shape), visible, head, no_tracks
+        ),
         predicted=Side(
-            frame, keypoints, everything, scores, everything, np.full(len(frame), np.nan)
+            frame, keypoints, everything, scores, everything, np.full(len(frame), np.nan), no_tracks
         ),
     )
 

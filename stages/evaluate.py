@@ -1,4 +1,4 @@
-"""Measure one system: PoseTrack AP, OKS AP, the hard subset, degradations and kinds of error.
+"""Measure one system: PoseTrack AP, OKS AP, acceleration error, subsets and kinds of error.
 
 Reads: the annotation files, data/index, data/boxes/val.parquet, the weights that the system runs
 on, and data/predictions/<system>/{val,val_gt}.

@@ -47,6 +47,7 @@ from pipeline.report.run_results import (
     read_truths,
 )
 from pipeline.report.sections import (
+    acceleration_section,
     curve_section,
     error_section,
     gain_section,
@@ -140,6 +141,7 @@ def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadIm
     rivals = comparisons()
     sections = [
         *result_sections(now.metrics, data.name, rivals),
+        acceleration_section(now.metrics, rivals),
         gain_section(paired_gains(now.matches, rivals)),
         tag_section(now.metrics, rivals),
         curve_section(curves, training),

@@ -1,4 +1,4 @@
-"""Evaluate one system on one split: scores, subsets, curves and kinds of error."""
+"""Evaluate one system on one split: scores, acceleration, subsets, curves and kinds of error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.posetrack.annotations import person_boxes
 from pipeline.core.skeleton import GROUPS, JOINT_SLOTS, JOINTS
+from pipeline.evaluation.metrics.acceleration import acceleration
 from pipeline.evaluation.metrics.crowd import crowd_index, hardest
 from pipeline.evaluation.metrics.error_kinds import KINDS, count_errors
 from pipeline.evaluation.metrics.oks import oks_ap
@@ -17,7 +18,7 @@ from pipeline.evaluation.metrics.posetrack_ap import Curve, Matches, curves, mat
 from pipeline.evaluation.metrics.posetrack_pool import Pool, Protocol, VideoPair, pool
 
 DECIMALS = 4
-"""Number of decimals of a percentage in the metric files."""
+"""Number of decimals of a percentage or an acceleration in the metric files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def evaluate_split(
     pooled = pool(pairs, protocol)
     matches = match(pooled)
     hard = hard_frames(pairs, pooled, hard_share)
-    metrics = score(matches) | {"oks": oks_ap(pairs)}
+    metrics = score(matches) | {"oks": oks_ap(pairs), "acceleration": acceleration(matches)}
     tags = [tag for pair in pairs for tag in pair.truth.tags]
     if any(tags):
         metrics |= _degraded(matches, np.array(tags))

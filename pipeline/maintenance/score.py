@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.posetrack.annotations import has_empty_head
+from pipeline.evaluation.metrics.acceleration import acceleration
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_ap import match, score
 from pipeline.evaluation.metrics.posetrack_pool import Protocol, pool, read_pairs
@@ -22,7 +23,7 @@ def score_folders(
     oks: bool = True,
     warn: Callable[[str], None] = _drop,
 ) -> dict[str, Any]:
-    """Return PoseTrack AP and OKS AP of all videos of a folder.
+    """Return PoseTrack AP, OKS AP and the acceleration error of all videos of a folder.
 
     Args:
         truth: Folder of ground-truth files, one per video.
@@ -33,8 +34,9 @@ def score_folders(
             by default the messages are dropped.
 
     Returns:
-        The keys of ``pipeline.evaluation.metrics.posetrack_ap.score``, and ``oks``: AP, AP50, AP75
-        and AR in percent, or None if it is not computed or the ground truth has no person boxes.
+        The keys of ``pipeline.evaluation.metrics.posetrack_ap.score``; ``oks``: AP, AP50, AP75
+        and AR in percent, or None if it is not computed or the ground truth has no person boxes;
+        and ``acceleration``, as ``pipeline.evaluation.metrics.acceleration`` returns it.
 
     Raises:
         ValueError: If a file is missing or malformed, or frames do not agree.
@@ -47,5 +49,6 @@ def score_folders(
                 "box of zero size, so no prediction can match them and all of their joints are "
                 "missed; correct bbox_head"
             )
-    values = score(match(pool(pairs, protocol)))
-    return values | {"oks": oks_ap(pairs) if oks else None}
+    matches = match(pool(pairs, protocol))
+    further = {"oks": oks_ap(pairs) if oks else None, "acceleration": acceleration(matches)}
+    return score(matches) | further

@@ -34,6 +34,13 @@ HARD_NOTE = (
     " was never published, so these are not the same frames and cannot be compared."
 )
 OKS_NOTE = "Average precision and recall by object keypoint similarity (pycocotools), in percent."
+ACCELERATION_NOTE = (
+    "Jitter: mean norm of the difference of predicted and true acceleration, over the joints of"
+    " people who are labeled and matched in three consecutive frames, and the mean acceleration of"
+    " the ground truth over the same joints, in pixels and in head sizes per frame squared (after"
+    " HMMR, Kanazawa et al., CVPR 2019). A dash: no three consecutive labeled frames have the same"
+    " matched person."
+)
 GAINS_NOTE = (
     "Difference of mean AP, in points. The 95 % interval comes from a paired bootstrap over whole"
     f" validation videos ({DRAWS} resamples)."
@@ -74,6 +81,17 @@ def result_sections(
         PageSection("hard", "Hard subset", HARD_NOTE, tables=hard),
         PageSection("oks", "OKS AP", OKS_NOTE, tables=oks),
     ]
+
+
+def acceleration_section(metrics: Metrics, heads: Collection[str] = ()) -> PageSection:
+    """Return the acceleration error of all systems beside the acceleration of the ground truth.
+
+    Args:
+        metrics: Metric files by system, in the order of the rows.
+        heads: Systems whose rows are highlighted.
+    """
+    tables = tuple(_acceleration_grid(metrics, split, heads) for split in ("val", "val_gt"))
+    return PageSection("acceleration", "Acceleration error", ACCELERATION_NOTE, tables=tables)
 
 
 def gain_section(gains: Mapping[tuple[str, str, str], Gain | None]) -> PageSection:
@@ -223,6 +241,21 @@ def _oks_grid(metrics: Metrics, heads: Collection[str]) -> Grid:
         rows.append(Row((system, *cells), _kind(system, heads)))
     columns = [f"{split} {name}" for split in ("val", "val_gt") for name in names]
     return Grid(("system", *columns), tuple(rows))
+
+
+def _acceleration_grid(metrics: Metrics, split: str, heads: Collection[str]) -> Grid:
+    rows = []
+    for system, values in metrics.items():
+        found = values[split]["acceleration"]
+        cells = [
+            percent(found[unit][name], digits)
+            for unit, digits in (("pixels", 2), ("heads", 3))
+            for name in ("error", "truth")
+        ]
+        rows.append(Row((system, *cells, str(found["n_joints"])), _kind(system, heads)))
+    units = ("pixels", "heads")
+    columns = [f"{name}, {unit}" for unit in units for name in ("error", "ground truth")]
+    return Grid(("system", *columns, "joints"), tuple(rows), f"{split}: {SPLITS[split]}")
 
 
 def _kind(system: str, heads: Collection[str]) -> str:

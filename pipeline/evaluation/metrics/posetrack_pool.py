@@ -47,6 +47,8 @@ class Side:
     """Joints whose visibility flag is positive, ``(N, 15)``."""
     head: NDArray[np.float64]
     """Head size in pixels, ``(N,)``: 0.6 times the diagonal of the head box, NaN without a box."""
+    track: NDArray[np.int64]
+    """Track id within the video, ``(N,)``; -1 if missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def _side(
     else:
         exists = (keypoints[:, :, 0] > 0) & (keypoints[:, :, 1] > 0)
     heads = _joined([p.heads_xywh for p in people], (4,))[kept]
+    tracks = np.concatenate([np.zeros(0, np.int64), *(p.track_id for p in people)])
     side = Side(
         frame=frame,
         joints=keypoints[:, :, :2],
@@ -199,6 +202,7 @@ def _side(
         visible=keypoints[:, :, 2] > 0,
         # poseval, eval_helpers.py, getHeadSize.
         head=0.6 * np.sqrt(heads[:, 2] ** 2 + heads[:, 3] ** 2),
+        track=tracks[kept],
     )
     _drop_ignored(side, pairs, first)
     return side

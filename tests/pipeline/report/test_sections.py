@@ -12,6 +12,7 @@ from pipeline.report.bootstrap import Gain
 from pipeline.report.papers import PAPER_ROWS
 from pipeline.report.plots import training_table
 from pipeline.report.sections import (
+    acceleration_section,
     curve_section,
     error_section,
     gain_section,
@@ -25,7 +26,15 @@ from pipeline.report.timings import read_timings
 
 def split(mean: float | None) -> dict[str, Any]:
     groups = dict.fromkeys([*GROUPS, "Mean"], mean)
-    return {"groups": groups, "n_frames_used": 7, "oks": None, "ap_total": mean}
+    value = {"error": mean, "truth": 1.234}
+    acceleration = {"n_joints": 30, "pixels": value, "heads": value, "reason": None}
+    return {
+        "groups": groups,
+        "n_frames_used": 7,
+        "oks": None,
+        "ap_total": mean,
+        "acceleration": acceleration,
+    }
 
 
 def metrics(mean: float | None) -> dict[str, Any]:
@@ -50,6 +59,17 @@ def test_the_mean_of_a_paper_is_consistent_with_its_columns(dataset: str) -> Non
         fifteen = (3 * groups[0] + 2 * sum(value for value in groups[1:] if value)) / 15
         # VREMD's PoseTrack21 row is off by 0.2 in the paper itself (84.5 for 84.69).
         assert mean == pytest.approx(fifteen, abs=0.2)
+
+
+def test_the_acceleration_error_is_beside_the_acceleration_of_the_ground_truth() -> None:
+    section = acceleration_section({"hrnet": metrics(0.567), "jmpose": metrics(None)})
+    rows = section.tables[0].rows
+    assert rows[0].cells == ("hrnet", "0.57", "1.23", "0.567", "1.234", "30")
+    assert rows[1].cells == ("jmpose", "-", "1.23", "-", "1.234", "30")
+    assert [grid.title for grid in section.tables] == [
+        "val: detected boxes",
+        "val_gt: ground-truth boxes",
+    ]
 
 
 def test_gains_have_a_sign_and_an_interval() -> None:

@@ -61,7 +61,7 @@ class Crop(Section):
     """VREMD: 256 x 192."""
     gap: Annotated[int, Field(ge=1), OUT_OF_KEY]
     """Frames of the video from one frame of a clip to the next: 1 in both papers."""
-    enlarge: Annotated[float, Field(ge=1), OUT_OF_KEY]
+    enlarge: Annotated[float, Field(ge=1, le=10), OUT_OF_KEY]
     """Factor on the box after it was extended to the crop's aspect ratio; 1.25 in both papers."""
     key_frames: Annotated[KeyFrames, OUT_OF_KEY]
     """Key frames: labeled frames or all frames. Each box in a key frame gives a clip."""

@@ -123,7 +123,7 @@ def plan(split: Literal["train", "val", "val_gt"], units: str, data: Path, param
         listing=data / "units" / STAGE / f"{split}.json",
         units=found,
         make_task=detection or no_task,
-        run=run,
+        run=run.on(detection.device) if detection else run,
         single_file=single_file,
     )
 

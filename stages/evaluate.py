@@ -25,6 +25,7 @@ from pipeline.core.atomic_file import write_file
 from pipeline.core.data_set import DataSet, read_data_set
 from pipeline.core.errors import one_line
 from pipeline.core.params import Section, read_params, read_section
+from pipeline.core.posetrack.annotations import empty_head_warning
 from pipeline.core.posetrack.reader import read_annotations, read_predictions
 from pipeline.core.publishing.build import build
 from pipeline.core.skeleton import GROUPS
@@ -189,6 +190,8 @@ def _evaluate(system: str, split: str, data: DataSet, section: Evaluate) -> Spli
     for video, annotation in zip(videos["video"], videos["annotation"], strict=True):
         truth = read_annotations(Path(data.annotations) / annotation)
         refuse_other_release(data.name, truth.path, truth.format)
+        if (message := empty_head_warning(truth)) and split == SPLITS[0]:
+            typer.echo(f"{STAGE}: {message}", err=True)
         pairs.append(VideoPair(video, truth, read_predictions(predictions / f"{video}.json")))
     return evaluate_split(
         pairs,

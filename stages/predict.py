@@ -83,6 +83,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
     """
     section = read_section(params, STAGE, Predict)
     engine, run = read_extract(params, units)
+    device = device_type(engine.device)
     declared = find_system(system)
     described = read_system(params, system, declared)
     crop_size = read_crop_size(params, described.crops)
@@ -96,7 +97,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
             build_head=partial(_build_head, params, declared, described, crop_size),
             videos=read_videos(data, split, described.crops, annotations, section.flip),
             decoding=section.decode_config(),
-            device=device_type(engine.device),
+            device=device,
         )
         for split in SPLITS
     }
@@ -120,7 +121,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
         listing=data / "units" / STAGE / f"{system}.json",
         units=planned,
         make_task=MakePredictTask(predictions),
-        run=run.with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
+        run=run.on(device).with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
         finish=partial(write_tables, predictions),
     )
 

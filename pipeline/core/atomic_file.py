@@ -1,7 +1,8 @@
 """Atomic writes of files: a reader sees the old content or the new content, never a part."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -37,7 +38,8 @@ class AtomicFile:
 
     def _write_vector(self, views: list[memoryview]) -> None:
         while views:
-            written = os.writev(self._descriptor, views)
+            with _naming(self._path):
+                written = os.writev(self._descriptor, views)
             # A write may be short: drop the finished pieces and continue inside the next one.
             done = 0
             while done < len(views) and written >= views[done].nbytes:
@@ -53,14 +55,17 @@ class AtomicFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        stored = False
         try:
             if kind is None:
-                os.fsync(self._descriptor)
+                with _naming(self._path):
+                    os.fsync(self._descriptor)
+                stored = True
         finally:
             os.close(self._descriptor)
-            if kind is not None:
+            if not stored:
                 self._partial.unlink(missing_ok=True)
-        if kind is None:
+        if stored:
             self._partial.replace(self._path)
             _sync_folder(self._path.parent)
 
@@ -74,6 +79,16 @@ def write_file(path: Path, content: bytes) -> None:
     """
     with AtomicFile(path) as file:
         file.write([content])
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Add the path to an error of an operation on a descriptor, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

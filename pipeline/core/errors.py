@@ -14,12 +14,14 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _PERMISSIONS = "change its permissions or choose another path"
+_SPACE = "free some space and run the command again"
 _CURES = {
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
     errno.EROFS: "make the file system writable or choose another path",
-    errno.ENOSPC: "free some space and run the command again",
-    errno.EDQUOT: "free some space and run the command again",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit of the file size (ulimit -f) and run the command again",
     errno.EISDIR: "give a file",
     errno.ENOTDIR: "give a folder",
 }
@@ -58,10 +60,10 @@ def one_line(command: Callable[Arguments, Result], name: str = "") -> Callable[A
 
 def describe(error: OSError) -> str:
     """Return the message of a failed file operation: the path, the reason and the cure."""
-    if error.filename is None or error.strerror is None:
+    if error.strerror is None:
         return str(error)
-    name = os.fsdecode(error.filename)
-    return f"{name}: {error.strerror}; {_CURES.get(error.errno or 0, 'check the path')}"
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{where}{error.strerror}; {_CURES.get(error.errno or 0, 'check the path')}"
 
 
 def skip_final_collection() -> None:

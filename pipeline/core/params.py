@@ -11,13 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 MAX_BYTES = 1_000_000
 """Size limit of a params file; real ones have a few kilobytes."""
+
+MAX_NUMBER = 1e6
+"""Largest absolute value of a floating-point param."""
 
 
 class _OutOfKey:
@@ -28,9 +31,20 @@ OUT_OF_KEY = _OutOfKey()
 
 
 class Section(BaseModel):
-    """Base of every section's schema: frozen, strict types, no unknown keys, no defaults."""
+    """Base of every section's schema: frozen, strict types, no unknown keys, no defaults.
+
+    Floating-point numbers are limited to ``MAX_NUMBER``, because larger ones overflow float32 or
+    the coordinates of images, in a stage that may be hours away.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _limit(cls, value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, float) and abs(value) > MAX_NUMBER:
+            raise ValueError(f"expected a number of at most {MAX_NUMBER:.0f}")
+        return value
 
     def key_params(self) -> dict[str, Any]:
         """Return the params that can change the bytes of a unit, as plain JSON values."""

@@ -1,6 +1,8 @@
 """Reading of a file that the user names, with errors that say what was found in its place."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OTHER_KINDS = (
@@ -25,10 +27,28 @@ def read_regular_file(path: Path, expected: str, cure: str) -> bytes:
     Raises:
         ValueError: If the file is missing, not a regular file or not readable.
     """
-    try:
+    check_regular_file(path, expected, cure)
+    with _naming(path, expected, cure):
+        return path.read_bytes()
+
+
+def check_regular_file(path: Path, expected: str, cure: str) -> None:
+    """Check that a path is a regular file, without opening it; see ``read_regular_file``.
+
+    Raises:
+        ValueError: If the file is missing or not a regular file.
+    """
+    with _naming(path, expected, cure):
         mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            return path.read_bytes()
+    if not stat.S_ISREG(mode):
+        found = next((name for is_kind, name in _OTHER_KINDS if is_kind(mode)), "a special file")
+        raise ValueError(f"{path}: expected {expected}, found {found}; {cure}")
+
+
+@contextmanager
+def _naming(path: Path, expected: str, cure: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise ValueError(f"{path}: expected {expected}, found nothing; {cure}") from error
     except (OSError, ValueError) as error:
@@ -37,5 +57,3 @@ def read_regular_file(path: Path, expected: str, cure: str) -> bytes:
         raise ValueError(
             f"{path}: expected {expected}, but it cannot be read ({reason}); {cure}"
         ) from error
-    found = next((name for is_kind, name in _OTHER_KINDS if is_kind(mode)), "a special file")
-    raise ValueError(f"{path}: expected {expected}, found {found}; {cure}")

@@ -21,7 +21,7 @@ class Training(Section):
     """Optimizer steps; 0 if ``epochs`` is given."""
     batch: Annotated[int, Field(ge=1)]
     """Clips per step, summed over all devices."""
-    lr: Positive
+    lr: Annotated[float, Field(gt=0, le=10)]
     """Initial learning rate of AdamW, after the warm-up."""
     weight_decay: NonNegative
     """Decoupled weight decay; the papers use torch's default 0.01."""

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.core.networks.devices import worker_device
 from pipeline.detection.detections import Detections
 
 
@@ -16,11 +17,14 @@ class NetworkDetector:
     Args:
         network: The network, with its weights.
         device: ``cpu`` or ``cuda``.
+
+    Raises:
+        ValueError: If the device is ``cuda`` and this process has no GPU.
     """
 
     def __init__(self, network: nn.Module, device: str) -> None:
-        self._network = network.to(device).eval()
-        self._device = device
+        self._device = worker_device(device)
+        self._network = network.to(self._device).eval()
 
     def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
         """Return boxes xyxy ``(n, 4)``, pixels, and scores ``(n,)`` for every frame."""

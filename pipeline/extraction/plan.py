@@ -151,7 +151,7 @@ def plan_store(
         listing=data / "units" / stage / f"{split}.json",
         units=_plan_units(extraction, params, batch),
         make_task=extraction,
-        run=run,
+        run=run.on(extraction.device),
         kind=stage,
     )
 

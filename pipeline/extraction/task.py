@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.networks.devices import worker_device
 from pipeline.core.networks.weights import read_weights
 from pipeline.core.prefetch import prefetch
 from pipeline.core.store.reader import Store
@@ -22,10 +23,14 @@ class ExtractionTask:
 
     Args:
         extraction: Settings of the stage.
+
+    Raises:
+        ValueError: If the units need a GPU and this worker has none.
     """
 
     def __init__(self, extraction: Extraction) -> None:
         self._extraction = extraction
+        self._device = worker_device(extraction.device)
         self._crops = Store(extraction.crops, "crops")
         self._networks: dict[tuple[Path, tuple[int, int]], nn.Module] = {}
 
@@ -47,7 +52,7 @@ class ExtractionTask:
         weights = self._extraction.weights[name]
         if (weights, crop_size) not in self._networks:
             network = self._extraction.build_network(read_weights(weights), str(weights), crop_size)
-            self._networks[weights, crop_size] = network.to(self._extraction.device)
+            self._networks[weights, crop_size] = network.to(self._device)
         return self._networks[weights, crop_size]
 
     def _blocks(self, name: str) -> Iterator[np.ndarray]:
@@ -72,5 +77,5 @@ class ExtractionTask:
     def _run(self, network: nn.Module, crops: np.ndarray) -> Tensor:
         exact = torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False)
         with torch.inference_mode(), exact:
-            rows: Tensor = network(torch.from_numpy(crops).to(self._extraction.device))
+            rows: Tensor = network(torch.from_numpy(crops).to(self._device))
             return rows.half().cpu()

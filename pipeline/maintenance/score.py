@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.posetrack.annotations import has_empty_head
+from pipeline.core.posetrack.annotations import empty_head_warning
 from pipeline.evaluation.metrics.acceleration import acceleration
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_ap import match, score
@@ -43,12 +43,8 @@ def score_folders(
     """
     pairs = read_pairs(truth, predicted)
     for pair in pairs:
-        if count := int(has_empty_head(pair.truth.people).sum()):
-            warn(
-                f"{pair.truth.path}: {count} of {len(pair.truth.people.frame)} people have a head "
-                "box of zero size, so no prediction can match them and all of their joints are "
-                "missed; correct bbox_head"
-            )
+        if message := empty_head_warning(pair.truth):
+            warn(message)
     matches = match(pool(pairs, protocol))
     further = {"oks": oks_ap(pairs) if oks else None, "acceleration": acceleration(matches)}
     return score(matches) | further

@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.core.caches.reader import Caches
 from pipeline.core.heatmap import flip_back_heatmaps
+from pipeline.core.networks.devices import worker_device
 from pipeline.core.networks.weights import read_weights
 from pipeline.core.posetrack.reader import read_annotations
 from pipeline.prediction.poses import decode_poses
@@ -38,6 +39,7 @@ class _SplitTask:
 
     def __init__(self, prediction: Prediction) -> None:
         self._prediction = prediction
+        self._device = worker_device(prediction.device)
         self._caches = Caches(prediction.folders, prediction.frames)
         self._head: nn.Module | None = None
 
@@ -68,9 +70,7 @@ class _SplitTask:
             part = rows[first : first + batch]
             self._caches.read([unit] * len(part), part, buffers, check=True)
             inputs = {
-                kind: self._caches.cut(kind, tensor[: len(part)])
-                .to(self._prediction.device)
-                .float()
+                kind: self._caches.cut(kind, tensor[: len(part)]).to(self._device).float()
                 for kind, tensor in buffers.items()
             }
             exact = torch.backends.cudnn.flags(
@@ -86,5 +86,5 @@ class _SplitTask:
             weights = read_weights(path) if path is not None else {}
             shapes = {kind: self._caches.row_shape(kind) for kind in self._caches.kinds}
             head = self._prediction.build_head(weights, str(path), shapes)
-            self._head = head.to(self._prediction.device).eval()
+            self._head = head.to(self._device).eval()
         return self._head

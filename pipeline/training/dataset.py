@@ -5,6 +5,7 @@ epoch are skipped, and clips are repeated if a batch needs more than there are. 
 processes, each takes every n-th clip of the batch.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -92,6 +93,7 @@ class ClipFeed:
         self._goal = goal
         self._batch = batch
         self._seed = seed
+        self._where = where
 
     @property
     def steps_per_epoch(self) -> int:
@@ -122,6 +124,11 @@ class ClipFeed:
         if self._batch % place.world:
             raise ValueError(
                 f"batch: expected a multiple of the {place.world} processes, got {self._batch}"
+            )
+        if self._batch > len(self._table) and not place.rank:
+            sys.stderr.write(
+                f"{self._where}: {len(self._table)} clips are repeated to fill batches of "
+                f"{self._batch}; lower the batch size unless this is intended\n"
             )
         rows = self._batch // place.world
         yield from self._source.batches(self._wanted(start, stop, place), rows, self.targets)

@@ -140,7 +140,7 @@ class _Loop:
         first = len(self.history)
         self.network.train()
         before = perf_counter()
-        with self._progress(total - first) as advance:
+        with self._progress(first, total) as advance:
             for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
                 got = perf_counter()
                 epoch_done = (step + 1) % self.feed.steps_per_epoch == 0 or step + 1 == total
@@ -155,10 +155,10 @@ class _Loop:
         if not self.plan.place.rank:
             report_collapse(self.plan.section, self.history.last_shares())
 
-    def _progress(self, steps: int) -> AbstractContextManager[Advance]:
+    def _progress(self, done: int, total: int) -> AbstractContextManager[Advance]:
         if self.plan.place.rank:
             return nullcontext(lambda _=1: None)
-        return progress(self.plan.section, steps, "steps")
+        return progress(self.plan.section, total, "steps", done)
 
     def _step(self, step: int, batch: Batch) -> None:
         training = self.plan.training

@@ -58,6 +58,9 @@ def write_inputs(videos: int) -> None:
         truth, predicted = random_pair(number)
         for image, tag in zip(truth["images"], ("clean", "blurred", "clean"), strict=False):
             image["tag"] = tag
+        for person in truth["annotations"]:
+            # The stage warns of head boxes of zero size, which random_pair makes, too.
+            person["bbox_head"][2:] = [side or 5.0 for side in person["bbox_head"][2:]]
         name = f"video{number}"
         write(ANNOTATIONS / "val", {name: truth})
         for split in ("val", "val_gt"):
@@ -189,6 +192,23 @@ def test_a_data_set_without_val_videos_gives_null_scores(folder: Path) -> None:
     facts = read("jmpose.provenance.json")
     assert facts["box_recall"] is None
     assert facts["labels"]["val_files"] == 0
+
+
+def test_head_boxes_of_zero_size_are_reported_with_the_file(folder: Path) -> None:
+    del folder
+    write_inputs(2)
+    file = ANNOTATIONS / "val/video1.json"
+    truth = json.loads(file.read_text())
+    for person in truth["annotations"]:
+        person["bbox_head"] = [0, 0, 0, 0]
+    file.write_text(json.dumps(truth))
+    code, message = run()
+    assert code == 0
+    people = len(truth["annotations"])
+    assert message.startswith(
+        f"evaluate: {file}: {people} of {people} people have a head box of zero size"
+    )
+    assert message.count("zero size") == 1
 
 
 def test_missing_predictions_keys_and_systems_give_one_line_errors(folder: Path) -> None:

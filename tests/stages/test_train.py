@@ -158,7 +158,7 @@ def test_given_weights_are_published_and_nothing_is_trained(project: Project) ->
     assert wrong.exit_code == 1
     assert "of another shape" in wrong.stderr
     missing = project.run(app, *VREMD, train_vremd=given | {"weights": "yours"})
-    assert "yours/vremd.safetensors: expected weights, found no file" in missing.stderr
+    assert "yours/vremd.safetensors: expected a weights file, found nothing" in missing.stderr
 
 
 @pytest.mark.parametrize(

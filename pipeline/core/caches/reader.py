@@ -60,7 +60,7 @@ class Caches:
         if len(shapes) != 1:
             raise ValueError(
                 f"{self._folders[kind]}: expected rows of one shape, got {shapes or 'no unit'}; "
-                f"run the stage {kind} again"
+                f"{store.remedy}"
             )
         return shapes[0]
 
@@ -78,7 +78,7 @@ class Caches:
                 if store.rows(name) != count:
                     raise ValueError(
                         f"{self._folders[kind]}: unit {name!r}: expected {count} rows, as in "
-                        f"the clip table, got {store.rows(name)}; run the stage {kind} again"
+                        f"the clip table, got {store.rows(name)}; {store.remedy}"
                     )
 
     def buffers(self, rows: int, *, pinned: bool = False) -> dict[str, Tensor]:

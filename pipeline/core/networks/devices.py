@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.units.run_time import DeviceKind
@@ -17,17 +18,34 @@ def device_type(kind: DeviceKind, nodes: Path = Path("/dev")) -> Literal["cpu", 
     """Return the device type of workers; torch is not imported if the machine has no GPU.
 
     Args:
-        kind: See ``pick_device``.
+        kind: ``cpu`` and ``cuda`` declare the device of the workers, which may be other machines:
+            this process needs no GPU. ``auto``: the device of this machine.
         nodes: Folder of the device files.
-
-    Raises:
-        ValueError: See ``pick_device``.
     """
-    if kind == "cpu" or (
-        kind == "auto" and not any((nodes / name).exists() for name in GPU_DEVICE_FILES)
-    ):
+    if kind != "auto":
+        return kind
+    if not any((nodes / name).exists() for name in GPU_DEVICE_FILES):
         return "cpu"
     return "cuda" if pick_device(kind).type == "cuda" else "cpu"
+
+
+def worker_device(device: str) -> "torch.device":
+    """Return the device of a worker that computes units.
+
+    Args:
+        device: Device type that the keys of the units contain; see ``device_type``.
+
+    Raises:
+        ValueError: If it is ``cuda`` and this worker has no GPU.
+    """
+    import torch  # noqa: PLC0415  takes seconds
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"extract.device 'cuda': expected a GPU for the worker on {gethostname()}, found none; "
+            "compute the units on a machine with one, or set extract.device to cpu"
+        )
+    return torch.device(device)
 
 
 def pick_device(kind: DeviceKind) -> "torch.device":

@@ -1,14 +1,15 @@
 """Weights files: safetensors, written atomically; equal values give equal bytes."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.core.atomic_file import write_file
+from pipeline.core.units.key import check_weights_file
 
 REINITIALIZED_ROWS = "reinitialised_rows"
 """Metadata key: names of the joints whose head rows an import initialized randomly, by spaces.
@@ -22,15 +23,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name, on the CPU, in the dtypes of the file.
 
     Raises:
-        ValueError: If the file is missing, truncated or not a safetensors file.
+        ValueError: If the file is missing, not a regular file, truncated or not a safetensors file.
     """
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: expected weights, found no file; copy them there or set another path in "
-            "params.yaml"
-        )
-    try:
+    check_weights_file(path)
+    with _naming_damage(path):
         return dict(load_file(path))
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Turn an error of safetensors into a ``ValueError`` that names the file."""
+    try:
+        yield
     except SafetensorError as error:
         raise ValueError(
             f"{path}: expected a safetensors file, got {error}; download it again, or convert "
@@ -54,9 +58,11 @@ def write_weights(
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a weights file; empty if it has none."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    metadata: dict[str, str] = header.get("__metadata__", {})
-    return metadata
+    """Return the metadata of a weights file; empty if it has none.
+
+    Raises:
+        ValueError: As in ``read_weights``.
+    """
+    check_weights_file(path)
+    with _naming_damage(path), safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})

@@ -127,6 +127,17 @@ def has_empty_head(people: People) -> NDArray[np.bool_]:
     return empty
 
 
+def empty_head_warning(truth: Annotations) -> str:
+    """Return a warning that names the file if people have empty head boxes, otherwise ''."""
+    count = int(has_empty_head(truth.people).sum())
+    if not count:
+        return ""
+    return (
+        f"{truth.path}: {count} of {len(truth.people.frame)} people have a head box of zero size, "
+        "so no prediction can match them and all of their joints are missed; correct bbox_head"
+    )
+
+
 class NumberTable:
     """Collects rows of numbers, then checks and converts all of them to an array.
 

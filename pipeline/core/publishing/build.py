@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.core.publishing.last_build import note_build
 from pipeline.core.publishing.publish import publish
@@ -124,6 +124,7 @@ def _missing(units: Sequence[Unit], receipts: Mapping[str, Receipt]) -> list[Uni
 
 
 def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
+    _warn_of_other_device(scratch, plan.stage, units)
     scratch.check_free_space(sum(unit.estimate for unit in units))
     jobs = [Job(scratch, plan.stage, unit.name, unit.key) for unit in units]
     # A receipt that disagrees with its files: they were written into, perhaps in DVC's cache, too.
@@ -138,6 +139,25 @@ def _compute(scratch: Scratch, plan: Plan, units: Sequence[Unit]) -> None:
         drop_damaged_objects(scratch, job.folder)
     if failed:
         _report_failures(scratch, plan.stage, failed, len(jobs))
+
+
+def _warn_of_other_device(scratch: Scratch, stage: str, units: Sequence[Unit]) -> None:
+    """Print a line if missing units are finished under the key of the other device.
+
+    They were computed on other machines, for example by slices on nodes with a GPU.
+    """
+    for device, other in (("cpu", "cuda"), ("cuda", "cpu")):
+        keys = [
+            replace(unit.parts, device=other).key
+            for unit in units
+            if unit.parts is not None and unit.parts.device == device
+        ]
+        found = sum(read_receipt(scratch.unit_folder(stage, key)) is not None for key in keys)
+        if found:
+            sys.stderr.write(
+                f"{stage}: {found} of {len(units)} units to compute for {device} are finished for "
+                f"{other}; to use them, set extract.device to {other}, which needs no GPU here\n"
+            )
 
 
 def _report_failures(scratch: Scratch, stage: str, failed: Sequence[Outcome], total: int) -> None:

@@ -47,6 +47,7 @@ class Store:
 
     Attributes:
         digests: Content digests of all units by name, sorted by name.
+        remedy: What to do if a unit is missing or damaged.
 
     Raises:
         ValueError: If the folder is not a complete store of this kind and format.
@@ -54,10 +55,12 @@ class Store:
 
     def __init__(self, root: Path, kind: str) -> None:
         self._root = root
-        self._remedy = f"write it again: dvc repro -f {_STAGES.get(kind, kind)}"
+        self.remedy = f"write it again: dvc repro -f {_STAGES.get(kind, kind)}"
         self._shards = MappedShards()
         self._check_group(kind)
         self.digests: Mapping[str, str] = self._read_json(root / DIGESTS, "the list of units")
+        if kind == "features" and not self.digests:
+            self.remedy = "set features.enabled to true in params.yaml, then: dvc repro"
         self._check_folders()
         self._arrays = {name: self._open_array(name) for name in self.digests}
 
@@ -206,15 +209,15 @@ class Store:
         return f"{self._root}: unit {name!r}"
 
     def _error(self, name: str, message: str) -> ValueError:
-        return ValueError(f"{self._where(name)}: {message}; {self._remedy}")
+        return ValueError(f"{self._where(name)}: {message}; {self.remedy}")
 
     def _read_json(self, path: Path, title: str) -> dict[str, Any]:
         try:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: {title} cannot be read ({error}); {self._remedy}") from error
+            raise ValueError(f"{path}: {title} cannot be read ({error}); {self.remedy}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{path}: {title} is not a JSON object; {self._remedy}")
+            raise ValueError(f"{path}: {title} is not a JSON object; {self.remedy}")
         return content
 
     def _check_group(self, kind: str) -> None:
@@ -225,7 +228,7 @@ class Store:
             if found.get(name) != expected:
                 raise ValueError(
                     f"{self._root}: expected a store with {name} {expected!r}, "
-                    f"got {found.get(name)!r}; {self._remedy}"
+                    f"got {found.get(name)!r}; {self.remedy}"
                 )
 
     def _check_folders(self) -> None:
@@ -239,7 +242,7 @@ class Store:
         found = {entry.name for entry in self._root.iterdir() if entry.is_dir()}
         if unexpected := found - set(units):
             raise ValueError(
-                f"{self._root}: {min(unexpected)!r} is not in the list of units; {self._remedy}"
+                f"{self._root}: {min(unexpected)!r} is not in the list of units; {self.remedy}"
             )
         for video, variants in units.items():
             folder = self._root / video

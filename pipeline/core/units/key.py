@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.core.regular_file import check_regular_file
 from pipeline.core.units.closure import import_closure, third_party
 from pipeline.core.units.numerics import pins_of
 from pipeline.core.units.receipts import hash_file
@@ -95,14 +96,20 @@ def weights_digest(path: Path) -> str:
     """Return the sha256 of a weights file.
 
     Raises:
-        ValueError: If there is no such file.
+        ValueError: As ``check_weights_file``.
     """
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: expected weights, found no file; copy them there or set another path in "
-            "params.yaml"
-        )
+    check_weights_file(path)
     return hash_file(path)
+
+
+def check_weights_file(path: Path) -> None:
+    """Check that a weights file exists.
+
+    Raises:
+        ValueError: If the path is missing or not a regular file, such as a folder.
+    """
+    cure = "copy the file there or set another path in params.yaml"
+    check_regular_file(path, "a weights file", cure)
 
 
 def numeric_modules(modules: str | Iterable[str], root: Path = ROOT) -> list[Path]:

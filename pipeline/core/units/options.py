@@ -23,6 +23,12 @@ class RunOptions:
     """Slice (i, n): compute every n-th unit from unit i on, and publish nothing."""
     devices: tuple[str, ...] = ()
     """CUDA_VISIBLE_DEVICES of the workers, assigned in turn; empty leaves it unchanged."""
+    gpus: int = 0
+    """GPUs that Ray reserves for each worker."""
+
+    def on(self, device: str) -> "RunOptions":
+        """Return options for workers on ``cpu`` or ``cuda``."""
+        return replace(self, gpus=int(device == "cuda"))
 
     def with_a_worker_per(self, share: int, units: int) -> "RunOptions":
         """Return options with fewer workers where there are few units.

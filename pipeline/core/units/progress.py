@@ -18,24 +18,25 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int, what: str) -> Iterator[Advance]:
+def progress(title: str, total: int, what: str, done: int = 0) -> Iterator[Advance]:
     """Show progress with rate and remaining time on stderr.
 
     Args:
         title: Name of the work, such as the stage.
         total: Number of items.
         what: Name of the items, plural.
+        done: Items that an interrupted run has finished; they do not count for the rate.
 
     Yields:
         A function to call with the number of finished items.
     """
-    shown = _bar(title, total, what) if sys.stderr.isatty() else _lines(title, total, what)
-    with shown as advance:
+    show = _bar if sys.stderr.isatty() else _lines
+    with show(title, total, what, done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
+def _bar(title: str, total: int, what: str, before: int) -> Iterator[Advance]:
     # Imported here: only a terminal needs it.
     import rich.console  # noqa: PLC0415
     import rich.progress as parts  # noqa: PLC0415
@@ -50,7 +51,7 @@ def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
         parts.TimeRemainingColumn(),
     )
     with parts.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
-        item = bar.add_task(title, total=total, rate="")
+        item = bar.add_task(title, total=total, completed=before, rate="")
 
         def advance(count: int = 1) -> None:
             bar.advance(item, count)
@@ -61,9 +62,9 @@ def _bar(title: str, total: int, what: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(title: str, total: int, what: str) -> Iterator[Advance]:
+def _lines(title: str, total: int, what: str, before: int) -> Iterator[Advance]:
     begin = printed = time.monotonic()
-    done = 0
+    done = before
 
     def advance(count: int = 1) -> None:
         nonlocal done, printed
@@ -71,14 +72,14 @@ def _lines(title: str, total: int, what: str) -> Iterator[Advance]:
         now = time.monotonic()
         if now - printed >= _LINE_SECONDS or done == total:
             printed = now
-            sys.stderr.write(_line(title, done, total, what, now - begin))
+            rate = (done - before) / max(now - begin, 1e-9)
+            sys.stderr.write(_line(title, done, total, what, rate))
             sys.stderr.flush()
 
     yield advance
 
 
-def _line(title: str, done: int, total: int, what: str, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
-    left = int((total - done) / rate) if done else 0
+def _line(title: str, done: int, total: int, what: str, rate: float) -> str:
+    left = int((total - done) / rate) if rate else 0
     clock = f"{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}"
     return f"{title}: {done}/{total} {what}, {rate:.2f}/s, {clock} left\n"

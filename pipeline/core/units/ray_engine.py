@@ -25,7 +25,7 @@ def make_ray_slots(make_task: MakeTask, options: RunOptions, count: int) -> Iter
 
     Args:
         make_task: Makes the stage's task.
-        options: Threads of each worker; one GPU each if ``devices`` names any.
+        options: Threads and GPUs of each worker.
         count: Number of workers.
 
     Raises:
@@ -123,11 +123,11 @@ class _RaySlot:
         self._actor = self._start()
 
     def _start(self) -> Any:  # noqa: ANN401
-        gpus = 1 if self._options.devices else 0
-        remote = self._ray.remote(num_cpus=self._options.threads, num_gpus=gpus)(_Worker)
+        options = self._options
+        remote = self._ray.remote(num_cpus=options.threads, num_gpus=options.gpus)(_Worker)
         # The driver restarts it and counts the attempts; retries by Ray would hide them.
         return remote.options(max_restarts=0, max_task_retries=0).remote(
-            self._recipe, self._options.threads
+            self._recipe, options.threads
         )
 
     def submit(self, job: Job) -> "Future[Outcome]":

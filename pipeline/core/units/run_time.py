@@ -22,9 +22,10 @@ class Extract(Section):
     threads: AtLeastOne
     """CPU threads per worker. Fixed, because their number changes the rounding of sums."""
     device: DeviceKind
-    """Device of the networks; ``auto``: a GPU if there is one. Part of unit keys."""
+    """Device of the networks, part of unit keys. ``cpu`` and ``cuda`` declare what the workers
+    have; ``auto``: a GPU if the machine of the stage has one."""
     devices: list[str]
-    """CUDA_VISIBLE_DEVICES of the workers, assigned in turn; empty leaves it unchanged."""
+    """CUDA_VISIBLE_DEVICES of local workers, assigned in turn; empty leaves it unchanged."""
 
 
 class Train(Section):

@@ -1,5 +1,6 @@
 """Atomic writes: the file has the old or the new content, also after an error or a kill."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.atomic_file import AtomicFile, write_file
+from pipeline.core.errors import describe
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -57,6 +59,22 @@ def test_a_killed_writer_keeps_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
     write_file(path, b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("operation", ["writev", "fsync"])
+def test_a_full_disk_is_an_error_with_the_path_and_leaves_no_file(
+    operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, operation, fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_file(tmp_path / "a", b"1")
+    assert describe(caught.value) == (
+        f"{tmp_path}/a: No space left on device; free some space and run the command again"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_short_writes_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

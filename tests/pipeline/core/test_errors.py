@@ -69,6 +69,17 @@ def test_a_failed_file_operation_is_described_by_path_reason_and_cure(
     assert capsys.readouterr().err.startswith(f"posereel gc: data/cache: {cure}")
 
 
+def test_a_failed_operation_without_a_path_has_a_cure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    with pytest.raises(SystemExit):
+        one_line(fail, "crop")()
+    assert capsys.readouterr().err.startswith("crop: File too large; raise the limit of the file")
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(KeyError, match="a bug"):
         one_line(command)(Path("x"), "program")

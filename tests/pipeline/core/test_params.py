@@ -48,6 +48,7 @@ def test_params_marked_out_of_key_leave_the_key_at_every_depth(tmp_path: Path) -
         ("workers: 2", 'workers: "x; touch PWNED"', r"stage\.workers: .*got 'x; touch PWNED'"),
         ("height: 3", "height: 3.5", r"stage\.inner\.height: .*got 3\.5"),
         ("mode: a", "mode: c", r"stage\.mode: .*'a' or 'b'.*got 'c'"),
+        ("rate: 1e-4", "rate: 1e300", r"stage\.rate: .*at most 1000000, got 1e\+300"),
         ("rate: 1e-4", "rate: .nan", r"stage\.rate: .*finite.*got nan"),
     ],
 )

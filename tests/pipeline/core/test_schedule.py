@@ -41,6 +41,7 @@ def test_the_warm_up_is_linear() -> None:
         ({"decay": 0.0}, "greater than 0"),
         ({"batch": 0}, "greater than or equal to 1"),
         ({"lr": "1e-4"}, "valid number"),
+        ({"lr": 1e300}, "less than or equal to 10"),
     ],
 )
 def test_invalid_parameters_raise_an_error(changes: dict[str, object], message: str) -> None:

@@ -62,7 +62,12 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(
-    project: Path, *, batch: int = 10, weights: str = "one", options: RunOptions | None = None
+    project: Path,
+    *,
+    batch: int = 10,
+    weights: str = "one",
+    options: RunOptions | None = None,
+    device: str = "cpu",
 ) -> tuple[list[Unit], str]:
     extraction = plan_extraction(
         stage=STAGE,
@@ -71,7 +76,7 @@ def run(
         build_network=partial(build_means, note=options is None),
         row_shape=row_shape,
         batch=batch,
-        device="cpu",
+        device=device,
     )
     data, run_options = project / "data", options or RunOptions()
     plan = plan_store(extraction, {}, batch, split="train", data=data, run=run_options)
@@ -140,3 +145,57 @@ def test_two_processes_write_the_same_bytes_as_one(project: Path, tmp_path: Path
         (folder / "data/tokens/train/digests.json").read_bytes() for folder in (project, other)
     ]
     assert digests[0] == digests[1]
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers for ``cuda`` compute on the CPU."""
+    monkeypatch.setattr(
+        "pipeline.extraction.task.worker_device", lambda _device: torch.device("cpu")
+    )
+
+
+def test_a_machine_without_gpu_publishes_what_workers_with_one_have_computed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    slices = [RunOptions(part=(part, 2)) for part in range(2)]
+    with pytest.raises(ValueError, match=r"extract.device 'cuda': expected a GPU for the worker"):
+        run(project, device="cuda", options=slices[0])
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.extraction.task.worker_device", lambda _: torch.device("cpu"))
+        for options in slices:
+            run(project, device="cuda", options=options)
+    assert "0 units computed, 6 reused" in run(project, device="cuda")[1]
+    assert len(Store(project / "data/tokens/train", STAGE).digests) == 6
+
+
+@pytest.mark.usefixtures("fake_gpu")
+@pytest.mark.parametrize(("here", "there"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_units_that_are_finished_for_the_other_device_are_pointed_out(
+    here: str, there: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(project, device=there, options=RunOptions(part=(0, 2)))
+    assert "finished for" not in capsys.readouterr().err
+    run(project, device=here)
+    assert capsys.readouterr().err.startswith(
+        f"tokens: 3 of 6 units to compute for {here} are finished for {there}; to use them, set "
+        f"extract.device to {there}, which needs no GPU here"
+    )
+    run(project, device=here)
+    assert "finished for" not in capsys.readouterr().err
+
+
+def test_workers_for_cuda_get_a_gpu_each_from_ray(project: Path) -> None:
+    extraction = plan_extraction(
+        stage=STAGE,
+        crops=project / "data/crops/vit/train",
+        weights_of=lambda _: project / "one.safetensors",
+        build_network=partial(build_means, note=False),
+        row_shape=row_shape,
+        batch=10,
+        device="cuda",
+    )
+    ray = RunOptions(engine="ray", workers=2)
+    plan = plan_store(extraction, {}, 10, split="train", data=project / "data", run=ray)
+    assert plan.run.gpus == 1

@@ -125,12 +125,18 @@ def test_processes_divide_a_batch_and_together_have_all_of_it(data: Path, table:
         next(iter(feed_of(data, table).batches(0, 1, Place(CPU, 0, 3))))
 
 
-def test_fewer_clips_than_a_batch_are_repeated(data: Path, table: ClipTable) -> None:
+def test_fewer_clips_than_a_batch_are_repeated_with_a_warning(
+    data: Path, table: ClipTable, capsys: pytest.CaptureFixture[str]
+) -> None:
     few = table.of_videos(lambda video: video == "creek")
     feed = feed_of(data, few, batch=5)
     assert feed.steps_per_epoch == 1
     assert sorted(Counter(feed.order(3).tolist()).values()) == [2, 3]
     assert len(copies(feed, 0, 2)[1]["heatmaps"]) == 5
+    warning = f"{data}: 2 clips are repeated to fill batches of 5; lower the batch size"
+    assert capsys.readouterr().err.startswith(warning)
+    copies(feed_of(data, few, batch=2), 0, 2)
+    assert capsys.readouterr().err == ""
 
 
 def test_in_order_yields_every_clip_once_unaugmented(data: Path, table: ClipTable) -> None:

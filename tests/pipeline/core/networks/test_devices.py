@@ -3,11 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 import torch
 
-from pipeline.core.networks.devices import GPU_DEVICE_FILES, device_type, pick_device
+from pipeline.core.networks.devices import (
+    GPU_DEVICE_FILES,
+    device_type,
+    pick_device,
+    worker_device,
+)
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -32,6 +38,18 @@ def test_torch_decides_if_a_device_file_exists(node: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_an_error_if_requested() -> None:
+def test_a_missing_gpu_is_an_error_for_a_process_that_computes_on_it() -> None:
     with pytest.raises(ValueError, match="device 'cuda': process 0 of this machine needs GPU 0"):
-        device_type("cuda")
+        pick_device("cuda")
+
+
+def test_cuda_declares_the_device_of_workers_and_needs_no_gpu_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_type("cuda") == "cuda"
+    assert worker_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match=f"worker on {gethostname()}, found none; compute the"):
+        worker_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert worker_device("cuda") == torch.device("cuda")

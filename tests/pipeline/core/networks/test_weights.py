@@ -1,5 +1,6 @@
 """Weights files: equal bytes for equal values, and errors that name the file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.core.networks.weights import read_metadata, read_weights, write_weights
+from pipeline.core.units.key import weights_digest
 
 TENSORS = {
     "b": torch.arange(6).reshape(2, 3).t(),  # not contiguous
@@ -39,10 +41,42 @@ def test_the_order_of_the_tensors_does_not_change_the_bytes(tmp_path: Path) -> N
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.safetensors: expected weights, found no file"):
+    with pytest.raises(
+        ValueError, match=r"none\.safetensors: expected a weights file, found nothing"
+    ):
         read_weights(tmp_path / "none.safetensors")
     path = tmp_path / "cut.safetensors"
     write_weights(path, TENSORS)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match=r"cut\.safetensors: expected a safetensors file"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("read", [read_weights, read_metadata])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: b"\xff" * 8 + data[8:],
+        lambda data: data[:8] + b"\xf6" + data[9:],
+        lambda data: data[:-4],
+    ],
+    ids=["empty", "cut", "huge header", "header not UTF-8", "short"],
+)
+def test_a_damaged_file_is_named_by_every_reader(
+    damage: Callable[[bytes], bytes], read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.safetensors"
+    write_weights(file, {"x": torch.arange(100.0)}, {"note": "b"})
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ValueError, match=r"a.safetensors: expected a safetensors file, got"):
+        read(file)
+
+
+@pytest.mark.parametrize("read", [read_weights, read_metadata, weights_digest])
+def test_a_folder_in_place_of_weights_is_named(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path}: expected a weights file, found a folder"):
+        read(tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pipeline.core.store.shards
+from pipeline.core.caches.reader import Caches
 from pipeline.core.store.reader import Store, group_attributes
 from pipeline.core.store.shards import encode_json, group_metadata, write_array
 
@@ -289,3 +290,15 @@ def test_wrong_units_rows_and_buffers_are_rejected(root: Path) -> None:
     ):
         with pytest.raises(ValueError, match=r"contiguous buffer \(2, 2, 3\) of float16"):
             store.read("bonn/v0", [0, 1], out)
+
+
+def test_a_disabled_store_of_features_names_the_param_that_enables_it(tmp_path: Path) -> None:
+    root = tmp_path / "features/train"
+    root.mkdir(parents=True)
+    (root / "zarr.json").write_text(json.dumps(group_metadata(group_attributes("features"))))
+    (root / "digests.json").write_text("{}")
+    caches = Caches({"features": root}, 1)
+    with pytest.raises(ValueError, match=r"set features.enabled to true in params.yaml, then: dvc"):
+        caches.check_clips({"bonn/v0": 3})
+    with pytest.raises(ValueError, match=r"got no unit; set features.enabled to true in params"):
+        caches.row_shape("features")

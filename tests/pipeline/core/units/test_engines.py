@@ -219,7 +219,7 @@ def test_ray_actors_compute_the_units_and_a_dead_one_is_replaced(
     log: list[str] = []
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setitem(sys.modules, "ray", fake_ray(log, deaths=1))
-    options = RunOptions(engine="ray", workers=2, threads=3, devices=("0",))
+    options = RunOptions(engine="ray", workers=2, threads=3).on("cuda")
     assert run_jobs(jobs, settings_task, options, ignore) == []
     assert len(settings_of(jobs)) == 4
     assert log[:2] == ["init", "resources {'num_cpus': 3, 'num_gpus': 1}"]

@@ -25,6 +25,20 @@ def test_a_log_gets_a_line_from_time_to_time_and_at_the_end(
     ]
 
 
+def test_a_resumed_run_counts_from_where_it_was_interrupted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 20.0, 30.0])
+    monkeypatch.setattr("pipeline.core.units.progress.time.monotonic", lambda: next(clock))
+    with progress("train", 200, "steps", 100) as advance:
+        advance(20)
+        advance(80)
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 120/200 steps, 1.00/s, 00:01:20 left",
+        "train: 200/200 steps, 3.33/s, 00:00:00 left",
+    ]
+
+
 def test_the_remaining_time_may_exceed_a_day(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ Clip = Mapping[Hashable, Any]
 Points = NDArray[np.float64]
 Maps = NDArray[np.float32]
 Hits = NDArray[np.bool_]
-MEANS = ("mean", "mean, true motion", "mean, cached flow")
+MEANS = ("mean, no motion", "mean, true motion", "mean, cached flow")
 
 app = typer.Typer(add_completion=False)
 

@@ -175,9 +175,10 @@ def test_the_means_of_the_readme_are_those_of_the_metric_files() -> None:
 def test_the_tables_of_the_default_run_are_those_of_the_metric_files() -> None:
     section = read("docs/results.md").partition("\n## The default run\n")[2].partition("\n## ")[0]
     rows = cells(section)
+    systems = len(list((ROOT / "data/metrics").glob("*.provenance.json")))
     for split in ("val_gt", "val"):
         start = next(i for i, row in enumerate(rows) if row[0].startswith(f"{split}:"))
-        for system, *values in rows[start + 1 : start + 8]:
+        for system, *values in rows[start + 1 : start + 1 + systems]:
             groups = metrics_of(system)[split]["groups"]
             expected = [f"{groups[column]:.1f}" for column in rows[start][1:]]
             assert values == expected, (split, system)

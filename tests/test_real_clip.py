@@ -12,7 +12,7 @@ import pytest
 
 from tests.toy_clone import Clone
 
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
+SYSTEMS = ("hrnet", "mean", "refine", "fuse", "warp", "jmpose", "vit", "fuse_vit", "vremd")
 
 
 def repro(clone: Clone, *preset: str) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from pipeline.report.papers import COLUMNS
 from tests.chromium import Chromium
 from tests.toy_clone import ROOT, TOY, Clone
 
-SYSTEMS = ("hrnet", "refine", "fuse", "jmpose", "vit", "fuse_vit", "vremd")
+SYSTEMS = ("hrnet", "mean", "refine", "fuse", "warp", "jmpose", "vit", "fuse_vit", "vremd")
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_new_head_trains_predicts_and_is_shown_and_starts_no_stage_of_another(
     assert started(clone.run("dvc", "repro")) == own | {"report"}
     assert "my_head" in clone.run("posereel", "results")
     page = (clone.folder / "data/report/index.html").read_text()
-    assert "my_head with hrnet, refine, fuse" in page
+    assert "my_head with hrnet, mean, refine, fuse, warp" in page
     summary = json.loads((clone.folder / "data/metrics/summary.json").read_text())
     assert {row["system"] for row in summary["mean_ap"]} == {*SYSTEMS, "my_head"}
     assert "train@my_head" in clone.run("posereel", "plan")
@@ -282,4 +282,4 @@ def test_params_of_a_head_start_its_controls_only_where_they_are_of_its_schedule
     assert started(clone.run("dvc", "repro", *trainings)) == {"train@jmpose"}
     clone.edit_params({"train_jmpose.lr": 0.001})
     ran = started(clone.run("dvc", "repro", *trainings))
-    assert ran == {f"train@{name}" for name in ("hrnet", "refine", "fuse", "jmpose")}
+    assert ran == {f"train@{name}" for name in SYSTEMS[:6]}

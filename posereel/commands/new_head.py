@@ -18,7 +18,7 @@ from pipeline.core.params import read_params
 from pipeline.core.system_params import CACHES, SCHEDULE, section_of
 from posereel.head_template import CHANNELS, network_source, system_source, unit_test_source
 
-SLOTS = 3
+SLOTS = 2
 """Entries of ``caches`` in the list of systems of dvc.yaml."""
 LIST = re.compile(r"^    foreach: &systems\n(?:      .*\n)+", re.MULTILINE)
 BEFORE = re.compile(r"^predict:\n", re.MULTILINE)
@@ -67,6 +67,11 @@ def _kinds(reads: str) -> list[str]:
     if "tokens" in kinds and len(kinds) > 1:
         raise ValueError(
             f"--reads {reads}: expected tokens alone: they are made of other crops than the rest"
+        )
+    if len(kinds) > SLOTS:
+        raise ValueError(
+            f"--reads {reads}: expected at most {SLOTS} caches, the slots of the list of systems "
+            "in dvc.yaml; docs/new-head.md describes how to add a slot"
         )
     return kinds
 

@@ -1,4 +1,4 @@
-"""Stage train with the four controls: the frames that they read, their schedules, resumed runs."""
+"""Stage train with the controls: the frames that they read, their schedules, resumed runs."""
 
 import random
 import signal
@@ -32,6 +32,7 @@ DECODER = {
 }  # fmt: skip
 SECTIONS: dict[str, Any] = {
     "train_jmpose": SCHEDULE, "train_vremd": SCHEDULE, "train_refine": CONV, "train_fuse": CONV,
+    "train_mean": {"schedule": "jmpose"},
     "train_vit": DECODER, "train_fuse_vit": DECODER | {"width": 8},
 }  # fmt: skip
 
@@ -73,6 +74,14 @@ def test_controls_read_the_key_frame_and_fusing_controls_also_its_neighbors(
     assert middle != plain
 
 
+def test_a_control_without_parameters_has_an_empty_history_and_no_weights(tmp_path: Path) -> None:
+    project = make(tmp_path / "repo")
+    result = project.run(app, "--system", "mean", **SECTIONS)
+    assert result.exit_code == 0, result.output
+    (file,) = (project.data / "runs/mean").iterdir()
+    assert file.read_text() == "step,epoch,lr\n"
+
+
 def run_folders(project: Project) -> set[str]:
     return {path.name for path in (project.folder / ".dvc/cache/scratch/train").iterdir()}
 
@@ -99,6 +108,8 @@ def test_a_control_depends_only_on_the_schedule_of_its_head(
         ("refine", {"train_refine": CONV | {"blocks": 0}}, "train_refine.blocks: "),
         ("vit", {"train_vit": DECODER | {"decoder_channels": []}}, "train_vit.decoder_channels: "),
         ("fuse_vit", {"train_fuse_vit": DECODER}, "train_fuse_vit.width: missing key"),
+        ("mean", {"train_mean": {}}, "train_mean: expected a schedule, or the name of a head"),
+        ("mean", {"train_mean": {"schedule": "jmpose", "blocks": 4}}, "mean.blocks: unknown key"),
         ("fuse", {"train_jmpose": {"delta": 1}}, "train_jmpose.steps: missing key"),
     ],
 )

@@ -11,6 +11,6 @@ SYSTEM = System(
     objective="JMPoseObjective",
     paper="Wu et al., Joint-Motion Mutual Learning, MM 2024",
     baseline="hrnet",
-    controls=("refine", "fuse"),
+    controls=("mean", "refine", "fuse", "warp"),
     ablations=ABLATIONS,
 )

@@ -19,6 +19,7 @@ from models.heads.jmpose.network import JMPose
 from models.heads.refine.network import Refine
 from models.heads.vit.network import ViTDecoder
 from models.heads.vremd.network import VREMD
+from models.heads.warp.network import Warp
 
 MAPS = {"heatmaps": (5, 15, 16, 8), "flow": (4, 2, 16, 8), "features": (5, 24, 16, 8)}
 TOKENS = {"tokens": (5, 8, 20)}
@@ -40,6 +41,7 @@ VREMD_SIZES = {
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "refine": (CONTROL, ("heatmaps",)),
     "fuse": (CONTROL, ("heatmaps",)),
+    "warp": (CONTROL, ("heatmaps", "flow")),
     "jmpose": (JMPOSE, ("heatmaps", "flow")),
     "vit": (DECODER, ("tokens",)),
     "fuse_vit": (DECODER | {"width": 8}, ("tokens",)),
@@ -53,8 +55,8 @@ def network_of(system: str) -> nn.Module:
     match system:
         case "refine":
             return Refine(joints=15, **CONTROL)
-        case "fuse":
-            return Fuse(joints=15, frames=3, **CONTROL)
+        case "fuse" | "warp":
+            return (Fuse if system == "fuse" else Warp)(joints=15, frames=3, **CONTROL)
         case "jmpose":
             return JMPose(joints=15, frames=3, **JMPOSE)
         case "vit":
@@ -99,6 +101,13 @@ def test_hrnet_is_the_key_frame_of_the_cache() -> None:
     head = build_head({}, "nothing", MAPS, system="hrnet", **sizes)
     batch = batch_of(("heatmaps",))
     assert torch.equal(head(batch), batch["heatmaps"][:, 1])
+
+
+def test_mean_is_the_mean_of_the_frames_of_the_cache() -> None:
+    sizes: dict[str, Any] = {"joints": 15, "frames": 3, "crop_size": CROP, "arguments": {}}
+    head = build_head({}, "nothing", MAPS, system="mean", **sizes)
+    before, key, after = (batch_of(("heatmaps",))["heatmaps"][:, frame] for frame in range(3))
+    torch.testing.assert_close(head(batch_of(("heatmaps",))), (before + key + after) / 3)
 
 
 def test_unknown_systems_are_named() -> None:

@@ -13,7 +13,7 @@ from models.head_parts.lookup import all_systems
 from posereel.cli import load
 
 ROOT = Path(__file__).resolve().parents[3]
-READS = ("heatmaps", "flow", "heatmaps,flow", "heatmaps,flow,features", "tokens")
+READS = ("heatmaps", "flow", "heatmaps,flow", "heatmaps,features", "tokens")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_params_presets_and_dvc_yaml_get_one_entry_each(project: Path) -> None:
     for stage in ("train", "predict", "evaluate"):
         assert stages[stage]["foreach"]["my_head"] == {
             "input": "hrnet",
-            "caches": ["heatmaps", "flow", "heatmaps"],
+            "caches": ["heatmaps", "flow"],
             "schedule": "${train_my_head.schedule}",
             "weights": "${train_my_head.weights}",
         }
@@ -87,6 +87,7 @@ def test_params_presets_and_dvc_yaml_get_one_entry_each(project: Path) -> None:
         (["../evil"], "expected a name of small letters"),
         (["my_head", "--reads", "masks"], "got 'masks'"),
         (["my_head", "--reads", "heatmaps,tokens"], "expected tokens alone"),
+        (["my_head", "--reads", "heatmaps,flow,features"], "expected at most 2 caches"),
     ],
 )
 def test_wrong_names_and_inputs_are_refused_and_nothing_is_written(

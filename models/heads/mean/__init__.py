@@ -1,0 +1,1 @@
+"""Mean: the mean of the heatmaps of all frames; a control of JM-Pose without parameters."""

@@ -10,14 +10,14 @@ import typer
 
 from pipeline.core.params import read_params
 from posereel.cli import COMMANDS, load
-from tests.pipeline.tiny_caches import clip_frame, random_store, write_clips
+from tests.posereel.caches_project import make_caches_project
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").glob("*.md"))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", *PAGES)
 TOPICS = {
     "results", "ablations", "posetrack", "video", "sharing", "operations", "benchmarks",
-    "architecture", "new-head",
+    "architecture", "new-head", "python",
 }  # fmt: skip
 SOURCES = sorted(
     file
@@ -133,20 +133,16 @@ def test_every_picture_is_small_and_stands_beside_the_command_that_draws_it(pict
 
 
 def snippets() -> list[tuple[str, str]]:
-    found = [
-        (page, re.findall(r"```python\n(.*?)```", read(page), re.DOTALL)) for page in DOCUMENTS
-    ]
-    return [(page, code) for page, codes in found for code in codes]
+    """Return the snippets of every page, which share their variables, as one text."""
+    found = {page: re.findall(r"```python\n(.*?)```", read(page), re.DOTALL) for page in DOCUMENTS}
+    return [(page, "\n".join(codes)) for page, codes in found.items() if codes]
 
 
 @pytest.mark.parametrize(("page", "code"), snippets(), ids=lambda text: text.partition("\n")[0])
 def test_every_snippet_of_python_runs_after_a_run_of_the_pipeline(
     page: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for split in ("train", "val", "val_gt"):
-        for kind in ("heatmaps", "flow"):
-            random_store(tmp_path / "data" / kind / split, kind, variants=1)
-        write_clips(tmp_path / "data", "hrnet", split, clip_frame(variants=1))
+    make_caches_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, page, "exec"), {})  # noqa: S102  the project's own documents
 

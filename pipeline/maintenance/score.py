@@ -1,6 +1,6 @@
-"""Score a folder of predictions against a folder of ground truth."""
+"""Score predictions against ground truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipeline.core.posetrack.annotations import empty_head_warning
 from pipeline.evaluation.metrics.acceleration import acceleration
 from pipeline.evaluation.metrics.oks import oks_ap
 from pipeline.evaluation.metrics.posetrack_ap import match, score
-from pipeline.evaluation.metrics.posetrack_pool import Protocol, pool, read_pairs
+from pipeline.evaluation.metrics.posetrack_pool import Protocol, VideoPair, pool, read_pairs
 
 
 def _drop(_message: str) -> None:
@@ -23,11 +23,32 @@ def score_folders(
     oks: bool = True,
     warn: Callable[[str], None] = _drop,
 ) -> dict[str, Any]:
-    """Return PoseTrack AP, OKS AP and the acceleration error of all videos of a folder.
+    """Return the scores of all videos of a folder.
 
     Args:
         truth: Folder of ground-truth files, one per video.
         predicted: Folder of prediction files of the same names.
+        protocol: As in ``score_pairs``.
+        oks: As in ``score_pairs``.
+        warn: As in ``score_pairs``.
+
+    Raises:
+        ValueError: If a file is missing or malformed, or frames do not agree.
+    """
+    return score_pairs(read_pairs(truth, predicted), protocol, oks=oks, warn=warn)
+
+
+def score_pairs(
+    pairs: Sequence[VideoPair],
+    protocol: Protocol,
+    *,
+    oks: bool = True,
+    warn: Callable[[str], None] = _drop,
+) -> dict[str, Any]:
+    """Return PoseTrack AP, OKS AP and the acceleration error of all videos.
+
+    Args:
+        pairs: The videos.
         protocol: Official tool whose rules apply, ``poseval`` or ``posetrack21``.
         oks: Whether to also compute OKS AP.
         warn: Called with a message for every ground-truth file with people who cannot be matched;
@@ -39,9 +60,8 @@ def score_folders(
         and ``acceleration``, as ``pipeline.evaluation.metrics.acceleration`` returns it.
 
     Raises:
-        ValueError: If a file is missing or malformed, or frames do not agree.
+        ValueError: If frames do not agree.
     """
-    pairs = read_pairs(truth, predicted)
     for pair in pairs:
         if message := empty_head_warning(pair.truth):
             warn(message)

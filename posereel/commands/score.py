@@ -24,7 +24,7 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     no_oks: Annotated[bool, typer.Option("--no-oks", help="Do not compute OKS AP.")] = False,
 ) -> None:
-    """Write AP per joint and group (percent), counts and OKS AP to OUT."""
+    """Write AP per joint and group (percent), counts, OKS AP and acceleration error to OUT."""
     from pipeline.maintenance.score import score_folders
 
     def warn(message: str) -> None:

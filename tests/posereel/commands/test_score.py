@@ -26,7 +26,7 @@ app = load("score")
 ROOT = Path(__file__).parents[3]
 KEYS = {
     "protocol", "joints", "ap", "joint_ap", "ap_total", "groups", "n_gt", "n_pred", "n_tp",
-    "n_frames_used", "oks",
+    "n_frames_used", "oks", "acceleration",
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from models.head_parts.lookup import all_systems
+from models.head_parts.lookup import listed_systems
 from models.head_parts.warp import sample, warp_to_key_frame
 from pipeline.core.caches.clip_table import clips_file, read_clips
 from pipeline.core.geometry.affine import transform
@@ -90,7 +90,7 @@ def main(
     section = read_section(params, "predict", Predict)
     systems = {
         name: read_joints(file)
-        for name in all_systems()
+        for name in listed_systems()
         if (file := data / "predictions" / name / SPLIT / "predictions.parquet").is_file()
     }
     flow = Store(data / "flow" / SPLIT, "flow")

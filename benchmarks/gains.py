@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.measurement import Figures, JsonFile, Quick, describe_machine, show, write_figures
-from models.head_parts.lookup import all_systems, comparisons
+from models.head_parts.lookup import comparisons, listed_systems
 from pipeline.ablation.experiments import Experiment, read_metrics, run_experiment
 from pipeline.core.dvc_files import files_of, object_path, read_lock
 from pipeline.core.posetrack.annotations import Annotations
@@ -55,7 +55,7 @@ def main(
     figures: Figures = {}
     for split in SPLITS:
         table = {
-            name: {system: values[system][split] for system in all_systems()}
+            name: {system: values[system][split] for system in listed_systems()}
             for name, values in scores.items()
         }
         figures[split] = {"ap": table, "gains": gains(table, [each[split] for each in drawn])}
@@ -73,13 +73,13 @@ def run_set(val_range: str) -> str:
         ValueError: If the experiment fails.
     """
     params = (f"render.val_range={val_range}",)
-    targets = tuple(f"evaluate@{system}" for system in all_systems())
+    targets = tuple(f"evaluate@{system}" for system in listed_systems())
     return run_experiment(Experiment(val_range.replace("_", "-"), params, targets))
 
 
 def read_scores(commit: str) -> Scores:
     """Return mean AP in percent from the metric files of a commit: system -> split -> AP."""
-    metrics = {system: read_metrics(commit, system) for system in all_systems()}
+    metrics = {system: read_metrics(commit, system) for system in listed_systems()}
     return {
         system: {split: float(values[split]["ap_total"]) for split in SPLITS}
         for system, values in metrics.items()
@@ -98,7 +98,7 @@ def draws_of(commit: str, seed: int) -> Drawn:
         past = Path(folder)
         lay_out(scratch.project, scratch.cache, commit, past)
         truths = truths_of(past, scratch.cache)
-        matches = read_results(past / "data", truths, list(all_systems())).matches
+        matches = read_results(past / "data", truths, list(listed_systems())).matches
     return {
         split: {system: draw_ap(found, seed=seed) for system, found in of_split.items()}
         for split, of_split in matches.items()
@@ -145,7 +145,7 @@ def show_split(split: str, figures: dict[str, Any]) -> None:
     """Print AP and gains on a split."""
     ap = figures["ap"]
     sets = list(ap)
-    rows = [(system, *(f"{ap[name][system]:.1f}" for name in sets)) for system in all_systems()]
+    rows = [(system, *(f"{ap[name][system]:.1f}" for name in sets)) for system in listed_systems()]
     show(f"{split}, PoseTrack AP in percent", [("", *sets), *rows])
     gain_rows = []
     for pair, gain in figures["gains"].items():

@@ -38,7 +38,7 @@ from benchmarks.measurement import (
 )
 from benchmarks.stores import write_store
 from models.cost import module_costs
-from models.head_parts.lookup import all_systems
+from models.head_parts.lookup import listed_systems
 from pipeline.core.caches.clip_table import ClipTable
 from pipeline.core.caches.reader import Caches
 from pipeline.core.grid import grid_size
@@ -183,7 +183,7 @@ def main(
     rows: list[list[str | float]] = [
         ["", "batch", "steps/s", "clips/s", "waiting %", "memory GiB", "GFLOP/s", "of matmul %"]
     ]
-    for name in (name for name, system in all_systems().items() if system.baseline):
+    for name in (name for name, system in listed_systems().items() if system.baseline):
         case = read_case(name, params, steps)
         begin = time.perf_counter()
         with TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.head_parts.lookup import listed_systems
 from pipeline.clips.cropping import crop
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.data_set import read_data_set
@@ -29,7 +30,7 @@ from pipeline.maintenance.expected_clips import (
 )
 from pipeline.maintenance.forecast import Line, Speeds, forecast
 from pipeline.synthetic.annotation import write_video
-from posereel.networks import BACKBONES, cache_shapes, example, trained_systems
+from posereel.networks import BACKBONES, cache_shapes, example
 from stages.render import Render, split_specs
 
 FRAME = (720, 1280)
@@ -112,7 +113,7 @@ def _calibrate(
     """Measure the passes of all networks, decoding and cropping."""
     forward: dict[str, float] = {}
     training: dict[str, float] = {}
-    heads = trained_systems()
+    heads = [name for name, system in listed_systems().items() if system.trained]
     detects = values["detect"]["kind"] == "torchvision"
     for name in [*BACKBONES, *heads]:
         if name == "detector" and not detects:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import Field
 
-from models.head_parts.lookup import all_systems, comparisons
+from models.head_parts.lookup import comparisons, listed_systems
 from pipeline.core.atomic_file import write_file
 from pipeline.core.data_set import DataSet, read_data_set
 from pipeline.core.errors import one_line
@@ -87,7 +87,7 @@ def main(
     count = read_section(params, "report", Report).pictures
     data = read_data_set(params)
     truths = read_truths(DATA, Path(data.annotations))
-    now = read_results(DATA, truths, list(all_systems()))
+    now = read_results(DATA, truths, list(listed_systems()))
     read_image = frame_reader(DATA, Path(data.root))
     if against:
         sections = _compare(now, truths, against, count, read_image, params)
@@ -157,11 +157,11 @@ def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadIm
 
 def _describe() -> str:
     """Return a summary of what the report compares."""
-    systems = ", ".join(f"{name} ({each.title})" for name, each in all_systems().items())
+    systems = ", ".join(f"{name} ({each.title})" for name, each in listed_systems().items())
     heads = "; ".join(f"{head} with {', '.join(other)}" for head, other in comparisons().items())
     return (
-        f"{len(all_systems())} systems on the same clips and person boxes: {systems}. Each head is"
-        f" compared with its single-frame baseline and its controls: {heads}. The rows of the"
+        f"{len(listed_systems())} systems on the same clips and person boxes: {systems}. Each head"
+        f" is compared with its single-frame baseline and its controls: {heads}. The rows of the"
         " heads are highlighted."
     )
 

@@ -1,1 +1,1 @@
-"""What heads share: their declaration and lookup, blocks, token layouts, decoder, heatmap loss."""
+"""What heads share: declaration and lookup, blocks, deformation, token layouts, decoder, loss."""

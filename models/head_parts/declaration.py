@@ -52,5 +52,8 @@ class System:
     """Publication of the method; '' for systems of this project."""
     controls: tuple[str, ...] = ()
     """Simpler systems on the same caches that it is compared with."""
+    listed: bool = True
+    """Whether the list of systems in dvc.yaml has it. Systems that are not listed are trained by
+    ``posereel bench``, and only the preset ``bench`` has their sections."""
     ablations: Mapping[str, tuple[AblationRow, ...]] | None = None
     """Ablation tables by name; the first row of each is the full method."""

@@ -4,6 +4,7 @@ Only this module imports by name. Neither this module nor the declaration of a s
 """
 
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -81,11 +82,20 @@ def all_systems() -> dict[str, System]:
     return {name: found[name] for name in dict.fromkeys([*names, *found])}
 
 
-def comparisons() -> dict[str, tuple[str, ...]]:
-    """Return the baseline and the controls of every head, in this order."""
+def listed_systems() -> dict[str, System]:
+    """Return the systems that dvc.yaml lists by name, in the order of tables."""
+    return {name: system for name, system in all_systems().items() if system.listed}
+
+
+def comparisons(systems: Mapping[str, System] | None = None) -> dict[str, tuple[str, ...]]:
+    """Return the baseline and the controls of every head, in this order.
+
+    Args:
+        systems: Systems by name; None: those that dvc.yaml lists.
+    """
     return {
         name: (system.baseline, *system.controls)
-        for name, system in all_systems().items()
+        for name, system in (listed_systems() if systems is None else systems).items()
         if system.baseline is not None
     }
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from models.head_parts.declaration import System
-from models.head_parts.lookup import all_systems
+from models.head_parts.lookup import all_systems, listed_systems
 from pipeline.core.atomic_file import write_file
 from pipeline.core.params import read_params
 from pipeline.core.system_params import CACHES, SCHEDULE, section_of
@@ -80,7 +80,7 @@ def _rival(kinds: list[str], params: Path) -> tuple[str, System]:
     """Return the head on the same crops whose schedule, baseline and controls the new one gets."""
     values = read_params(params)
     crops = "vit" if "tokens" in kinds else "hrnet"
-    for name, system in all_systems().items():
+    for name, system in listed_systems().items():
         if system.baseline and system.crops == crops and SCHEDULE not in values[section_of(name)]:
             return name, system
     raise ValueError(f"models/heads: expected a head on the crops {crops}, found none")

@@ -15,13 +15,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.head_parts.lookup import all_systems, comparisons
+from models.head_parts.lookup import comparisons, listed_systems
 
 
 def main(
     video: Annotated[Path, typer.Argument(help="Video file, or a folder of its frames.")],
     *,
-    head: Annotated[str, typer.Option(help=f"System: {', '.join(all_systems())}.")] = next(
+    head: Annotated[str, typer.Option(help=f"System: {', '.join(listed_systems())}.")] = next(
         iter(comparisons())
     ),
     weights: Annotated[

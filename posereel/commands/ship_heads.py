@@ -18,10 +18,10 @@ def main(
     name: Annotated[str, typer.Option(help="Folder below data/weights.")] = "heads",
 ) -> None:
     """Write data/weights/NAME/<system>.safetensors and a card for every trained system."""
-    from models.head_parts.lookup import all_systems
+    from models.head_parts.lookup import listed_systems
     from pipeline.core.networks.weights import read_weights, write_weights
 
-    systems = [name for name, system in all_systems().items() if system.trained]
+    systems = [name for name, system in listed_systems().items() if system.trained]
     for system in systems:
         source = data / "runs" / system / "weights.safetensors"
         tensors = read_weights(source)

@@ -22,8 +22,8 @@ from models.head_parts.blocks import (
     initialize,
     residual_chain,
 )
+from models.head_parts.deform import TAPS, modulated_deform_conv
 from models.head_parts.warp import warp_to_key_frame
-from models.heads.jmpose.deform import TAPS, modulated_deform_conv
 
 Attention = Literal["channel", "spatial"]
 Mask = Literal["fused", "literal"]

@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from models.head_parts.deform import TAPS
 from models.head_parts.views import (
     AttentionView,
     MapPanel,
@@ -18,7 +19,6 @@ from models.head_parts.views import (
     PointsPanel,
     record_calls,
 )
-from models.heads.jmpose.deform import TAPS
 from models.heads.jmpose.network import ContextAwareJointLearner, JMPose, JointMotionInteraction
 
 

@@ -112,8 +112,8 @@ def test_mean_is_the_mean_of_the_frames_of_the_cache() -> None:
 
 def test_unknown_systems_are_named() -> None:
     sizes: dict[str, Any] = {"joints": 15, "frames": 3, "crop_size": CROP, "arguments": {}}
-    with pytest.raises(ValueError, match="system 'dcpose': expected a folder of"):
-        build_head({}, "nothing", MAPS, system="dcpose", **sizes)
+    with pytest.raises(ValueError, match="system 'mamba': expected a folder of"):
+        build_head({}, "nothing", MAPS, system="mamba", **sizes)
 
 
 def test_features_tell_jmpose_how_many_channels_they_have() -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from models.heads.jmpose.deform import modulated_deform_conv
+from models.head_parts.deform import modulated_deform_conv
 from tests.models.oracle_jmpose import modulated_deformable_convolution
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]

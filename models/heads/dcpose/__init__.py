@@ -1,0 +1,1 @@
+"""DCPose (CVPR 2021), Deep Dual Consecutive Network."""

@@ -72,6 +72,35 @@ class Predict(Section):
         )
 
 
+def read_inputs(system: str, data: Path, params: Path) -> dict[str, Prediction]:
+    """Return the inputs of a system on every split.
+
+    Args:
+        system: Name of a folder in models/heads.
+        data: Folder of all outs.
+        params: The params file.
+    """
+    section = read_section(params, STAGE, Predict)
+    engine, _ = read_extract(params)
+    declared = find_system(system)
+    described = read_system(params, system, declared)
+    crop_size = read_crop_size(params, described.crops)
+    annotations = Path(read_data_set(params).annotations)
+    file = "weights.safetensors" if section.weights == "last" else "best.safetensors"
+    return {
+        split: Prediction(
+            folders={kind: data / kind / split for kind in described.caches},
+            frames=described.frames,
+            weights=data / "runs" / system / file if declared.trained else None,
+            build_head=partial(_build_head, params, declared, described, crop_size),
+            videos=read_videos(data, split, described.crops, annotations, section.flip),
+            decoding=section.decode_config(),
+            device=device_type(engine.device),
+        )
+        for split in SPLITS
+    }
+
+
 def plan(system: str, units: str, data: Path, params: Path) -> Plan:
     """Return the plan for one system.
 
@@ -83,24 +112,9 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
     """
     section = read_section(params, STAGE, Predict)
     engine, run = read_extract(params, units)
-    device = device_type(engine.device)
     declared = find_system(system)
     described = read_system(params, system, declared)
-    crop_size = read_crop_size(params, described.crops)
-    annotations = Path(read_data_set(params).annotations)
-    file = "weights.safetensors" if section.weights == "last" else "best.safetensors"
-    predictions = {
-        split: Prediction(
-            folders={kind: data / kind / split for kind in described.caches},
-            frames=described.frames,
-            weights=data / "runs" / system / file if declared.trained else None,
-            build_head=partial(_build_head, params, declared, described, crop_size),
-            videos=read_videos(data, split, described.crops, annotations, section.flip),
-            decoding=section.decode_config(),
-            device=device,
-        )
-        for split in SPLITS
-    }
+    predictions = read_inputs(system, data, params)
     modules = (f"stages.{STAGE}", *prediction_modules(system))
     planned = plan_units(
         predictions,
@@ -110,7 +124,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
             "network": declared.network,
             "arguments": dict(described.arguments),
             "frames": described.frames,
-            "crop_size": list(crop_size),
+            "crop_size": list(read_crop_size(params, described.crops)),
         },
         modules,
     )
@@ -121,7 +135,7 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
         listing=data / "units" / STAGE / f"{system}.json",
         units=planned,
         make_task=MakePredictTask(predictions),
-        run=run.on(device).with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
+        run=run.on(device_type(engine.device)).with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
         finish=partial(write_tables, predictions),
     )
 

@@ -1,7 +1,7 @@
 """Write the report page, the summary that DVC shows as metrics, and the files of `dvc plots`.
 
-Reads: annotations, data/index, data/evaluation, data/predictions, data/runs, data/ablations, and
-frames below ``data.root``.
+Reads: annotations, data/index, data/evaluation, data/predictions, data/runs, data/ablations,
+data/liveness, and frames below ``data.root``.
 Writes: data/report/index.html, data/report/plots/, data/metrics/summary.json; and timings.html
 beside the page, which DVC does not track.
 With ``--against REVISION``, writes only data/report/against.html, which DVC does not track either:
@@ -35,6 +35,7 @@ from pipeline.report.comparison import (
     video_section,
 )
 from pipeline.report.labeled_frames import frame_reader
+from pipeline.report.liveness import PartEffect, liveness_section
 from pipeline.report.page import PageSection, render_page
 from pipeline.report.past_run import lay_out
 from pipeline.report.people import people_sections
@@ -147,6 +148,7 @@ def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadIm
         curve_section(curves, training),
         error_section(errors, rivals),
         *people_sections(now.matches["val_gt"], rivals, count, read_image),
+        liveness_section(_liveness()),
         ablation_section(_ablations()),
         provenance_section(now.facts),
     ]
@@ -172,6 +174,19 @@ def _ablations() -> list[dict[str, Any]]:
         json.loads(file.read_text(encoding="utf-8"))
         for file in sorted((DATA / "ablations").glob("*.json"))
     ]
+
+
+def _liveness() -> dict[str, dict[str, PartEffect]]:
+    """Return what data/liveness holds, by system and part."""
+    files = {name: DATA / "liveness" / f"{name}.json" for name in listed_systems()}
+    return {
+        name: {
+            part: PartEffect(**values)
+            for part, values in json.loads(file.read_text(encoding="utf-8")).items()
+        }
+        for name, file in files.items()
+        if file.is_file()
+    }
 
 
 def _write_page(title: str, summary: str, sections: list[PageSection], name: str) -> None:

@@ -54,6 +54,24 @@ def find_view(name: str) -> Any:  # noqa: ANN401  a function of torch modules an
     return find_class(name, "view", "attention_view")
 
 
+def find_parts(name: str) -> Any:  # noqa: ANN401  a function of torch modules
+    """Return the function ``declare_parts`` of a system, see ``models.head_parts.replaced_parts``.
+
+    Raises:
+        ValueError: If its folder has no module ``parts``.
+    """
+    find_system(name)
+    if find_spec(f"models.heads.{name}.parts") is None:
+        declared = ", ".join(systems_with_parts())
+        raise ValueError(f"system {name!r}: expected one with parts: {declared}")
+    return find_class(name, "parts", "declare_parts")
+
+
+def systems_with_parts() -> list[str]:
+    """Return the systems of dvc.yaml with a module ``parts``, in the order of tables."""
+    return [name for name in listed_systems() if find_spec(f"models.heads.{name}.parts")]
+
+
 def training_modules(name: str) -> tuple[str, ...]:
     """Return the modules in the folder of a system that training uses."""
     modules = ("network",) if find_system(name).objective is None else ("network", "objective")

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from pipeline.core.units.scratch import find_scratch
 from pipeline.report.git import ask_git
 
-_OUTPUTS = ("dvc.lock", "data/metrics", "data/ablations")
+_OUTPUTS = ("dvc.lock", "data/metrics", "data/ablations", "data/liveness")
 """Paths in the workspace that runs write but never read."""
 
 

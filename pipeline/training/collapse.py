@@ -20,21 +20,48 @@ FLOOR = 0.01
 """A part with a lower share at the end of training is reported as collapsed."""
 
 
+class ClipSpread:
+    """The share of a part, accumulated over batches of clips."""
+
+    def __init__(self) -> None:
+        self._clips = 0
+        # Differences from the first clip: of equal clips they are exactly 0.
+        self._first = self._sum = self._squares = torch.zeros(0, dtype=torch.float64)
+
+    def add(self, values: Tensor) -> None:
+        """Add the output of a part for some clips, ``(B, ...)``."""
+        flat = values.detach().cpu().double().flatten(1)
+        if not self._clips:
+            self._first = flat[0]
+            self._sum = self._squares = torch.zeros_like(flat[0])
+        differences = flat - self._first
+        self._clips += len(flat)
+        self._sum = self._sum + differences.sum(dim=0)
+        self._squares = self._squares + differences.square().sum(dim=0)
+
+    def share(self) -> float:
+        """Return the standard deviation across clips over that of all values, in [0, 1].
+
+        Returns:
+            The share; NaN for fewer than two clips.
+        """
+        if self._clips < 2:
+            return math.nan
+        means = self._sum / self._clips
+        across = (self._squares / self._clips - means.square()).clamp(min=0).mean()
+        overall = across + (self._first + means).var(correction=0)
+        return float((across / overall).sqrt()) if overall > 0 else 0.0
+
+
 def across_clip_share(values: Tensor) -> float:
-    """Return the standard deviation across clips over that of all values, in [0, 1].
+    """Return the share of a part from its output for a batch of clips, see ``ClipSpread``.
 
     Args:
-        values: Output of a part, ``(B, ...)``.
-
-    Returns:
-        The share; NaN for a single clip.
+        values: Output of the part, ``(B, ...)``.
     """
-    if len(values) < 2:
-        return math.nan
-    flat = values.detach().float().flatten(1)
-    across = flat.var(dim=0, correction=0).mean().sqrt()
-    overall = flat.std(correction=0)
-    return float(across / overall) if overall > 0 else 0.0
+    spread = ClipSpread()
+    spread.add(values)
+    return spread.share()
 
 
 @contextmanager

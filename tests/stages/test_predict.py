@@ -75,7 +75,12 @@ def draw_heatmaps(video: str, variant: int) -> np.ndarray:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    project = Project(tmp_path / "repo")
+    return make_project(tmp_path / "repo")
+
+
+def make_project(folder: Path) -> Project:
+    """Make a project with clips, heatmaps and the ground truth of an index, without people."""
+    project = Project(folder)
     annotations = project.data / "raw/annotations"
     (annotations / "val").mkdir(parents=True)
     category = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(SLOTS)}

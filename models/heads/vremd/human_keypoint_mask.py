@@ -8,6 +8,7 @@ Shapes: B clips, T frames (the paper: 3), N tokens per frame, D channels, K join
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,22 @@ def keypoint_mask(visual: Tensor, keypoints: Tensor) -> Tensor:
     return mask * (visual.shape[-2] / keypoints.shape[-2])
 
 
+class TokenMask(nn.Module):
+    """A mask as a module, so that forward hooks see it.
+
+    Args:
+        compute: Returns the mask of visual tokens and the tokens of human or joints.
+    """
+
+    def __init__(self, compute: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.compute = compute
+
+    def forward(self, visual: Tensor, others: Tensor) -> Tensor:
+        """Return the mask, ``(..., N, 1)``."""
+        return self.compute(visual, others)
+
+
 class HumanMask(nn.Module):
     """Coarse selection: tokens of each frame, weighted by its human token (Eq. 1).
 
@@ -72,6 +89,7 @@ class HumanMask(nn.Module):
     ) -> None:
         super().__init__()
         self.enabled = enabled
+        self.mask = TokenMask(human_mask)
         self.human = _learnable_tokens(frames, 1, width)
         self.blocks = post_norm_blocks(depth, width=width, heads=heads, mlp_ratio=mlp_ratio)
 
@@ -82,7 +100,7 @@ class HumanMask(nn.Module):
         tokens = self.blocks(torch.cat([human, features], dim=2).flatten(0, 1))
         human, visual = tokens.split([1, features.shape[2]], dim=1)
         if self.enabled:
-            visual = visual * human_mask(visual, human)
+            visual = visual * self.mask(visual, human)
         return torch.unflatten(visual, 0, features.shape[:2])
 
 
@@ -112,6 +130,7 @@ class KeypointMask(nn.Module):
     ) -> None:
         super().__init__()
         self.enabled = enabled
+        self.mask = TokenMask(keypoint_mask)
         self.keypoints = _learnable_tokens(frames, joints, width, _JOINT_SPREAD)
         self.blocks = post_norm_blocks(depth, width=width, heads=heads, mlp_ratio=mlp_ratio)
 
@@ -131,7 +150,7 @@ class KeypointMask(nn.Module):
         # The last block ends in a LayerNorm: the mask scales tokens of equal length.
         keypoints, visual = tokens.split([part.shape[1] for part in sequence], dim=1)
         if self.enabled:
-            visual = visual * keypoint_mask(visual, keypoints)
+            visual = visual * self.mask(visual, keypoints)
         return (
             torch.unflatten(visual, 1, (frames, per_frame)),
             torch.unflatten(keypoints, 1, (frames, -1)),

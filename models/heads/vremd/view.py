@@ -3,7 +3,7 @@
 Shapes: B clips, T frames, N = rows x columns tokens per frame, P points per head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -12,11 +12,6 @@ from torch import Tensor, nn
 
 from models.head_parts.views import AttentionView, MapPanel, Panel, PointsPanel, record_calls
 from models.heads.vremd.deformable_attention import DeformableCrossAttention
-from models.heads.vremd.human_keypoint_mask import (
-    HumanKeypointMaskEnhancement,
-    human_mask,
-    keypoint_mask,
-)
 from models.heads.vremd.network import VREMD
 
 if TYPE_CHECKING:
@@ -75,16 +70,17 @@ def look_into_vremd(head: VREMD, tokens: Tensor) -> VREMDView:
     """
     watched: dict[str, nn.Module] = {}
     if head.hkme is not None:
-        watched["human"] = head.hkme.human_mask.blocks
-        watched["keypoints"] = head.hkme.keypoint_mask.blocks
+        watched["human"] = head.hkme.human_mask.mask
+        watched["keypoint"] = head.hkme.keypoint_mask.mask
     samplers = _samplers(head)
     watched |= {f"sampler {i}": sampler for i, sampler in enumerate(samplers)}
     with torch.no_grad(), record_calls(watched) as seen:
         heatmaps = head(tokens)
-        human, keypoint = None, None
-        if head.hkme is not None:
-            human = _human_mask(head.hkme, seen["human"].result, tokens.shape[:3])
-            keypoint = _keypoint_mask(head.hkme, seen["keypoints"].result, tokens.shape[:3])
+        # A mask that is switched off is not called.
+        human, keypoint = (
+            seen[name].result.reshape(tokens.shape[:3]) if name in seen else None
+            for name in ("human", "keypoint")
+        )
         attended = [
             sampler.attention(*seen[f"sampler {i}"].arguments) for i, sampler in enumerate(samplers)
         ]
@@ -103,22 +99,3 @@ def _samplers(head: VREMD) -> list[DeformableCrossAttention]:
     trajectories = [cast("MotionTrajectory", module) for module in head.bmd.trajectories]
     first = [cast("AdaptiveDeformableCross", trajectory.blocks[0]) for trajectory in trajectories]
     return [block.sampler for block in first if isinstance(block.sampler, DeformableCrossAttention)]
-
-
-def _human_mask(
-    hkme: HumanKeypointMaskEnhancement, tokens: Tensor, shape: Sequence[int]
-) -> Tensor | None:
-    if not hkme.human_mask.enabled:
-        return None
-    human, visual = tokens[:, :1], tokens[:, 1:]
-    return human_mask(visual, human).reshape(*shape)
-
-
-def _keypoint_mask(
-    hkme: HumanKeypointMaskEnhancement, tokens: Tensor, shape: Sequence[int]
-) -> Tensor | None:
-    if not hkme.keypoint_mask.enabled:
-        return None
-    count = shape[1] * shape[2]
-    keypoints, visual = tokens[:, :-count], tokens[:, -count:]
-    return keypoint_mask(visual, keypoints).reshape(*shape)

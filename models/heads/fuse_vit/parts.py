@@ -1,0 +1,11 @@
+"""Parts of FuseViT that ``posereel liveness`` replaces."""
+
+from torch import nn
+
+from models.head_parts.replaced_parts import Input, Part, key_frames, supporting
+
+
+def declare_parts(_head: nn.Module) -> list[Part]:
+    """Return the only part, the tokens of the supporting frames."""
+    place = Input("tokens", key_frames, read=supporting)
+    return [Part("supporting tokens := the key frame's", (place,))]

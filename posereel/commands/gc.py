@@ -27,8 +27,9 @@ def main(
     """List unused folders of scratch; remove them with --yes."""
     scratch = find_scratch(Path())
     scratch.check_idle()
-    found = find_removable(scratch, older_than * DAY, time.time())
-    removed = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
+    with scratch.exclusive():
+        found = find_removable(scratch, older_than * DAY, time.time())
+        removed = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
     if as_json:
         typer.echo(json.dumps(_summary(removed if yes else found, removed=yes), indent=1))
         return

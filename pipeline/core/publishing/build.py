@@ -67,6 +67,11 @@ def build(plan: Plan) -> BuildSummary:
     _check_names(plan.units)
     scratch = find_scratch(plan.out)
     scratch.check_hardlinks(plan.out)
+    with scratch.in_use():
+        return _build(scratch, plan, parent)
+
+
+def _build(scratch: Scratch, plan: Plan, parent: DvcParent) -> BuildSummary:
     note_build(scratch, plan)
     mine = _slice(plan.units, plan.run.part)
     missing_units(plan)

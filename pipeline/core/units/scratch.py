@@ -19,6 +19,8 @@ from pipeline.core.dvc_files import read_config
 
 _PROBE = ".hardlink-probe"
 _LOCKS, _ASSEMBLY, _BUILDS = "locks", "publish", "builds"
+_RUNNING = "running"
+"""Lock of builds."""
 RESERVED = frozenset({_LOCKS, _ASSEMBLY, _BUILDS})
 """Folders of the scratch store that belong to no stage."""
 
@@ -79,6 +81,44 @@ class Scratch:
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Hold the lock of builds, which any number of builds share.
+
+        Between two units a build holds no other lock, but its units may not be removed. Waits,
+        with a message, while ``exclusive`` is held.
+        """
+        with self._hold_builds(fcntl.LOCK_SH, wait=True):
+            yield
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock of builds alone, so that no build starts meanwhile.
+
+        Raises:
+            ValueError: If a build is running.
+        """
+        with self._hold_builds(fcntl.LOCK_EX, wait=False):
+            yield
+
+    @contextmanager
+    def _hold_builds(self, operation: int, *, wait: bool) -> Iterator[None]:
+        path = self.folder / _LOCKS / _RUNNING
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The file stays: removing a lock that others share would split it in two.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise ValueError(self._busy(_RUNNING)) from None
+                sys.stderr.write(f"waiting for another process that cleans {self.folder}\n")
+                fcntl.flock(descriptor, operation)
+            yield
+        finally:
+            os.close(descriptor)
+
     def held_locks(self) -> list[str]:
         """Return the names of the locks that are held."""
         folder = self.folder / _LOCKS
@@ -91,10 +131,12 @@ class Scratch:
             ValueError: If a process holds a lock of units or outs.
         """
         if held := self.held_locks():
-            raise ValueError(
-                f"{self.folder}: a stage is running (lock {held[0]!r} is held); wait until it has "
-                "finished"
-            )
+            raise ValueError(self._busy(held[0]))
+
+    def _busy(self, lock: str) -> str:
+        return (
+            f"{self.folder}: a stage is running (lock {lock!r} is held); wait until it has finished"
+        )
 
     def lock_of_out(self, out: Path) -> str:
         """Return the name of the lock for publishing into ``out``."""

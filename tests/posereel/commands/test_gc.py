@@ -3,10 +3,12 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from pipeline.core.publishing.publish import publish
 from pipeline.core.units.receipts import check, seal
 from pipeline.core.units.scratch import Scratch, find_scratch
 from pipeline.maintenance.gc import DAY, find_removable, remove
@@ -141,3 +143,19 @@ def test_gc_fails_while_a_stage_runs_and_outside_a_repository(
     assert unit(project, REPLACED).exists()
     monkeypatch.chdir(tmp_path)
     assert "not inside a DVC repository" in gc().stderr
+
+
+def test_gc_beside_a_build_removes_no_unit_between_its_computation_and_its_publication(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[Result] = []
+
+    def publish_after_gc(*arguments: Any) -> None:  # noqa: ANN401
+        results.append(gc("--yes", "--older-than", "0"))
+        publish(*arguments)
+
+    monkeypatch.setattr("pipeline.core.publishing.build.publish", publish_after_gc)
+    assert run_stage(project, ["new/v0"]).published
+    assert results[0].exit_code == 1
+    assert "a stage is running (lock 'running' is held)" in results[0].stderr
+    assert gc("--yes", "--older-than", "0").exit_code == 0

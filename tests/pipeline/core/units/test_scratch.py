@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipeline.core.units.scratch import find_scratch
+from pipeline.core.units.scratch import Scratch, find_scratch
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -99,3 +100,26 @@ def test_a_lock_is_held_by_one_process_and_released_by_its_death(tmp_path: Path)
     with scratch.lock("unit"):
         assert scratch.held_locks() == ["unit"]
     assert scratch.held_locks() == []
+
+
+def test_builds_share_their_lock_and_cleaning_excludes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(tmp_path / ".dvc", config="")
+    scratch = find_scratch(tmp_path)
+    with scratch.in_use(), scratch.in_use():
+        assert scratch.held_locks() == ["running"]
+        with pytest.raises(ValueError, match="a stage is running"), scratch.exclusive():
+            pass
+    with ThreadPoolExecutor(1) as pool, scratch.exclusive():
+        build = pool.submit(enter, scratch)
+        with pytest.raises(TimeoutError):
+            build.result(0.2)
+    assert build.result(60) == "built"
+    assert capsys.readouterr().err == f"waiting for another process that cleans {scratch.folder}\n"
+    assert scratch.held_locks() == []
+
+
+def enter(scratch: Scratch) -> str:
+    with scratch.in_use():
+        return "built"

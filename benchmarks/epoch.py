@@ -50,6 +50,7 @@ from models.raft.clips import ClipFlow
 from models.raft.network import build_raft
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings
+from pipeline.clips.jitter import Jitter
 from pipeline.core.caches.clip_table import table_of
 from pipeline.core.caches.reader import Caches
 from pipeline.core.grid import grid_size
@@ -106,9 +107,10 @@ class Setting:
 
     def clip_settings(self) -> ClipSettings:
         """Return the settings of clips and crops."""
-        augment = Augment(**self.params["crop"]["augment"])
-        enlarge, gap = self.params["crop"]["enlarge"], self.params["crop"]["gap"]
-        return ClipSettings(self.crop_size, enlarge, self.schedule.delta, gap, augment)
+        crop = self.params["crop"]
+        augment, jitter = Augment(**crop["augment"]), Jitter(**crop["jitter"])
+        delta = self.schedule.delta
+        return ClipSettings(self.crop_size, crop["enlarge"], delta, crop["gap"], augment, jitter)
 
     def networks(self, device: torch.device) -> dict[str, nn.Module]:
         """Build the frozen networks by kind of store."""

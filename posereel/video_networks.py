@@ -134,7 +134,7 @@ def build_estimator(setup: VideoSetup, image_size: tuple[int, int]) -> WindowPos
         _find_boxes(setup, device, image_size),
         PoseNetworks(caches, head.to(device).eval(), device),
         ClipSettings(
-            crop_size, values["crop"]["enlarge"], setup.delta, values["crop"]["gap"], None
+            crop_size, values["crop"]["enlarge"], setup.delta, values["crop"]["gap"], None, None
         ),
         DecodeConfig(
             reading["decode"],

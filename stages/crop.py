@@ -23,6 +23,7 @@ from pydantic import Field
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_rows
 from pipeline.clips.cropping import CropTask
+from pipeline.clips.jitter import Jitter
 from pipeline.core.caches.clip_table import clips_file
 from pipeline.core.data_set import read_data_set
 from pipeline.core.errors import one_line
@@ -66,9 +67,11 @@ class Crop(Section):
     key_frames: Annotated[KeyFrames, OUT_OF_KEY]
     """Key frames: labeled frames or all frames. Each box in a key frame gives a clip."""
     variants: Annotated[int, Field(ge=1), OUT_OF_KEY]
-    """Variants of each train clip. The first is not augmented."""
+    """Variants of each train clip. The first is not augmented, but its box is jittered."""
     mirror: Annotated[bool, OUT_OF_KEY]
     """Whether val clips have a flipped copy as variant 1, for flip testing."""
+    jitter: Annotated[Jitter, OUT_OF_KEY]
+    """Jitter of the boxes of all train clips."""
     augment: Annotated[Augment, OUT_OF_KEY]
     """Parameters of the augmentation."""
 
@@ -77,7 +80,7 @@ class Crop(Section):
         chosen = self.hrnet if name == "hrnet" else self.vit
         augment = self.augment if train else None
         size = chosen.height, chosen.width
-        return ClipSettings(size, self.enlarge, chosen.delta, self.gap, augment)
+        return ClipSettings(size, self.enlarge, chosen.delta, self.gap, augment, self.jitter)
 
     def variants_of(self, split: str) -> Sequence[int]:
         """Return the variant numbers of a split."""

@@ -46,6 +46,7 @@ PARAMS: dict[str, Any] = {
         "key_frames": "labelled",
         "variants": 1,
         "mirror": False,
+        "jitter": {"shift": 0.0, "scale": 0.0},
         "augment": {
             "seed": 5,
             "rotation": 45.0,

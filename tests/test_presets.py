@@ -90,6 +90,7 @@ def test_the_posetrack_presets_hold_the_numbers_of_the_papers(year: str) -> None
     assert (values["crop"]["vit"]["height"], values["crop"]["vit"]["width"]) == (256, 192)
     assert values["crop"]["enlarge"] == 1.25
     assert values["crop"]["gap"] == 1
+    assert values["crop"]["jitter"] == {"shift": 0, "scale": 0}
     systems = read_all(preset)
     jmpose, vremd = (schedule_of(systems[name]) for name in ("jmpose", "vremd"))
     sizes = systems["jmpose"].arguments

@@ -18,6 +18,7 @@ from pipeline.clips.augment import (
     augmented_region,
     sample_augmentation,
 )
+from pipeline.clips.jitter import Jitter, jitter_box
 from pipeline.core.geometry.affine import crop_matrix, mirror, transform
 from pipeline.core.geometry.boxes import crop_region
 from pipeline.core.skeleton import FLIP, JOINT_SLOTS, SLOTS
@@ -41,12 +42,22 @@ class ClipSettings:
     """Distance between consecutive frames of a clip, in frames of the video."""
     augment: Augment | None
     """Augmentation of variants 1, 2, ...; if None, variant 1 is the flipped copy of variant 0."""
+    jitter: Jitter | None
+    """Jitter of the boxes of all variants; used only with ``augment``, whose seed it shares."""
 
     def augmentation(self, clip: str, variant: int) -> Augmentation:
         """Return the augmentation of one variant of one clip."""
         if self.augment is not None:
             return sample_augmentation(self.augment, clip, variant)
         return FLIP_ONLY if variant else NO_AUGMENTATION
+
+    def crop_box(
+        self, box_xywh: NDArray[np.float64], clip: str, variant: int
+    ) -> NDArray[np.float64]:
+        """Return the box that one variant of one clip is cropped to, xywh."""
+        if self.augment is None or self.jitter is None:
+            return box_xywh
+        return jitter_box(box_xywh, self.jitter, f"jitter/{self.augment.seed}/{clip}/{variant}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +106,11 @@ def clip_rows(source: VideoBoxes, variant: int, settings: ClipSettings) -> pd.Da
     for clip, box in enumerate(source.boxes.to_dict("records")):
         slots, track_id = _joints_of_box(source.video, box, people)
         keypoints, labels = _joints(slots)
-        augmentation = settings.augmentation(f"{source.video}/{box['frame']}/{box['row']}", variant)
+        name = f"{source.video}/{box['frame']}/{box['row']}"
+        augmentation = settings.augmentation(name, variant)
         box_xywh = np.array([box[side] for side in "xywh"])
-        to_crop = _matrix(box_xywh, keypoints, labels > 0, augmentation, settings)
+        crop_box = settings.crop_box(box_xywh, name, variant)
+        to_crop = _matrix(crop_box, keypoints, labels > 0, augmentation, settings)
         in_crop, visible = _joints_in_crop(keypoints, labels, to_crop, augmentation.flip, settings)
         rows.append(
             (

@@ -180,6 +180,8 @@ def test_a_new_video_is_added_and_a_removed_video_disappears(workspace: Workspac
         {"crop__hrnet__delta": 2},
         {"crop__gap": 2},
         {"crop__enlarge": 1.5},
+        {"crop__jitter__shift": 0.1},
+        {"crop__jitter__scale": 0.1},
     ],
 )
 def test_a_param_that_changes_pixels_recomputes_all_units(
@@ -195,6 +197,12 @@ def test_augmentation_params_recompute_only_augmented_variants(workspace: Worksp
     crop(workspace, *HRNET, "train")
     workspace.set_params(crop__variants=2, crop__augment__seed=6)
     assert "2 units computed, 2 reused" in crop(workspace, *HRNET, "train")
+
+
+def test_jitter_recomputes_no_crop_of_val(workspace: Workspace) -> None:
+    crop(workspace, *HRNET, "val_gt")
+    workspace.set_params(crop__jitter__shift=0.1)
+    assert "0 units computed, 1 reused" in crop(workspace, *HRNET, "val_gt")
 
 
 def test_a_changed_frame_recomputes_only_the_units_that_show_it(workspace: Workspace) -> None:

@@ -31,7 +31,13 @@ PARAMS: dict[str, Any] = {
         "detections": "data/raw/toy/detections.json",
     },
     "detect": {"kind": "file", "score_min": 0.2},
-    "crop": {"key_frames": "labelled", "variants": 4, "augment": {"seed": 3}},
+    "crop": {
+        "key_frames": "labelled",
+        "gap": 3,
+        "variants": 4,
+        "jitter": {"shift": 0.04, "scale": 0.1},
+        "augment": {"seed": 3},
+    },
     "finetune_backbone": {"folds": 2, "seed": 5},
     "train_jmpose": {"weights": "none", "seed": 7},
     "predict": {"decode": "dark", "score": "product", "flip": False, "weights": "last"},
@@ -123,6 +129,7 @@ def test_provenance_documents_the_inputs_and_contains_no_absolute_path(folder: P
     assert facts["flip"] is False
     assert (facts["variants"], facts["folds"]) == (4, 2)
     assert (facts["seed"], facts["augment_seed"]) == (7, 3)
+    assert (facts["gap"], facts["box_jitter"]) == (3, {"shift": 0.04, "scale": 0.1})
     assert len(facts["weights_sha256"]["weights.safetensors"]) == 64
     assert str(folder) not in json.dumps(facts)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.clips.augment import Augment
 from pipeline.clips.clips import ClipSettings, VideoBoxes, clip_frames, clip_rows
+from pipeline.clips.jitter import Jitter
 from pipeline.core.skeleton import JOINTS, SLOTS
 from pipeline.core.tables.parquet import digest_rows
 from pipeline.core.tables.schemas import BOXES, CLIPS, PEOPLE
@@ -24,8 +25,9 @@ AUGMENT = Augment(
     half_body_chance=0.3,
     flip_chance=0.5,
 )
-TRAIN = ClipSettings((128, 96), 1.25, 1, 1, AUGMENT)
-VAL = ClipSettings((128, 96), 1.25, 1, 1, None)
+TRAIN = ClipSettings((128, 96), 1.25, 1, 1, AUGMENT, None)
+JITTERED = replace(TRAIN, jitter=Jitter(shift=0.04, scale=0.1))
+VAL = ClipSettings((128, 96), 1.25, 1, 1, None, None)
 
 
 def boxes(*rows: tuple[int, int, int]) -> pd.DataFrame:
@@ -97,6 +99,36 @@ def test_variant_0_is_cropped_around_its_enlarged_box() -> None:
     assert not row["flipped"]
     nose = row["keypoints"].reshape(15, 2)[JOINTS.index("nose")]
     np.testing.assert_allclose(nose, [47.5, 63.5], atol=1e-9)
+
+
+def test_jitter_moves_the_crop_of_every_train_variant_and_not_its_box() -> None:
+    for variant in range(3):
+        plain, moved = (
+            clip_rows(source((2, 0, 1)), variant, settings).iloc[0]
+            for settings in (TRAIN, JITTERED)
+        )
+        assert not np.allclose(plain["to_crop"], moved["to_crop"])
+        assert plain["flipped"] == moved["flipped"]
+        assert all(plain[f"box_{side}"] == moved[f"box_{side}"] for side in "xywh")
+
+
+def test_both_inputs_of_a_clip_have_the_same_jitter() -> None:
+    large, small = (
+        clip_rows(source((2, 0, 1)), 0, replace(JITTERED, crop_size=size)).iloc[0]
+        for size in ((128, 96), (64, 48))
+    )
+    places = [
+        np.linalg.solve(row["to_crop"].reshape(2, 3)[:, :2], center - row["to_crop"][[2, 5]])
+        for row, center in ((large, (47.5, 63.5)), (small, (23.5, 31.5)))
+    ]
+    np.testing.assert_allclose(places[0], places[1], atol=1e-9)
+    assert large["to_crop"][0] == pytest.approx(2 * small["to_crop"][0])
+
+
+def test_val_clips_have_no_jitter() -> None:
+    settings = replace(VAL, jitter=Jitter(shift=0.04, scale=0.1))
+    plain, same = (clip_rows(source((2, 0, 1)), 0, each) for each in (VAL, settings))
+    pd.testing.assert_frame_equal(plain, same)
 
 
 def test_labels_are_none_occluded_or_visible() -> None:

@@ -17,7 +17,7 @@ from pipeline.core.geometry.boxes import Region
 from tests.pipeline.clips.test_clips import AUGMENT, boxes, people
 
 SIZE = (64, 48)
-SETTINGS = ClipSettings(SIZE, 1.25, 1, 1, AUGMENT)
+SETTINGS = ClipSettings(SIZE, 1.25, 1, 1, AUGMENT, None)
 
 
 @pytest.fixture

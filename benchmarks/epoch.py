@@ -59,9 +59,9 @@ from pipeline.core.params import read_params
 from pipeline.core.skeleton import JOINTS
 from pipeline.core.system_params import Schedule
 from pipeline.importing.presets import find_preset
-from pipeline.training.dataset import ClipFeed, Goal, MappedSource
-from pipeline.training.loop import Feed, Plan, train
-from pipeline.training.processes import Place
+from pipeline.training.dataset import ClipFeed, MappedSource, TargetSpec
+from pipeline.training.loop import Feed, LoopConfig, train
+from pipeline.training.processes import DistributedContext
 from pipeline.training.target_params import Sigma, Target
 from posereel.configured_head import ConfiguredHead, read_head
 
@@ -141,16 +141,16 @@ def read_setting(preset: str) -> Setting:
 
 def train_epoch(setting: Setting, feed: Feed, folder: Path, device: torch.device) -> Cost:
     """Train one epoch from random weights and return its cost."""
-    plan = Plan(
+    config = LoopConfig(
         training=setting.schedule,
         section=setting.configured.system.section,
         folder=folder,
         checkpoint_every=10**9,
-        place=Place(device, rank=0, world=1),
-        core=lambda network: cast("nn.Module", network.head),
+        context=DistributedContext(device, rank=0, world_size=1),
+        exported_module=lambda network: cast("nn.Module", network.head),
     )
     network = setting.head().to(device)
-    return cost_of(partial(train, network, lambda network, batch: network(batch), feed, plan))
+    return cost_of(partial(train, network, lambda network, batch: network(batch), feed, config))
 
 
 def extract(
@@ -185,9 +185,9 @@ def cached_feed(setting: Setting, rows: pd.DataFrame, data: Path, device: torch.
     caches = Caches({kind: data / kind for kind in setting.row_shapes}, setting.frames)
     source = MappedSource(table, caches, device)
     target = Target(occluded="train", sigma=Sigma(hrnet=SIGMA, vit=SIGMA))
-    goal = Goal(target, setting.grid, SIGMA)
+    target_spec = TargetSpec(target, setting.grid, SIGMA)
     batch = setting.schedule.batch
-    return ClipFeed(table, source, goal, batch=batch, seed=0, where=data)
+    return ClipFeed(table, source, target_spec, batch=batch, seed=0, where=data)
 
 
 def compare(
@@ -294,7 +294,7 @@ def measure_waiting(root: Path, steps: int, device: torch.device) -> Figures:
         }
         write_store(data / kind, kind, units)
     feed = cached_feed(setting, rows, data, device)
-    batches = feed.batches(0, steps, Place(device, rank=0, world=1))
+    batches = feed.batches(0, steps, DistributedContext(device, rank=0, world_size=1))
     waits: list[float] = []
     loop = cost_of(lambda: waits.extend(_waits(batches))).per(steps)
     del waits[:3]  # the prefetch thread has just started

@@ -47,9 +47,9 @@ from pipeline.core.params import read_params
 from pipeline.core.skeleton import JOINTS
 from pipeline.core.system_params import Schedule, SystemParams
 from pipeline.importing.presets import find_preset
-from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
-from pipeline.training.loop import Plan, train
-from pipeline.training.processes import Place
+from pipeline.training.dataset import ClipFeed, MappedSource, ResidentSource, TargetSpec
+from pipeline.training.loop import LoopConfig, train
+from pipeline.training.processes import DistributedContext
 from pipeline.training.run_folder import TIMINGS
 from pipeline.training.target_params import Sigma, Target
 from posereel.configured_head import read_head
@@ -91,7 +91,9 @@ def read_case(name: str, params: Path, steps: int) -> Case:
     return Case(head.system, training, head.crop_size, shapes, build)
 
 
-def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Place) -> ClipFeed:
+def make_feed(
+    case: Case, data: Path, clips: int, resident: Resident, context: DistributedContext
+) -> ClipFeed:
     """Write random caches and return the feed that reads them."""
     random = np.random.default_rng(0)
     for kind, shape in case.shapes.items():
@@ -106,28 +108,30 @@ def make_feed(case: Case, data: Path, clips: int, resident: Resident, place: Pla
     )
     caches = Caches({kind: data / kind for kind in case.shapes}, case.system.frames)
     make_source = ResidentSource if resident == "gpu" else MappedSource
-    source = make_source(table, caches, place.device)
+    source = make_source(table, caches, context.device)
     grid = grid_size(case.crop_size)
-    goal = Goal(Target(occluded="train", sigma=Sigma(hrnet=SIGMA, vit=SIGMA)), grid, SIGMA)
-    return ClipFeed(table, source, goal, batch=case.training.batch, seed=0, where=data)
+    target_spec = TargetSpec(
+        Target(occluded="train", sigma=Sigma(hrnet=SIGMA, vit=SIGMA)), grid, SIGMA
+    )
+    return ClipFeed(table, source, target_spec, batch=case.training.batch, seed=0, where=data)
 
 
-def measure(case: Case, feed: ClipFeed, folder: Path, place: Place) -> Figures:
+def measure(case: Case, feed: ClipFeed, folder: Path, context: DistributedContext) -> Figures:
     """Train and return what the steps took."""
     torch.manual_seed(0)
-    network = case.build().to(place.device)
-    plan = Plan(
+    network = case.build().to(context.device)
+    config = LoopConfig(
         training=case.training,
         section=f"train_{case.system.name}",
         folder=folder,
         checkpoint_every=10**9,
-        place=place,
-        core=lambda network: cast("nn.Module", network.head),
+        context=context,
+        exported_module=lambda network: cast("nn.Module", network.head),
     )
-    cuda = place.device.type == "cuda"
+    cuda = context.device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    train(network, lambda network, batch: network(batch), feed, plan)
+    train(network, lambda network, batch: network(batch), feed, config)
     with (folder / TIMINGS).open(encoding="utf-8") as file:
         steps = list(csv.DictReader(file))[FIRST:]
     waits, work = (sum(float(step[name]) for step in steps) for name in ("wait_s", "compute_s"))
@@ -175,7 +179,7 @@ def main(
     device = pick_device("auto")
     torch.set_num_threads(threads)
     preset = preset or ("synthetic" if quick else "posetrack18")
-    params, place = find_preset(preset, ROOT), Place(device, rank=0, world=1)
+    params, context = find_preset(preset, ROOT), DistributedContext(device, rank=0, world_size=1)
     steps, batches = (15, 4) if quick else (100 if device.type == "cuda" else 15, 8)
     peak = device_flops(device)
     print(f"heads: preset {preset} on {device}, {threads} threads; {describe_machine()}")
@@ -188,8 +192,8 @@ def main(
         begin = time.perf_counter()
         with TemporaryDirectory() as folder:
             clips = batches * case.training.batch
-            feed = make_feed(case, Path(folder), clips, resident, place)
-            found = measure(case, feed, Path(folder) / "run", place)
+            feed = make_feed(case, Path(folder), clips, resident, context)
+            found = measure(case, feed, Path(folder) / "run", context)
         found["flops"] = training_flops(name, params, case.training.batch) * found["steps_per_s"]
         found["seconds"] = time.perf_counter() - begin
         figures[name] = found

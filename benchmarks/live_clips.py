@@ -24,7 +24,7 @@ from pipeline.core.frames.images import decode_image
 from pipeline.core.grid import grid_size
 from pipeline.core.heatmap import encode
 from pipeline.core.skeleton import SLOTS
-from pipeline.training.processes import Place
+from pipeline.training.processes import DistributedContext
 
 FRAMES_PER_VIDEO = 16
 Batch = dict[str, Tensor]
@@ -146,7 +146,7 @@ class LiveFeed:
         """Number of full batches per epoch."""
         return self._steps
 
-    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int, context: DistributedContext) -> Iterator[Batch]:
         """Yield the batches of full epochs."""
         for epoch in range(start // self._steps, stop // self._steps):
             loader: DataLoader[Batch] = DataLoader(
@@ -158,7 +158,7 @@ class LiveFeed:
             )
             begin = time.perf_counter()
             for loaded in loader:
-                batch = {name: tensor.to(place.device) for name, tensor in loaded.items()}
+                batch = {name: tensor.to(context.device) for name, tensor in loaded.items()}
                 crops = batch.pop("crops")
                 begin = self._spend("load", begin)
                 for kind, network in self._networks.items():

@@ -21,7 +21,7 @@ from pipeline.core.system_params import CACHES
 from pipeline.prediction.poses import decode_poses
 from pipeline.prediction.posetrack_predictions import write_predictions
 from pipeline.prediction.units import read_videos
-from pipeline.training.dataset import ClipFeed, Goal, MappedSource
+from pipeline.training.dataset import ClipFeed, MappedSource, TargetSpec
 from pipeline.training.target_params import Target
 from pipeline.training.targets import joint_weights, make_targets
 from posereel.clip_loader import ClipLoader
@@ -89,7 +89,7 @@ class ClipCaches(Dataset[dict[str, Any]]):
         self._crops = _input_of(self.reads)
         self._file = clips_file(self._data, self._crops, split)
         self._folders = {kind: self._data / kind / split for kind in self.reads}
-        self._refuse_missing()
+        self._check_files()
         rows = read_clips(self._file)
         self._clips = table_of(rows, self._file)
         if not 0 <= variant < self._clips.variants:
@@ -102,7 +102,7 @@ class ClipCaches(Dataset[dict[str, Any]]):
         self.frames = self._read_frames(frames)
         target = read_section(self._params, "target", Target)
         size = grid_size(read_crop_size(self._params, self._crops))
-        self._goal = Goal(target, size, target.sigma.of(self._crops))
+        self._target_spec = TargetSpec(target, size, target.sigma.of(self._crops))
         self._caches: Caches | None = None
         self._check_clips(self._opened())
 
@@ -122,11 +122,11 @@ class ClipCaches(Dataset[dict[str, Any]]):
             torch.from_numpy(values[self._variant][clip].copy())
             for values in (self._clips.keypoints, self._clips.visible)
         )
-        goal = self._goal
+        spec = self._target_spec
         return {
             **self._read(clip),
-            "target": make_targets(joints[None], visible[None], goal.heatmap_size, goal.sigma)[0],
-            "weights": joint_weights(visible, goal.target.occluded),
+            "target": make_targets(joints[None], visible[None], spec.heatmap_size, spec.sigma)[0],
+            "weights": joint_weights(visible, spec.target.occluded),
             "joints": joints.float(),
             "visible": visible.long(),
             "clip": self._row(clip),
@@ -153,11 +153,13 @@ class ClipCaches(Dataset[dict[str, Any]]):
         Raises:
             ValueError: If there is no clip.
         """
-        place = torch.device(device)
+        target_device = torch.device(device)
         # A store is not thread-safe, so the thread that reads ahead has its own.
-        source = MappedSource(self._clips, Caches(self._folders, self.frames), place)
-        feed = ClipFeed(self._clips, source, self._goal, batch=batch, seed=seed, where=self._file)
-        return ClipLoader(feed, place)
+        source = MappedSource(self._clips, Caches(self._folders, self.frames), target_device)
+        feed = ClipFeed(
+            self._clips, source, self._target_spec, batch=batch, seed=seed, where=self._file
+        )
+        return ClipLoader(feed, target_device)
 
     @property
     def annotations(self) -> Path:
@@ -230,16 +232,16 @@ class ClipCaches(Dataset[dict[str, Any]]):
             for name, value in row.items()
         }
 
-    def _read_frames(self, wanted: int | None) -> int:
-        stored = len(self.table["frames"].iloc[0]) if len(self.table) else wanted or 1
-        if wanted is None:
+    def _read_frames(self, frames: int | None) -> int:
+        stored = len(self.table["frames"].iloc[0]) if len(self.table) else frames or 1
+        if frames is None:
             return stored
-        if not (0 < wanted <= stored and wanted % 2):
+        if not (0 < frames <= stored and frames % 2):
             raise ValueError(
                 f"frames: expected an odd number up to {stored}, the frames of a clip in "
-                f"{self._file}, got {wanted}; for more frames raise crop.{self._crops}.delta"
+                f"{self._file}, got {frames}; for more frames raise crop.{self._crops}.delta"
             )
-        return wanted
+        return frames
 
     def _check_clips(self, caches: Caches) -> None:
         kinds = {unit.partition("/")[0] for unit in caches.digests}
@@ -250,7 +252,7 @@ class ClipCaches(Dataset[dict[str, Any]]):
             )
         caches.check_clips(self._clips.units)
 
-    def _refuse_missing(self) -> None:
+    def _check_files(self) -> None:
         if not self._data.is_dir():
             raise ValueError(
                 f"{self._data}: expected the folder data of a checkout, found none; check the path"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from pipeline.training.dataset import Batch, ClipFeed
-from pipeline.training.processes import Place
+from pipeline.training.processes import DistributedContext
 
 
 class ClipLoader:
@@ -22,7 +22,7 @@ class ClipLoader:
 
     def __init__(self, feed: ClipFeed, device: torch.device) -> None:
         self._feed = feed
-        self._place = Place(device, rank=0, world=1)
+        self._context = DistributedContext(device, rank=0, world_size=1)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -38,4 +38,4 @@ class ClipLoader:
         """
         start = self.epoch * len(self)
         self.epoch += 1
-        yield from self._feed.batches(start, start + len(self), self._place)
+        yield from self._feed.batches(start, start + len(self), self._context)

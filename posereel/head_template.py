@@ -167,22 +167,22 @@ def class_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def system_source(name: str, reads: Sequence[str], rival: System) -> str:
+def system_source(name: str, reads: Sequence[str], template: System) -> str:
     """Return the content of ``system.py``.
 
     Args:
         name: Name of the system.
         reads: Caches that it reads.
-        rival: A head on the same crops; the new one is compared with the same systems.
+        template: A head on the same crops; the new one is compared with the same systems.
     """
     return _SYSTEM.substitute(
         name=name,
         title=f"two convolutions on {' and '.join(reads)}",
-        crops=rival.crops,
+        crops=template.crops,
         caches=", ".join(f'"{kind}"' for kind in reads),
         network=class_name(name),
-        baseline=rival.baseline,
-        controls=str(rival.controls).replace("'", '"'),
+        baseline=template.baseline,
+        controls=str(template.controls).replace("'", '"'),
     )
 
 

@@ -35,11 +35,11 @@ class Detector(Section):
     variant: str
     """Variant of models/detection/network.py."""
     scenes: list[str]
-    """Purposes whose rendered videos it sees."""
+    """Sets of rendered videos that it is trained on."""
     fitting: Fitting
     """Its run."""
     calibration: str
-    """Purpose whose rendered videos set its scores; neither seen in the run nor held out."""
+    """Set of rendered videos that its scores are calibrated on: neither trained on nor held out."""
 
 
 def _target(boxes: Tensor) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ class HRNet(Section):
     variant: str
     """Variant of models/hrnet/network.py."""
     scenes: list[str]
-    """Purposes whose rendered videos it sees."""
+    """Sets of rendered videos that it is trained on."""
     crops: Crops
     """Its crops."""
     fitting: Fitting
@@ -52,7 +52,7 @@ def main(
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(run.fitting.seed)
-    parts = [read_scenes(scenes / purpose) for purpose in run.scenes]
+    parts = [read_scenes(scenes / video_set) for video_set in run.scenes]
     source = batches(parts, run.crops, run.fitting.batch)
     fit(build_hrnet(run.variant, len(JOINTS)), _loss, source, run.fitting, out)
     typer.echo(f"{out}: {run.fitting.steps} steps of {run.fitting.batch} crops")

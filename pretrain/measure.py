@@ -145,8 +145,8 @@ def flow_error(
     for batch in pairs:
         with torch.inference_mode():
             flow = flow_of(batch.first, batch.second)
-        rivals = {"dis_": dis(batch.first, batch.second), "zero_": torch.zeros_like(batch.flow)}
-        for prefix, estimate in {"": flow, **rivals, "exact_": batch.flow}.items():
+        baselines = {"dis_": dis(batch.first, batch.second), "zero_": torch.zeros_like(batch.flow)}
+        for prefix, estimate in {"": flow, **baselines, "exact_": batch.flow}.items():
             distance = (estimate - batch.flow).norm(dim=1)
             errors = {
                 "epe": distance[batch.people],

@@ -180,8 +180,8 @@ def _stack(pairs: list[tuple[NDArray[Any], ...]]) -> Pairs:
 
 def _after(second: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix ``(2, 3)`` that applies ``first`` and then ``second``."""
-    whole: NDArray[np.float64] = second @ np.vstack([first, [0.0, 0.0, 1.0]])
-    return whole
+    composed: NDArray[np.float64] = second @ np.vstack([first, [0.0, 0.0, 1.0]])
+    return composed
 
 
 def shaken(

@@ -48,7 +48,7 @@ class Raft(Section):
     start: str | None
     """Weights to begin from; random ones where absent."""
     scenes: str
-    """Purpose whose rendered videos it sees."""
+    """Set of rendered videos that it is trained on."""
     crops: Crops
     """Its crops."""
     fitting: Fitting

@@ -1,4 +1,4 @@
-"""Render the videos of one purpose for pretraining."""
+"""Render one set of videos for pretraining."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Videos(Section):
-    """How many videos of a purpose, and how long they are."""
+    """Number and length of the videos of a set."""
 
     seeds: Literal["pretrain_hrnet", "pretrain_raft", "pretrain_holdout"]
     """Their range of seeds in pipeline/synthetic/dataset.py."""
@@ -30,7 +30,7 @@ class Videos(Section):
 
 
 class Render(Section):
-    """Params of the rendering, by purpose."""
+    """Params of every set of videos."""
 
     hrnet: Videos
     raft: Videos
@@ -40,16 +40,16 @@ class Render(Section):
 
 @app.command()
 def main(
-    purpose: Annotated[str, typer.Argument(help="hrnet, raft, raft_gaps or holdout.")],
+    video_set: Annotated[str, typer.Argument(help="hrnet, raft, raft_gaps or holdout.")],
     out: Annotated[Path, typer.Option(help="Folder of scenes.")] = Path("pretrain/out/scenes"),
     params: Annotated[Path, typer.Option(help="Parameter file.")] = Path("pretrain/params.yaml"),
 ) -> None:
-    """Render the videos of PURPOSE into OUT/PURPOSE."""
+    """Render the videos of VIDEO_SET into OUT/VIDEO_SET."""
     cv2.setNumThreads(1)
-    videos: Videos = getattr(read_section(params, "render", Render), purpose)
+    videos: Videos = getattr(read_section(params, "render", Render), video_set)
     specs = video_specs(videos.seeds, videos.videos, frames=videos.frames)
-    write_scenes(out / purpose, specs, videos.gaps)
-    typer.echo(f"{out / purpose}: {videos.videos} videos of {videos.frames} frames")
+    write_scenes(out / video_set, specs, videos.gaps)
+    typer.echo(f"{out / video_set}: {videos.videos} videos of {videos.frames} frames")
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ SHIPMENTS = {
 }
 
 
-def _seeds(purpose: str, render: Render) -> list[int]:
-    """Return the first and the last seed of a purpose's videos."""
-    videos: Videos = getattr(render, purpose)
+def _seeds(video_set: str, render: Render) -> list[int]:
+    """Return the first and the last seed of a set of videos."""
+    videos: Videos = getattr(render, video_set)
     first = SEED_RANGES[videos.seeds].start
     return [first, first + videos.videos - 1]
 
@@ -111,16 +111,16 @@ def _seeds(purpose: str, render: Render) -> list[int]:
 def _card(
     shipment: Shipment, run: Run, render: Render, weights: dict[str, Tensor], path: Path
 ) -> dict[str, Any]:
-    purposes = [run.scenes] if isinstance(run.scenes, str) else run.scenes
+    video_sets = [run.scenes] if isinstance(run.scenes, str) else run.scenes
     if isinstance(run, Detector):
-        purposes = [*purposes, run.calibration]
+        video_sets = [*video_sets, run.calibration]
     return {
         "command": shipment.command,
         "steps": run.fitting.steps,
         "samples": run.fitting.steps * run.fitting.batch,
         "seeds": {
             "fitting": run.fitting.seed,
-            "videos": {purpose: _seeds(purpose, render) for purpose in purposes},
+            "videos": {video_set: _seeds(video_set, render) for video_set in video_sets},
             "held_out": _seeds("holdout", render),
         },
         "machine": "one CPU thread",

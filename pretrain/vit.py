@@ -34,7 +34,7 @@ class ViT(Section):
     variant: str
     """Variant of models/vit/network.py."""
     scenes: list[str]
-    """Purposes whose rendered videos it sees."""
+    """Sets of rendered videos that it is trained on."""
     crops: Crops
     """Its crops."""
     fitting: Fitting

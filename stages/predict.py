@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 STAGE = "predict"
 SPLITS = ("val", "val_gt")
-VIDEOS_PER_WORKER = 16
-"""A head predicts about this many short videos in the time that one more worker takes to start."""
+VIDEOS_PER_WORKER = 8
+"""A trained head takes longer for this many short videos than one more worker takes to start."""
 
 
 class Predict(Section):
@@ -135,7 +135,10 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
         listing=data / "units" / STAGE / f"{system}.json",
         units=planned,
         make_task=MakePredictTask(predictions),
-        run=run.on(device_type(engine.device)).with_a_worker_per(VIDEOS_PER_WORKER, len(planned)),
+        # Without a head, a video takes milliseconds and one process is enough.
+        run=run.on(device_type(engine.device)).with_a_worker_per(
+            VIDEOS_PER_WORKER, len(planned) if declared.trained else 0
+        ),
         finish=partial(write_tables, predictions),
     )
 

@@ -67,13 +67,13 @@ def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
     """
     if params.val_range == "train":
         raise ValueError("render.val_range: expected another seed range than train's, got 'train'")
-    purposes = {
+    ranges = {
         "train": ("train", params.videos.train),
         "val": (params.val_range, params.videos.val),
     }
     return {
         split: video_specs(
-            purpose,
+            seed_range,
             count,
             first=params.seed,
             frames=params.frames,
@@ -83,7 +83,7 @@ def split_specs(params: Render) -> dict[str, tuple[VideoSpec, ...]]:
             label_step=params.label_step,
             faults=params.faults,
         )
-        for split, (purpose, count) in purposes.items()
+        for split, (seed_range, count) in ranges.items()
     }
 
 

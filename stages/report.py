@@ -139,15 +139,15 @@ def _write_report(now: RunResults, data: DataSet, count: int, read_image: ReadIm
     # Untrained systems come last, so that a system has the same color in both charts.
     untrained = ~curves["system"].isin(training["system"])
     curves = curves.iloc[untrained.argsort(kind="stable")]
-    rivals = comparisons()
+    compared = comparisons()
     sections = [
-        *result_sections(now.metrics, data.name, rivals),
-        acceleration_section(now.metrics, rivals),
-        gain_section(paired_gains(now.matches, rivals)),
-        tag_section(now.metrics, rivals),
+        *result_sections(now.metrics, data.name, compared),
+        acceleration_section(now.metrics, compared),
+        gain_section(paired_gains(now.matches, compared)),
+        tag_section(now.metrics, compared),
         curve_section(curves, training),
-        error_section(errors, rivals),
-        *people_sections(now.matches["val_gt"], rivals, count, read_image),
+        error_section(errors, compared),
+        *people_sections(now.matches["val_gt"], compared, count, read_image),
         liveness_section(_liveness()),
         ablation_section(_ablations()),
         provenance_section(now.facts),

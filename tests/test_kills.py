@@ -1,4 +1,4 @@
-"""SIGKILL of real stages under `dvc`: the next run redoes what was not whole, to the same bytes.
+"""SIGKILL of real stages under `dvc`: the next run repeats unfinished units, to the same bytes.
 
 ``make test`` kills every target twice; ``make test-kill`` twenty times, and in experiments, and
 Ray's actors.
@@ -89,8 +89,8 @@ class Project:
         lines = log.read_text().splitlines() if log.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["stage"] == stage]
 
-    def whole(self, stage: str) -> set[str]:
-        """Return the keys of a stage's units that are whole."""
+    def finished(self, stage: str) -> set[str]:
+        """Return the keys of a stage's finished units."""
         return {file.parent.name for file in (self.scratch / stage).glob("*/receipt.json")}
 
 
@@ -118,22 +118,22 @@ def check_kill(project: Project, subject: Subject, target: Target, seed: int, lo
     shell = None if (seed + seed // 2) % 2 else killing.forking_shell(log.with_name("shell"))
     running = killing.start(project.clone, log, "repro", subject.name, shell=shell)
     killing.kill(running, project.scratch, subject.stage, target, seed)
-    whole = project.whole(subject.stage)
+    finished = project.finished(subject.stage)
     if target == "worker":
         # The stage survives it: the unit is tried again, at once.
         assert running.returncode == 0, log.read_text()
-        assert whole == subject.keys
+        assert finished == subject.keys
     else:
         assert running.returncode != 0
-        # Who works on the last unit may finish it before the death of dvc or of the stage
-        # reaches the worker; the group dies at once, while it stands still.
-        assert whole < subject.keys if target == "group" else whole <= subject.keys
+        # The worker of the last unit may finish it before the death of dvc or of the stage
+        # reaches the worker; the group dies at once, while it is stopped.
+        assert finished < subject.keys if target == "group" else finished <= subject.keys
         # No orphan went on: every process is gone, and none of them has published.
         assert not killing.read_tree(*project.places(subject.outs))
         killing.remove(project.scratch / "timings.jsonl")
         project.clone.run("dvc", "repro", subject.name)
-        whole = subject.keys - whole
-    assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(whole)
+        finished = subject.keys - finished
+    assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(finished)
     assert killing.read_tree(*project.places(subject.outs)) == subject.files
     assert project.lock.read_bytes() == subject.lock_after
 
@@ -165,7 +165,7 @@ def test_a_unit_whose_workers_are_all_killed_ends_in_the_table_and_the_others_ar
     printed = log.read_text()
     assert re.search(r"/\S+ +3  its worker process was killed", printed)
     assert "render: 1 of 6 units failed (table above), nothing was published" in printed
-    assert project.whole(subject.stage) == subject.keys - {victim}
+    assert project.finished(subject.stage) == subject.keys - {victim}
     assert not (project.clone.folder / subject.outs[0]).exists()
     project.clone.run("dvc", "repro", subject.name)
     assert killing.read_tree(*project.places(subject.outs)) == subject.files
@@ -216,7 +216,7 @@ def test_a_killed_experiment_goes_on_with_the_units_that_were_not_whole(
     command = ("exp", "run", *options, subject.name)
     running = killing.start(project.clone, log, *command)
     killing.kill(running, project.scratch, subject.stage, target, seed)
-    whole = project.whole(subject.stage)
+    finished = project.finished(subject.stage)
     if target == "worker":
         assert running.returncode == 0, log.read_text()
     else:
@@ -224,8 +224,8 @@ def test_a_killed_experiment_goes_on_with_the_units_that_were_not_whole(
         # A killed experiment leaves the workspace on a commit of its own.
         project.clone.git("checkout", "--force", "--quiet", "main")
         project.clone.run("dvc", *command)
-        whole = subject.keys - whole
-    assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(whole)
+        finished = subject.keys - finished
+    assert Counter(entry["key"] for entry in project.made(subject.stage)) == Counter(finished)
     assert lock_of_the_experiment(project) == subject.lock_after
     if not options:
         assert killing.read_tree(*project.places(subject.outs)) == subject.files

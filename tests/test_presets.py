@@ -72,9 +72,9 @@ def test_a_control_is_trained_on_the_schedule_of_the_head_that_is_compared_with_
     preset: Path,
 ) -> None:
     systems = read_all(preset)
-    for head, rivals in comparisons(systems_of(preset)).items():
-        for rival in rivals:
-            assert systems[rival].schedule in (systems[head].schedule, None)
+    for head, references in comparisons(systems_of(preset)).items():
+        for reference in references:
+            assert systems[reference].schedule in (systems[head].schedule, None)
 
 
 def schedule_of(system: SystemParams) -> Schedule:

@@ -87,9 +87,9 @@ def test_no_network_was_pretrained_on_videos_that_heads_train_or_are_tested_on(n
     held_out = set(range(seeds["held_out"][0], seeds["held_out"][1] + 1))
 
     assert not seen & held_out
-    for purpose, span in SEED_RANGES.items():
-        if not purpose.startswith("pretrain_"):
-            assert not (seen | held_out) & set(span), purpose
+    for seed_range, span in SEED_RANGES.items():
+        if not seed_range.startswith("pretrain_"):
+            assert not (seen | held_out) & set(span), seed_range
 
 
 @pytest.mark.parametrize(("name", "threshold"), THRESHOLDS.items())

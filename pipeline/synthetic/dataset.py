@@ -1,7 +1,7 @@
-"""The rendered data set: which seeds are for what, and the videos of a seed range.
+"""The rendered data set: disjoint ranges of seeds, and the videos of a range.
 
-A video is named by its seed. Every purpose has a range of seeds of its own, so that no network
-is ever shown, in pretraining, a video that a head trains on or is measured on.
+A video is named by its seed. Ranges of seeds do not overlap, so that pretraining uses no video on
+which a head is trained or evaluated.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ SEED_RANGES = {
     "calibration": range(900_000, 910_000),
     "tests": range(910_000, 920_000),
 }
-"""Seeds by purpose; disjoint, and of six digits because a video's name holds its seed."""
+"""Seeds by use, disjoint; six digits, because a video's name holds its seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class VideoSpec:
 
 
 def video_specs(
-    purpose: str,
+    seed_range: str,
     count: int,
     *,
     first: int = 0,
@@ -82,7 +82,7 @@ def video_specs(
     """Return the specs of consecutive videos of a seed range.
 
     Args:
-        purpose: A key of ``SEED_RANGES``.
+        seed_range: A key of ``SEED_RANGES``.
         count: How many videos.
         first: Position in the range of the first one.
         frames: Frames per video.
@@ -95,12 +95,14 @@ def video_specs(
     Raises:
         ValueError: If there is no such range, or the range is too short.
     """
-    if purpose not in SEED_RANGES:
-        raise ValueError(f"seed range: expected one of {', '.join(SEED_RANGES)}, got {purpose!r}")
-    seeds = SEED_RANGES[purpose]
+    if seed_range not in SEED_RANGES:
+        raise ValueError(
+            f"seed range: expected one of {', '.join(SEED_RANGES)}, got {seed_range!r}"
+        )
+    seeds = SEED_RANGES[seed_range]
     if first < 0 or count < 0 or first + count > len(seeds):
         raise ValueError(
-            f"seed range {purpose}: expected videos within 0..{len(seeds) - 1}, got "
+            f"seed range {seed_range}: expected videos within 0..{len(seeds) - 1}, got "
             f"{count} from {first}; ask for fewer, or start earlier"
         )
     return tuple(

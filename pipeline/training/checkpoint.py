@@ -27,7 +27,7 @@ def write_checkpoint(folder: Path, network: nn.Module, optimizer: Optimizer, run
         folder: Scratch folder of the run.
         network: The network that is trained.
         optimizer: Its optimizer.
-        run: The settled history.
+        run: The history, without pending steps.
     """
     tensors = {_NETWORK + name: tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -45,7 +45,7 @@ def read_checkpoint(
         folder: Scratch folder of the run; without a checkpoint nothing changes.
         network: The network that is trained.
         optimizer: Its optimizer, without state.
-        parts: Parts of the network whose across-clip share is noted.
+        parts: Parts of the network whose across-clip share is recorded.
 
     Returns:
         The history up to the checkpoint; an empty one without a checkpoint.

@@ -20,7 +20,7 @@ from torch import Tensor
 from pipeline.core.caches.clip_table import ClipTable
 from pipeline.core.caches.reader import Caches
 from pipeline.core.prefetch import prefetch
-from pipeline.training.processes import Place
+from pipeline.training.processes import DistributedContext
 from pipeline.training.target_params import Target
 from pipeline.training.targets import joint_weights, make_targets
 
@@ -31,7 +31,7 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class TargetSpec:
     """Params of the target heatmaps of a clip."""
 
     target: Target
@@ -41,7 +41,7 @@ class Goal:
     """Standard deviation of the Gaussians, cells."""
 
 
-class Wanted(NamedTuple):
+class BatchRequest(NamedTuple):
     """The clips of one batch."""
 
     variant: int
@@ -51,14 +51,16 @@ class Wanted(NamedTuple):
     """Whether to compare checksums: when a variant is read for the first time."""
 
 
-MakeTargets = Callable[[Wanted, torch.device], Batch]
+MakeTargets = Callable[[BatchRequest, torch.device], Batch]
 """Returns targets and joint weights of the clips of a request."""
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Source of cached tensors: the disk or the memory of the device."""
 
-    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
+    def batches(
+        self, requests: Iterator[BatchRequest], rows: int, targets: MakeTargets
+    ) -> Iterator[Batch]:
         """Yield cached tensors, float32 on the device, and targets of every request.
 
         A batch is valid until the next one is requested.
@@ -71,7 +73,7 @@ class ClipFeed:
     Args:
         table: The clips.
         source: Their cached tensors.
-        goal: Params of their target heatmaps.
+        target_spec: Params of their target heatmaps.
         batch: Clips per step, summed over all processes.
         seed: Seed of the order.
         where: File of the clips, for messages.
@@ -81,7 +83,14 @@ class ClipFeed:
     """
 
     def __init__(
-        self, table: ClipTable, source: Source, goal: Goal, *, batch: int, seed: int, where: Path
+        self,
+        table: ClipTable,
+        source: BatchSource,
+        target_spec: TargetSpec,
+        *,
+        batch: int,
+        seed: int,
+        where: Path,
     ) -> None:
         if not len(table):
             raise ValueError(
@@ -90,7 +99,7 @@ class ClipFeed:
             )
         self._table = table
         self._source = source
-        self._goal = goal
+        self._target_spec = target_spec
         self._batch = batch
         self._seed = seed
         self._where = where
@@ -106,13 +115,13 @@ class ClipFeed:
         shuffled = np.random.Generator(np.random.PCG64(seeds)).permutation(len(self._table))
         return np.resize(shuffled, self.steps_per_epoch * self._batch)
 
-    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int, context: DistributedContext) -> Iterator[Batch]:
         """Yield this process's clips of the batches of steps ``start`` to ``stop - 1``.
 
         Args:
             start: First step, from 0, over all epochs.
             stop: Step to stop before.
-            place: This process.
+            context: This process.
 
         Yields:
             Cached tensors by kind, ``(B, T, ...)``, ``target`` ``(B, K, h, w)`` and ``weights``
@@ -121,57 +130,62 @@ class ClipFeed:
         Raises:
             ValueError: If the batch size is not a multiple of the number of processes.
         """
-        if self._batch % place.world:
+        if self._batch % context.world_size:
             raise ValueError(
-                f"batch: expected a multiple of the {place.world} processes, got {self._batch}"
+                f"batch: expected a multiple of the {context.world_size} processes, got "
+                f"{self._batch}"
             )
-        if self._batch > len(self._table) and not place.rank:
+        if self._batch > len(self._table) and not context.rank:
             sys.stderr.write(
                 f"{self._where}: {len(self._table)} clips are repeated to fill batches of "
                 f"{self._batch}; lower the batch size unless this is intended\n"
             )
-        rows = self._batch // place.world
-        yield from self._source.batches(self._wanted(start, stop, place), rows, self.targets)
+        rows = self._batch // context.world_size
+        yield from self._source.batches(self._requests(start, stop, context), rows, self.targets)
 
-    def _wanted(self, start: int, stop: int, place: Place) -> Iterator[Wanted]:
+    def _requests(
+        self, start: int, stop: int, context: DistributedContext
+    ) -> Iterator[BatchRequest]:
         epoch, order = -1, np.zeros(0, np.intp)
         for step in range(start, stop):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 order = self.order(epoch)
             first = step % self.steps_per_epoch * self._batch
-            clips = order[first : first + self._batch][place.rank :: place.world]
-            yield Wanted(epoch % self._table.variants, clips, check=epoch < self._table.variants)
+            clips = order[first : first + self._batch][context.rank :: context.world_size]
+            yield BatchRequest(
+                epoch % self._table.variants, clips, check=epoch < self._table.variants
+            )
 
-    def in_order(self, at_most: int | None = None) -> Iterator[Batch]:
+    def in_table_order(self, limit: int | None = None) -> Iterator[Batch]:
         """Yield variant 0 of every clip once, in the table's order; the last batch may be short.
 
         Args:
-            at_most: Largest number of clips; of more, evenly spaced ones are taken.
+            limit: Largest number of clips; of more, evenly spaced ones are taken.
         """
         count = len(self._table)
-        taken = count if at_most is None else min(at_most, count)
+        taken = count if limit is None else min(limit, count)
         parts = np.arange(taken) * count // taken
         requests = (
-            Wanted(0, parts[first : first + self._batch], check=True)
+            BatchRequest(0, parts[first : first + self._batch], check=True)
             for first in range(0, len(parts), self._batch)
         )
         yield from self._source.batches(requests, self._batch, self.targets)
 
-    def targets(self, request: Wanted, device: torch.device) -> Batch:
+    def targets(self, request: BatchRequest, device: torch.device) -> Batch:
         """Return target heatmaps and joint weights of the clips of a request."""
         keypoints, visible = (
             torch.from_numpy(values[request.variant][request.clips]).to(device)
             for values in (self._table.keypoints, self._table.visible)
         )
-        goal = self._goal
+        target_spec = self._target_spec
         return {
-            "target": make_targets(keypoints, visible, goal.heatmap_size, goal.sigma),
-            "weights": joint_weights(visible, goal.target.occluded),
+            "target": make_targets(keypoints, visible, target_spec.heatmap_size, target_spec.sigma),
+            "weights": joint_weights(visible, target_spec.target.occluded),
         }
 
 
-def unit_names(table: ClipTable, request: Wanted) -> Sequence[str]:
+def unit_names(table: ClipTable, request: BatchRequest) -> Sequence[str]:
     """Return the name of the unit of every clip of a request."""
     return [f"{video}/v{request.variant}" for video in table.videos[request.clips]]
 
@@ -197,21 +211,23 @@ class MappedSource:
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
-        """Yield the batch of every request; see ``Source``."""
+    def batches(
+        self, requests: Iterator[BatchRequest], rows: int, targets: MakeTargets
+    ) -> Iterator[Batch]:
+        """Yield the batch of every request; see ``BatchSource``."""
         pinned = self._stream is not None
         ring = [_Buffers(self._caches, rows, pinned=pinned) for _ in range(_RING)]
         load = partial(self._load, targets)
-        for batch in prefetch(wanted, load, ring, advise=self._advise):
+        for batch in prefetch(requests, load, ring, advise=self._advise):
             if self._stream is not None:
                 for tensor in batch.values():
                     tensor.record_stream(torch.cuda.current_stream(self._device))
             yield batch
 
-    def _advise(self, request: Wanted) -> None:
+    def _advise(self, request: BatchRequest) -> None:
         self._caches.advise(unit_names(self._table, request), self._table.rows[request.clips])
 
-    def _load(self, targets: MakeTargets, request: Wanted, buffers: "_Buffers") -> Batch:
+    def _load(self, targets: MakeTargets, request: BatchRequest, buffers: "_Buffers") -> Batch:
         rows = self._table.rows[request.clips]
         self._caches.read(
             unit_names(self._table, request), rows, buffers.stored, check=request.check
@@ -267,9 +283,9 @@ class ResidentSource:
         self._device = device
         self._variants: dict[int, Batch] = {}
         caches.check_clips(table.units)
-        self._refuse_too_much()
+        self._check_memory()
 
-    def _refuse_too_much(self) -> None:
+    def _check_memory(self) -> None:
         if self._device.type != "cuda":
             return
         sizes = {k: int(np.prod(self._caches.row_shape(k))) for k in self._caches.kinds}
@@ -282,9 +298,11 @@ class ResidentSource:
                 "train.resident to mmap"
             )
 
-    def batches(self, wanted: Iterator[Wanted], rows: int, targets: MakeTargets) -> Iterator[Batch]:
-        """Yield the batch of every request; see ``Source``."""
-        for request in wanted:
+    def batches(
+        self, requests: Iterator[BatchRequest], rows: int, targets: MakeTargets
+    ) -> Iterator[Batch]:
+        """Yield the batch of every request; see ``BatchSource``."""
+        for request in requests:
             if request.variant not in self._variants:
                 self._variants[request.variant] = self._fill(request.variant, rows)
             clips = torch.from_numpy(request.clips).to(self._device)
@@ -298,11 +316,11 @@ class ResidentSource:
         buffers = self._caches.buffers(rows)
         kept: Batch = {}
         for first in range(0, len(clips), rows):
-            request = Wanted(variant, clips[first : first + rows], check=True)
-            places = self._table.rows[request.clips]
-            self._caches.read(unit_names(self._table, request), places, buffers, check=True)
+            request = BatchRequest(variant, clips[first : first + rows], check=True)
+            rows_read = self._table.rows[request.clips]
+            self._caches.read(unit_names(self._table, request), rows_read, buffers, check=True)
             for kind, tensor in buffers.items():
-                part = self._caches.cut(kind, tensor[: len(places)])
+                part = self._caches.cut(kind, tensor[: len(rows_read)])
                 if kind not in kept:
                     shape = (len(clips), *part.shape[1:])
                     kept[kind] = torch.empty(shape, dtype=part.dtype, device=self._device)

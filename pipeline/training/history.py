@@ -18,12 +18,12 @@ SHARE = "share_"
 class History:
     """Learning rate and losses of every step so far.
 
-    Losses stay on the device until ``settle``, because a transfer synchronizes the device.
+    Losses stay on the device until ``append_pending``, because a transfer synchronizes the device.
 
     Args:
         columns: Names of the columns of ``rows``.
         rows: What ``to_tensor`` gave, to go on from a checkpoint.
-        parts: Parts of the network whose across-clip share is noted.
+        parts: Parts of the network whose across-clip share is recorded.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class History:
         values = torch.stack([term.detach().float() for term in terms.values()])
         self._pending.append((step, epoch, rate, values))
 
-    def take_pending(self) -> Tensor:
-        """Return the losses since the last ``settle``, ``(steps, terms)``, on the device."""
+    def pending_losses(self) -> Tensor:
+        """Return the losses of the pending steps, ``(steps, terms)``, on the device."""
         return torch.stack([values for *_, values in self._pending])
 
-    def settle(self, losses: Tensor) -> None:
+    def append_pending(self, losses: Tensor) -> None:
         """Move the pending steps to the rows.
 
         Args:
-            losses: Result of ``take_pending``, or its mean over the processes.
+            losses: Result of ``pending_losses``, or its mean over the processes.
 
         Raises:
             ValueError: If a loss is not finite; the message names the step and the term.
@@ -78,14 +78,14 @@ class History:
             self._rows.append(row + [math.nan] * (len(self._columns) - len(row)))
         self._pending = []
 
-    def note_held_out(self, value: float) -> bool:
+    def record_held_out(self, value: float) -> bool:
         """Put the loss on the held-out videos into the last row; say whether it is the lowest."""
         column = self._columns.index(HELD_OUT)
         before = [row[column] for row in self._rows if not math.isnan(row[column])]
         self._rows[-1][column] = value
         return not before or value < min(before)
 
-    def note_shares(self, shares: Mapping[str, float]) -> None:
+    def record_shares(self, shares: Mapping[str, float]) -> None:
         """Put the across-clip share of every part into the last row."""
         for name, share in shares.items():
             self._rows[-1][self._columns.index(SHARE + name)] = share
@@ -96,7 +96,7 @@ class History:
         return {name.removeprefix(SHARE): v for name, v in last if name.startswith(SHARE)}
 
     def to_tensor(self) -> Tensor:
-        """Return the settled rows, ``(steps, columns)``, float64."""
+        """Return the rows, ``(steps, columns)``, float64."""
         return torch.tensor(self._rows, dtype=torch.float64)
 
     @property
@@ -105,7 +105,7 @@ class History:
         return list(self._columns)
 
     def write(self, path: Path) -> None:
-        """Write the settled rows as CSV; integers exactly, losses with 9 digits.
+        """Write the rows as CSV; integers exactly, losses with 9 digits.
 
         Columns that no step has a value for are left out.
         """

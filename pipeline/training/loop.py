@@ -26,7 +26,7 @@ from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 from pipeline.training.collapse import across_clip_share, record_parts, report_collapse
 from pipeline.training.declarations import Batch, Group, groups_of, parts_of
 from pipeline.training.history import History
-from pipeline.training.processes import Place, mean_over_processes
+from pipeline.training.processes import DistributedContext, mean_over_processes
 from pipeline.training.run_folder import BEST, TIMINGS
 
 Loss = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
@@ -44,12 +44,12 @@ class Feed(Protocol):
     def steps_per_epoch(self) -> int:
         """Steps of one pass over the clips."""
 
-    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int, context: DistributedContext) -> Iterator[Batch]:
         """Yield this process's part of the batch of steps ``start`` to ``stop - 1``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoopConfig:
     """Settings of a run."""
 
     training: Training
@@ -59,8 +59,8 @@ class Plan:
     """Scratch folder of this run alone: checkpoint and timings."""
     checkpoint_every: int
     """Steps between checkpoints."""
-    place: Place
-    core: Callable[[nn.Module], nn.Module] = lambda network: network
+    context: DistributedContext
+    exported_module: Callable[[nn.Module], nn.Module] = lambda network: network
     """The part of the network whose weights are the result; it may implement the protocols of
     ``pipeline.training.declarations``. Gradients of the parameters of the loss are clipped
     separately, so that they do not shorten the steps of this part."""
@@ -68,14 +68,14 @@ class Plan:
     """Loss on the held-out videos, computed after every epoch; ``None`` = no such videos."""
 
 
-def train(network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> History:
+def train(network: nn.Module, loss: Loss, feed: Feed, config: LoopConfig) -> History:
     """Train a network in place, from the folder's checkpoint if there is one.
 
     Args:
-        network: On the device of ``plan.place``, with the same weights in every process.
+        network: On the device of ``config.context``, with the same weights in every process.
         loss: The loss of one batch.
         feed: The batches.
-        plan: How the run is carried out.
+        config: Settings of the run.
 
     Returns:
         The history of all steps, those before the checkpoint included.
@@ -83,18 +83,18 @@ def train(network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> History:
     Raises:
         ValueError: If the memory of the device does not suffice or a loss is not finite.
     """
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    config.folder.mkdir(parents=True, exist_ok=True)
     with _deterministic():
-        loop = _Loop(network, loss, feed, plan)
+        loop, context = _Loop(network, loss, feed, config), config.context
         try:
             loop.run()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
             raise ValueError(
-                f"step {len(loop.history) + 1}: out of memory on {plan.place.device} with batches "
-                f"of {plan.training.batch} clips over {plan.place.world} process(es); lower "
-                f"{plan.section}.batch"
+                f"step {len(loop.history) + 1}: out of memory on {context.device} with batches of "
+                f"{config.training.batch} clips over {context.world_size} process(es); lower "
+                f"{config.section}.batch"
             ) from error
     network.eval()
     return loop.history
@@ -113,35 +113,37 @@ class _Objective(nn.Module):
 
 
 class _Loop:
-    def __init__(self, network: nn.Module, loss: Loss, feed: Feed, plan: Plan) -> None:
+    def __init__(self, network: nn.Module, loss: Loss, feed: Feed, config: LoopConfig) -> None:
         self.network = network
         self.feed = feed
-        self.plan = plan
-        core = plan.core(network)
+        self.config = config
+        exported = config.exported_module(network)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": parameters, _FACTOR: factor}
-                for factor, parameters in _all_groups(network, core)
+                for factor, parameters in _all_groups(network, exported)
             ],
-            lr=plan.training.lr,
-            weight_decay=plan.training.weight_decay,
+            lr=config.training.lr,
+            weight_decay=config.training.weight_decay,
         )
-        self.parts = parts_of(core)
-        self.history = read_checkpoint(plan.folder, network, self.optimizer, self.parts)
+        self.parts = parts_of(exported)
+        self.history = read_checkpoint(config.folder, network, self.optimizer, self.parts)
         self.objective: nn.Module = _Objective(network, loss)
-        if plan.place.world > 1:
+        if config.context.world_size > 1:
             # Without looking for unused parameters DDP regroups its buckets after the first step,
             # and a resumed run would add up gradients in another order than an uninterrupted one.
             self.objective = DistributedDataParallel(self.objective, find_unused_parameters=True)
         self.seconds: list[tuple[int, float, float]] = []
 
     def run(self) -> None:
-        total = self.plan.training.total_steps(self.feed.steps_per_epoch)
+        total = self.config.training.total_steps(self.feed.steps_per_epoch)
         first = len(self.history)
         self.network.train()
         before = perf_counter()
         with self._progress(first, total) as advance:
-            for step, batch in enumerate(self.feed.batches(first, total, self.plan.place), first):
+            for step, batch in enumerate(
+                self.feed.batches(first, total, self.config.context), first
+            ):
                 got = perf_counter()
                 epoch_done = (step + 1) % self.feed.steps_per_epoch == 0 or step + 1 == total
                 with record_parts(self.parts if epoch_done else {}) as outputs:
@@ -152,22 +154,22 @@ class _Loop:
                 self.seconds.append((step + 1, got - before, now - got))
                 before = now
         self._write_timings()
-        if not self.plan.place.rank:
-            report_collapse(self.plan.section, self.history.last_shares())
+        if not self.config.context.rank:
+            report_collapse(self.config.section, self.history.last_shares())
 
     def _progress(self, done: int, total: int) -> AbstractContextManager[Advance]:
-        if self.plan.place.rank:
+        if self.config.context.rank:
             return nullcontext(lambda _=1: None)
-        return progress(self.plan.section, total, "steps", done)
+        return progress(self.config.section, total, "steps", done)
 
     def _step(self, step: int, batch: Batch) -> None:
-        training = self.plan.training
+        training = self.config.training
         rate = training.rate(step, self.feed.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[_FACTOR]
-        torch.manual_seed(_step_seed(training.seed, step, self.plan.place.rank))
+        torch.manual_seed(_step_seed(training.seed, step, self.config.context.rank))
         self.optimizer.zero_grad(set_to_none=True)
-        device = self.plan.place.device
+        device = self.config.context.device
         dtype = compute_dtype(device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             terms = self.objective(batch)
@@ -180,49 +182,51 @@ class _Loop:
 
     def _after(self, taken: int, total: int, outputs: Mapping[str, Tensor]) -> None:
         """Do what is due after a step: shares of parts, held-out loss, checkpoint."""
-        plan = self.plan
+        config = self.config
         epoch_done = taken % self.feed.steps_per_epoch == 0 or taken == total
-        held_out = plan.held_out is not None and epoch_done
-        checkpoint = taken % plan.checkpoint_every == 0 or taken == total
+        held_out = config.held_out is not None and epoch_done
+        checkpoint = taken % config.checkpoint_every == 0 or taken == total
         if not (held_out or checkpoint or outputs):
             return
-        self.history.settle(mean_over_processes(self.history.take_pending(), plan.place))
+        self.history.append_pending(
+            mean_over_processes(self.history.pending_losses(), config.context)
+        )
         if outputs:
             shares = {name: across_clip_share(part) for name, part in outputs.items()}
-            self.history.note_shares(shares)
-        if plan.place.rank:
+            self.history.record_shares(shares)
+        if config.context.rank:
             return
         if held_out:
             self._evaluate()
         if checkpoint:
-            write_checkpoint(plan.folder, self.network, self.optimizer, self.history)
+            write_checkpoint(config.folder, self.network, self.optimizer, self.history)
             self._write_timings()
 
     def _evaluate(self) -> None:
-        if self.plan.held_out is None:
+        if self.config.held_out is None:
             return
         self.network.eval()
         with torch.no_grad():
-            value = self.plan.held_out(self.network)
+            value = self.config.held_out(self.network)
         self.network.train()
-        if self.history.note_held_out(value):
-            write_weights(self.plan.folder / BEST, self.network.state_dict())
+        if self.history.record_held_out(value):
+            write_weights(self.config.folder / BEST, self.network.state_dict())
 
     def _write_timings(self) -> None:
         lines = [f"{step},{wait:.6f},{work:.6f}\n" for step, wait, work in self.seconds]
         self.seconds = []
-        if self.plan.place.rank:
+        if self.config.context.rank:
             return
-        path = self.plan.folder / TIMINGS
+        path = self.config.folder / TIMINGS
         with path.open("a", encoding="utf-8") as file:
             if file.tell() == 0:
                 file.write("step,wait_s,compute_s\n")
             file.writelines(lines)
 
 
-def _all_groups(network: nn.Module, core: nn.Module) -> list[Group]:
-    """Return the groups of the core, then the other parameters of the network."""
-    groups = groups_of(core)
+def _all_groups(network: nn.Module, exported: nn.Module) -> list[Group]:
+    """Return the groups of the exported module, then the other parameters of the network."""
+    groups = groups_of(exported)
     known = {id(parameter) for _, parameters in groups for parameter in parameters}
     groups = [*groups, (1.0, [p for p in network.parameters() if id(p) not in known])]
     return [(factor, parameters) for factor, parameters in groups if parameters]

@@ -12,22 +12,22 @@ from pipeline.core.networks.devices import pick_device
 from pipeline.core.units.run_time import DeviceKind
 from pipeline.training.training_run import process_count
 
-_PATIENCE = timedelta(hours=1)
+_TIMEOUT = timedelta(hours=1)
 """Timeout of collective operations; one process evaluates held-out videos while others wait."""
 
 
-class Place(NamedTuple):
+class DistributedContext(NamedTuple):
     """One process of a training run."""
 
     device: torch.device
     rank: int
     """Index of the process, from 0."""
-    world: int
+    world_size: int
     """Number of processes."""
 
 
 @contextmanager
-def join_processes(kind: DeviceKind) -> Iterator[Place]:
+def join_process_group(kind: DeviceKind) -> Iterator[DistributedContext]:
     """Join the process group of torchrun, if there is one, and leave it at the end.
 
     Args:
@@ -40,20 +40,20 @@ def join_processes(kind: DeviceKind) -> Iterator[Place]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if process_count() == 1:
-        yield Place(device, rank=0, world=1)
+        yield DistributedContext(device, rank=0, world_size=1)
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=_PATIENCE)
+    distributed.init_process_group(backend, timeout=_TIMEOUT)
     try:
-        yield Place(device, distributed.get_rank(), distributed.get_world_size())
+        yield DistributedContext(device, distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
 
 
-def mean_over_processes(values: torch.Tensor, place: Place) -> torch.Tensor:
+def mean_over_processes(values: torch.Tensor, context: DistributedContext) -> torch.Tensor:
     """Return the mean of a tensor over all processes; all of them must call this."""
-    if place.world == 1:
+    if context.world_size == 1:
         return values
     total = values.clone()
     distributed.all_reduce(total)
-    return total / place.world
+    return total / context.world_size

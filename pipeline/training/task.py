@@ -13,11 +13,17 @@ from pipeline.core.caches.clip_table import ClipTable
 from pipeline.core.caches.reader import Caches
 from pipeline.core.grid import grid_size
 from pipeline.core.networks.weights import read_weights, write_weights
-from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource, Source
+from pipeline.training.dataset import (
+    BatchSource,
+    ClipFeed,
+    MappedSource,
+    ResidentSource,
+    TargetSpec,
+)
 from pipeline.training.declarations import Batch, HasStatistics
 from pipeline.training.history import History
-from pipeline.training.loop import Plan, train
-from pipeline.training.processes import join_processes
+from pipeline.training.loop import LoopConfig, train
+from pipeline.training.processes import join_process_group
 from pipeline.training.run_folder import BEST
 from pipeline.training.training_run import TrainingRun
 
@@ -39,7 +45,7 @@ class TrainingTask:
         self._runs = {run.name: run for run in runs}
         stack = ExitStack()
         atexit.register(stack.close)
-        self._place = stack.enter_context(join_processes(runs[0].settings.device))
+        self._context = stack.enter_context(join_process_group(runs[0].settings.device))
 
     def __call__(self, name: str, folder: Path) -> None:
         """Train the network of a unit; the first process writes weights and history.
@@ -54,7 +60,7 @@ class TrainingTask:
         """
         run, work = self._runs[name], folder.parent
         network, history = self._train(run, work)
-        if self._place.rank:
+        if self._context.rank:
             return
         write_weights(folder / run.weights_file, _float32(_head(network)))
         if run.settings.holdout:
@@ -70,31 +76,33 @@ class TrainingTask:
         feed = self._feed(run, caches, clips, run.settings.resident)
         torch.manual_seed(run.schedule.seed)
         objective = run.build(shapes={kind: caches.row_shape(kind) for kind in run.caches})
-        objective.to(self._place.device)
+        objective.to(self._context.device)
         head = _head(objective)
         if isinstance(head, HasStatistics):
-            head.fit_statistics(feed.in_order(_STATISTICS_CLIPS))
-        plan = Plan(
+            head.fit_statistics(feed.in_table_order(_STATISTICS_CLIPS))
+        config = LoopConfig(
             training=run.schedule,
             section=run.section,
             folder=work,
             checkpoint_every=run.settings.checkpoint_every,
-            place=self._place,
-            core=_head,
+            context=self._context,
+            exported_module=_head,
             held_out=self._held_out_loss(run, caches, held_out) if len(held_out) else None,
         )
-        return objective, train(objective, _terms, feed, plan)
+        return objective, train(objective, _terms, feed, config)
 
     def _feed(self, run: TrainingRun, caches: Caches, clips: ClipTable, resident: str) -> ClipFeed:
-        goal = Goal(run.target, grid_size(run.crop_size), run.target.sigma.of(run.crops))
-        device = self._place.device
+        target_spec = TargetSpec(
+            run.target, grid_size(run.crop_size), run.target.sigma.of(run.crops)
+        )
+        device = self._context.device
         on_gpu = resident == "gpu" and device.type == "cuda"
-        source: Source = (ResidentSource if on_gpu else MappedSource)(clips, caches, device)
+        source: BatchSource = (ResidentSource if on_gpu else MappedSource)(clips, caches, device)
         schedule = run.schedule
         return ClipFeed(
             clips,
             source,
-            goal,
+            target_spec,
             batch=schedule.batch,
             seed=schedule.seed,
             where=run.clips_file,
@@ -107,7 +115,7 @@ class TrainingTask:
 
         def loss(objective: nn.Module) -> float:
             total = 0.0
-            for batch in feed.in_order():
+            for batch in feed.in_table_order():
                 total += float(_terms(objective, batch)["heatmap"]) * len(batch["target"])
             return total / len(clips)
 

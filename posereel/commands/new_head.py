@@ -40,24 +40,24 @@ def main(
         )
     if name in all_systems():
         raise ValueError(f"models/heads/{name}: expected a new name, this system exists")
-    rival_name, rival = _rival(kinds, root / "params.yaml")
+    template_name, template = _find_template(kinds, root / "params.yaml")
     written = {
         f"models/heads/{name}/__init__.py": f'"""Two convolutions on {" and ".join(kinds)}."""\n',
-        f"models/heads/{name}/system.py": system_source(name, kinds, rival),
+        f"models/heads/{name}/system.py": system_source(name, kinds, template),
         f"models/heads/{name}/network.py": network_source(name, kinds),
         f"tests/models/heads/{name}/test_network.py": unit_test_source(name, kinds),
     }
     if taken := [path for path in written if (root / path).exists()]:
         raise ValueError(f"{taken[0]}: expected no such file; remove it or choose another name")
-    written["dvc.yaml"] = _with_entry(root / "dvc.yaml", name, kinds, rival)
+    written["dvc.yaml"] = _with_entry(root / "dvc.yaml", name, kinds, template)
     for file in [root / "params.yaml", *sorted((root / "presets").glob("*.yaml"))]:
-        written[file.relative_to(root).as_posix()] = _with_section(file, name, rival_name)
+        written[file.relative_to(root).as_posix()] = _with_section(file, name, template_name)
     for path, text in written.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         write_file(root / path, text.encode())
         typer.echo(path)
     first = "set features.enabled to true and " if "features" in kinds else ""
-    typer.echo(f"new-head: wrote {name}, on the schedule of {rival_name}; {first}run: dvc repro")
+    typer.echo(f"new-head: wrote {name}, on the schedule of {template_name}; {first}run: dvc repro")
 
 
 def _kinds(reads: str) -> list[str]:
@@ -76,7 +76,7 @@ def _kinds(reads: str) -> list[str]:
     return kinds
 
 
-def _rival(kinds: list[str], params: Path) -> tuple[str, System]:
+def _find_template(kinds: list[str], params: Path) -> tuple[str, System]:
     """Return the head on the same crops whose schedule, baseline and controls the new one gets."""
     values = read_params(params)
     crops = "vit" if "tokens" in kinds else "hrnet"
@@ -86,7 +86,7 @@ def _rival(kinds: list[str], params: Path) -> tuple[str, System]:
     raise ValueError(f"models/heads: expected a head on the crops {crops}, found none")
 
 
-def _with_entry(file: Path, name: str, kinds: list[str], rival: System) -> str:
+def _with_entry(file: Path, name: str, kinds: list[str], template: System) -> str:
     """Return dvc.yaml with the new head at the end of the list of systems."""
     text = file.read_text(encoding="utf-8")
     found = LIST.search(text)
@@ -95,7 +95,7 @@ def _with_entry(file: Path, name: str, kinds: list[str], rival: System) -> str:
     caches = ", ".join((kinds * SLOTS)[:SLOTS])
     section = section_of(name)
     entry = (
-        f"      {name}: {{input: {rival.crops}, caches: [{caches}], "
+        f"      {name}: {{input: {template.crops}, caches: [{caches}], "
         f"schedule: '${{{section}.schedule}}', weights: '${{{section}.weights}}'}}\n"
     )
     return text[: found.end()] + entry + text[found.end() :]

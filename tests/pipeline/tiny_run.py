@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from pipeline.core.networks.weights import write_weights
 from pipeline.core.schedule import Training
 from pipeline.training.declarations import Batch
-from pipeline.training.loop import Plan, train
-from pipeline.training.processes import Place, join_processes
+from pipeline.training.loop import LoopConfig, train
+from pipeline.training.processes import DistributedContext, join_process_group
 
 STEPS = 23
 TRAINING = Training(
@@ -30,12 +30,12 @@ class Noise:
     def __init__(self, kill_at: int | None = None) -> None:
         self.kill_at = kill_at
 
-    def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int, context: DistributedContext) -> Iterator[Batch]:
         for step in range(start, stop):
-            if step == self.kill_at and place.rank == place.world - 1:
+            if step == self.kill_at and context.rank == context.world_size - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             random = torch.Generator().manual_seed(step)
-            maps = torch.randn(8, 2, 6, 6, generator=random)[place.rank :: place.world]
+            maps = torch.randn(8, 2, 6, 6, generator=random)[context.rank :: context.world_size]
             yield {"maps": maps, "target": maps.flip(1).cumsum(-1) / 6}
 
 
@@ -58,14 +58,14 @@ def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
 def run(folder: Path, kill_at: int | None, *, held_out: bool = False, every: int = 5) -> None:
     """Train, write the weights and the history into the folder."""
     torch.set_num_threads(1)
-    with join_processes("cpu") as place:
+    with join_process_group("cpu") as context:
         network = build()
         value = (
             (lambda net: float(net(torch.ones(1, 2, 6, 6)).square().mean())) if held_out else None
         )
-        plan = Plan(TRAINING, "train_tiny", folder, every, place, held_out=value)
-        history = train(network, loss, Noise(kill_at), plan)
-        if place.rank == 0:
+        config = LoopConfig(TRAINING, "train_tiny", folder, every, context, held_out=value)
+        history = train(network, loss, Noise(kill_at), config)
+        if context.rank == 0:
             write_weights(folder / "weights.safetensors", network.state_dict())
             history.write(folder / "history.csv")
 
@@ -85,9 +85,9 @@ def killed_and_resumed(folder: Path, kills: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    place, *rest = sys.argv[1:]
+    folder, *rest = sys.argv[1:]
     steps = [int(step) for step in rest]
     if "WORLD_SIZE" in os.environ:
-        run(Path(place), steps[0] if steps else None)
+        run(Path(folder), steps[0] if steps else None)
     else:
-        killed_and_resumed(Path(place), steps)
+        killed_and_resumed(Path(folder), steps)

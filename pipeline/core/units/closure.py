@@ -22,7 +22,7 @@ def import_closure(
     run. ``__init__.py`` of every parent package counts, because Python opens it.
 
     Args:
-        modules: Dotted names, such as ``stages.flow``; a package stands for all of its modules.
+        modules: Dotted names, such as ``stages.flow``; a package means all of its modules.
         root: Folder that holds the project's packages.
         stop: Files and folders relative to ``root``, as text, that are left out together with
             what only they import.

@@ -33,7 +33,7 @@ class Plan:
     stage: str
     """Name of the stage."""
     modules: Sequence[str]
-    """Modules whose code the keys digest; a package stands for all of its modules."""
+    """Modules whose code the keys digest; a package means all of its modules."""
     out: Path
     """Folder or file that the stage publishes, replaced as a whole."""
     listing: Path

@@ -200,7 +200,7 @@ def score(
     Returns:
         Plain JSON values: ``protocol``, ``joints`` (15 names in poseval's order), ``ap``, ``n_gt``,
         ``n_pred``, ``n_tp`` (15 each, in that order), ``joint_ap``, ``ap_total``, ``groups``,
-        ``n_frames_used``. None stands for NaN. If no frame is counted, every AP is None.
+        ``n_frames_used``. None means NaN. If no frame is counted, every AP is None.
     """
     used = matches.pool.used if frames is None else matches.pool.used & frames
     ranked = dict(zip(JOINTS, curves(matches, frames, joints), strict=True))

@@ -14,9 +14,9 @@ from models.head_parts.lookup import (
 
 def test_every_head_comes_after_what_it_is_compared_with() -> None:
     names = list(all_systems())
-    for head, rivals in comparisons(all_systems()).items():
-        assert len(rivals) >= 2
-        assert all(names.index(rival) < names.index(head) for rival in rivals)
+    for head, references in comparisons(all_systems()).items():
+        assert len(references) >= 2
+        assert all(names.index(reference) < names.index(head) for reference in references)
 
 
 def test_only_listed_heads_are_compared_unless_systems_are_given() -> None:
@@ -25,11 +25,11 @@ def test_only_listed_heads_are_compared_unless_systems_are_given() -> None:
     assert list(listed_systems()) == [name for name in all_systems() if name in listed_systems()]
 
 
-def test_a_head_and_its_rivals_read_the_same_crops() -> None:
-    for head, rivals in comparisons(all_systems()).items():
-        assert {find_system(name).crops for name in rivals} == {find_system(head).crops}
-        assert all(find_system(name).baseline is None for name in rivals)
-        assert all(find_system(name).key_frame_only for name in rivals[:1])
+def test_a_head_and_its_baseline_and_controls_read_the_same_crops() -> None:
+    for head, references in comparisons(all_systems()).items():
+        assert {find_system(name).crops for name in references} == {find_system(head).crops}
+        assert all(find_system(name).baseline is None for name in references)
+        assert all(find_system(name).key_frame_only for name in references[:1])
 
 
 @pytest.mark.parametrize("name", ["mamba", "", "jmpose.network", "../jmpose", "__init__"])

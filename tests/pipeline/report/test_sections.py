@@ -57,7 +57,7 @@ def test_the_mean_of_a_paper_is_consistent_with_its_columns(dataset: str) -> Non
         if groups[0] is None:
             continue
         fifteen = (3 * groups[0] + 2 * sum(value for value in groups[1:] if value)) / 15
-        # VREMD's PoseTrack21 row is off by 0.2 in the paper itself (84.5 for 84.69).
+        # VREMD's PoseTrack21 row has an error of 0.2 in the paper itself (84.5 for 84.69).
         assert mean == pytest.approx(fifteen, abs=0.2)
 
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.synthetic.dataset import SEED_RANGES, VideoSpec, video_specs
 
 
-def test_no_seed_serves_two_purposes() -> None:
+def test_ranges_of_seeds_do_not_overlap() -> None:
     for (first, one), (second, other) in combinations(SEED_RANGES.items(), 2):
         assert one.stop <= other.start or other.stop <= one.start, (first, second)
 

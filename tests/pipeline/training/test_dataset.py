@@ -10,8 +10,8 @@ import torch
 from pipeline.core.caches.clip_table import ClipTable, clips_file, read_clips, table_of
 from pipeline.core.caches.reader import Caches
 from pipeline.core.heatmap import encode
-from pipeline.training.dataset import ClipFeed, Goal, MappedSource, ResidentSource
-from pipeline.training.processes import Place
+from pipeline.training.dataset import ClipFeed, MappedSource, ResidentSource, TargetSpec
+from pipeline.training.processes import DistributedContext
 from pipeline.training.target_params import Sigma, Target
 from tests.pipeline.tiny_caches import (
     CLIPS_OF,
@@ -23,9 +23,9 @@ from tests.pipeline.tiny_caches import (
 )
 
 CPU = torch.device("cpu")
-ALONE = Place(CPU, rank=0, world=1)
+ALONE = DistributedContext(CPU, rank=0, world_size=1)
 TARGET = Target(occluded="ignore", sigma=Sigma(hrnet=1.5, vit=1.0))
-GOAL = Goal(TARGET, (CROP[0] // 4, CROP[1] // 4), 1.5)
+TARGET_SPEC = TargetSpec(TARGET, (CROP[0] // 4, CROP[1] // 4), 1.5)
 KINDS = ("heatmaps", "flow", "tokens")
 CUTS = {"heatmaps": slice(1, 4), "flow": slice(1, 3), "tokens": slice(1, 4)}
 """The middle 3 of 5 frames, and the 2 flow fields between them."""
@@ -51,15 +51,15 @@ def feed_of(
 ) -> ClipFeed:
     caches = Caches({kind: data / kind for kind in KINDS}, frames)
     source = (ResidentSource if resident else MappedSource)(table, caches, CPU)
-    return ClipFeed(table, source, GOAL, batch=batch, seed=7, where=data)
+    return ClipFeed(table, source, TARGET_SPEC, batch=batch, seed=7, where=data)
 
 
 def copies(
-    feed: ClipFeed, start: int, stop: int, place: Place = ALONE
+    feed: ClipFeed, start: int, stop: int, context: DistributedContext = ALONE
 ) -> list[dict[str, torch.Tensor]]:
     return [
         {name: tensor.clone() for name, tensor in batch.items()}
-        for batch in feed.batches(start, stop, place)
+        for batch in feed.batches(start, stop, context)
     ]
 
 
@@ -116,13 +116,15 @@ def test_a_start_in_the_middle_yields_the_batches_of_an_uninterrupted_run(
 
 def test_processes_divide_a_batch_and_together_have_all_of_it(data: Path, table: ClipTable) -> None:
     complete = copies(feed_of(data, table), 0, 3)
-    parts = [copies(feed_of(data, table), 0, 3, Place(CPU, rank, 2)) for rank in range(2)]
+    parts = [
+        copies(feed_of(data, table), 0, 3, DistributedContext(CPU, rank, 2)) for rank in range(2)
+    ]
     for step, batch in enumerate(complete):
         for name, tensor in batch.items():
             assert torch.equal(tensor[0::2], parts[0][step][name])
             assert torch.equal(tensor[1::2], parts[1][step][name])
     with pytest.raises(ValueError, match="multiple of the 3 processes, got 4"):
-        next(iter(feed_of(data, table).batches(0, 1, Place(CPU, 0, 3))))
+        next(iter(feed_of(data, table).batches(0, 1, DistributedContext(CPU, 0, 3))))
 
 
 def test_fewer_clips_than_a_batch_are_repeated_with_a_warning(
@@ -140,7 +142,7 @@ def test_fewer_clips_than_a_batch_are_repeated_with_a_warning(
 
 
 def test_in_order_yields_every_clip_once_unaugmented(data: Path, table: ClipTable) -> None:
-    tokens = torch.cat([batch["tokens"].clone() for batch in feed_of(data, table).in_order()])
+    tokens = torch.cat([batch["tokens"].clone() for batch in feed_of(data, table).in_table_order()])
     units = [values_of("tokens", f"{video}/v0", n)[:, 1:4] for video, n in CLIPS_OF.items()]
     assert np.array_equal(tokens.numpy(), np.concatenate(units).astype(np.float32))
 
@@ -185,7 +187,9 @@ def test_checksums_are_compared_when_a_variant_is_read_for_the_first_time(
     shard.write_bytes(damaged)
     caches = Caches({"tokens": root}, 3)
     creek = table.of_videos(lambda video: video == "creek")
-    feed = ClipFeed(creek, MappedSource(creek, caches, CPU), GOAL, batch=2, seed=0, where=data)
+    feed = ClipFeed(
+        creek, MappedSource(creek, caches, CPU), TARGET_SPEC, batch=2, seed=0, where=data
+    )
     assert len(copies(feed, 0, 1)) == 1  # epoch 0 reads variant 0
     with pytest.raises(ValueError, match=r"'creek/v1': row 0: the crc32c in .* does not match"):
         copies(feed, 1, 2)

@@ -13,7 +13,7 @@ def noted(steps: int) -> History:
     for step in range(steps):
         terms = {"heatmap": torch.tensor(0.5 + step), "auxiliary": torch.tensor(0.25)}
         history.add(step + 1, step // 2, 1e-3, terms)
-    history.settle(history.take_pending())
+    history.append_pending(history.pending_losses())
     return history
 
 
@@ -39,10 +39,10 @@ def test_pending_steps_count_before_they_are_settled() -> None:
 
 def test_the_lowest_held_out_loss_is_reported_and_the_column_appears(tmp_path: Path) -> None:
     history = noted(2)
-    assert history.note_held_out(2.0)
+    assert history.record_held_out(2.0)
     history.add(3, 1, 1e-3, {"heatmap": torch.tensor(1.0), "auxiliary": torch.tensor(0.5)})
-    history.settle(history.take_pending())
-    assert not history.note_held_out(3.0)
+    history.append_pending(history.pending_losses())
+    assert not history.record_held_out(3.0)
     history.write(tmp_path / "history.csv")
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines[0].endswith("loss,held_out")
@@ -54,7 +54,7 @@ def test_a_loss_that_is_not_finite_is_named(value: float) -> None:
     history = History()
     history.add(7, 0, 1e-3, {"heatmap": torch.tensor(value)})
     with pytest.raises(ValueError, match="step 7: expected a finite loss, got heatmap"):
-        history.settle(history.take_pending())
+        history.append_pending(history.pending_losses())
 
 
 def test_a_run_without_steps_has_a_header(tmp_path: Path) -> None:

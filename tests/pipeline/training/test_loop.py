@@ -13,13 +13,13 @@ from torch import nn
 
 from pipeline.core.networks.weights import read_weights
 from pipeline.training.declarations import Batch
-from pipeline.training.loop import Plan, train
-from pipeline.training.processes import Place
+from pipeline.training.loop import LoopConfig, train
+from pipeline.training.processes import DistributedContext
 from pipeline.training.run_folder import BEST, TIMINGS
 from tests.pipeline.tiny_run import STEPS, TRAINING, Noise, build, loss, run
 
 ROOT = Path(__file__).resolve().parents[3]
-CPU = Place(torch.device("cpu"), rank=0, world=1)
+CPU = DistributedContext(torch.device("cpu"), rank=0, world_size=1)
 RESULTS = ("weights.safetensors", "history.csv", BEST)
 
 
@@ -40,9 +40,9 @@ def test_the_loop_takes_the_steps_of_an_explicit_torch_loop(tmp_path: Path) -> N
     optimizer = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.05)
     rates = []
     feed = Noise()
-    place = Place(torch.device("cpu"), 0, 1)
+    context = DistributedContext(torch.device("cpu"), 0, 1)
     network[3] = nn.Identity()  # the loop seeds dropout itself
-    for step, batch in enumerate(feed.batches(0, STEPS, place)):
+    for step, batch in enumerate(feed.batches(0, STEPS, context)):
         rates.append(
             0.01 * min(1, (step + 1) / 4) * (1 if step < 9 else 0.1 if step < 17 else 0.01)
         )
@@ -53,7 +53,7 @@ def test_the_loop_takes_the_steps_of_an_explicit_torch_loop(tmp_path: Path) -> N
         optimizer.step()
     ours = build()
     ours[3] = nn.Identity()
-    history = train(ours, loss, feed, Plan(TRAINING, "train_tiny", tmp_path, 100, CPU))
+    history = train(ours, loss, feed, LoopConfig(TRAINING, "train_tiny", tmp_path, 100, CPU))
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[name], tensor, rtol=1e-5, atol=1e-7)
     history.write(tmp_path / "history.csv")
@@ -81,8 +81,8 @@ def test_an_interrupted_checkpoint_write_keeps_the_previous_checkpoint(tmp_path:
     run(tmp_path / "uninterrupted", None)
 
     class Interrupted(Noise):
-        def batches(self, start: int, stop: int, place: Place) -> Iterator[Batch]:
-            for step, batch in enumerate(super().batches(start, stop, place), start):
+        def batches(self, start: int, stop: int, context: DistributedContext) -> Iterator[Batch]:
+            for step, batch in enumerate(super().batches(start, stop, context), start):
                 if step == 12:
                     partial = tmp_path / "cut" / "checkpoint.safetensors.partial"
                     partial.write_bytes(b"half a checkpoint")
@@ -90,7 +90,7 @@ def test_an_interrupted_checkpoint_write_keeps_the_previous_checkpoint(tmp_path:
                 yield batch
 
     with pytest.raises(KeyboardInterrupt):
-        train(build(), loss, Interrupted(), Plan(TRAINING, "x", tmp_path / "cut", 5, CPU))
+        train(build(), loss, Interrupted(), LoopConfig(TRAINING, "x", tmp_path / "cut", 5, CPU))
     run(tmp_path / "cut", None)
     assert files(tmp_path / "cut") == files(tmp_path / "uninterrupted")
 
@@ -113,8 +113,8 @@ def test_best_weights_are_those_of_the_epoch_with_the_lowest_held_out_loss(tmp_p
         seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
         return next(values)
 
-    plan = Plan(TRAINING, "train_tiny", tmp_path, 100, CPU, held_out=held_out)
-    history = train(build(), loss, Noise(), plan)
+    config = LoopConfig(TRAINING, "train_tiny", tmp_path, 100, CPU, held_out=held_out)
+    history = train(build(), loss, Noise(), config)
     best = read_weights(tmp_path / BEST)
     assert all(torch.equal(best[name], tensor) for name, tensor in seen[1].items())
     history.write(tmp_path / "history.csv")
@@ -151,8 +151,10 @@ def test_parameters_of_the_loss_do_not_shorten_the_steps_of_the_core(tmp_path: P
             aside = network["aside"](torch.ones(1)).square().sum()
             return {**loss(network["core"], batch), "aside": weight * aside}
 
-        plan = Plan(TRAINING, "x", tmp_path / folder, 100, CPU, core=lambda net: net["core"])
-        train(network, both, Noise(), plan)
+        config = LoopConfig(
+            TRAINING, "x", tmp_path / folder, 100, CPU, exported_module=lambda net: net["core"]
+        )
+        train(network, both, Noise(), config)
         return network["core"][0].weight.detach()
 
     assert torch.equal(trained("light", 1), trained("heavy", 1e4))
@@ -163,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path: Pa
         return {"squared": loss(network, batch)["squared"] / 0}
 
     with pytest.raises(ValueError, match=r"step 1: expected a finite loss, got squared = inf"):
-        train(build(), bad, Noise(), Plan(TRAINING, "train_tiny", tmp_path, 5, CPU))
+        train(build(), bad, Noise(), LoopConfig(TRAINING, "train_tiny", tmp_path, 5, CPU))
     assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
@@ -176,7 +178,7 @@ def test_a_lack_of_memory_names_the_param_to_lower(tmp_path: Path, error: Except
         raise error
 
     with pytest.raises(ValueError, match=r"batches of 8 clips .* lower train_tiny\.batch"):
-        train(build(), greedy, Noise(), Plan(TRAINING, "train_tiny", tmp_path, 5, CPU))
+        train(build(), greedy, Noise(), LoopConfig(TRAINING, "train_tiny", tmp_path, 5, CPU))
 
 
 def test_other_errors_keep_their_traceback(tmp_path: Path) -> None:
@@ -184,11 +186,11 @@ def test_other_errors_keep_their_traceback(tmp_path: Path) -> None:
         raise RuntimeError("shape '[3]' is invalid")
 
     with pytest.raises(RuntimeError, match="is invalid"):
-        train(build(), broken, Noise(), Plan(TRAINING, "train_tiny", tmp_path, 5, CPU))
+        train(build(), broken, Noise(), LoopConfig(TRAINING, "train_tiny", tmp_path, 5, CPU))
 
 
 def test_seconds_of_every_step_are_logged_beside_the_checkpoint(tmp_path: Path) -> None:
-    train(build(), loss, Noise(), Plan(TRAINING, "train_tiny", tmp_path, 5, CPU))
+    train(build(), loss, Noise(), LoopConfig(TRAINING, "train_tiny", tmp_path, 5, CPU))
     with (tmp_path / TIMINGS).open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, STEPS + 1))

@@ -14,8 +14,8 @@ from models.heads.vremd.network import VREMD
 from models.heads.vremd.objective import VREMDObjective
 from pipeline.core.schedule import Training
 from pipeline.training.history import History
-from pipeline.training.loop import Plan, train
-from pipeline.training.processes import Place
+from pipeline.training.loop import LoopConfig, train
+from pipeline.training.processes import DistributedContext
 
 GRID = (8, 6)
 CHANNELS, JOINTS, CLIPS = 32, 5, 64
@@ -55,8 +55,10 @@ class ClipFeed:
         self.batch = batch
         self.steps_per_epoch = CLIPS // batch
 
-    def batches(self, start: int, stop: int, place: Place) -> Iterator[dict[str, Tensor]]:
-        del place
+    def batches(
+        self, start: int, stop: int, context: DistributedContext
+    ) -> Iterator[dict[str, Tensor]]:
+        del context
         for step in range(start, stop):
             chosen = torch.randperm(CLIPS, generator=torch.Generator().manual_seed(step))
             yield {name: values[chosen[: self.batch]] for name, values in self.clips.items()}
@@ -91,15 +93,15 @@ def run(
         "epochs": 0, "steps": 60, "batch": batch, "lr": 0.006, "weight_decay": 0.01,
         "milestones": [], "decay": 0.1, "warm_up": 20, "clip": 1.0, "seed": 0,
     }  # fmt: skip
-    plan = Plan(
+    config = LoopConfig(
         training=Training(**{**values, **schedule}),
         section="train_vremd",
         folder=folder,
         checkpoint_every=1000,
-        place=Place(torch.device("cpu"), rank=0, world=1),
-        core=_head,
+        context=DistributedContext(torch.device("cpu"), rank=0, world_size=1),
+        exported_module=_head,
     )
-    return train(objective, lambda network, batch: network(batch), feed, plan)
+    return train(objective, lambda network, batch: network(batch), feed, config)
 
 
 def _head(objective: nn.Module) -> nn.Module:

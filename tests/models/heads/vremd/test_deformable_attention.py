@@ -1,4 +1,4 @@
-"""Deformable cross attention against Eqs. 3-4 by loops, its rivals against libraries and loops."""
+"""Deformable cross attention against Eqs. 3-4, the samplers of table 6 against libraries."""
 
 import math
 

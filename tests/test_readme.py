@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from models.head_parts.lookup import systems_with_parts
 from pipeline.core.params import read_params
 from posereel.cli import COMMANDS, load
 from tests.posereel.caches_project import make_caches_project
@@ -178,6 +179,18 @@ def test_the_tables_of_the_default_run_are_those_of_the_metric_files() -> None:
             groups = metrics_of(system)[split]["groups"]
             expected = [f"{groups[column]:.1f}" for column in rows[start][1:]]
             assert values == expected, (split, system)
+
+
+def test_the_table_of_parts_is_that_of_the_last_run() -> None:
+    section = read("docs/results.md").partition("\n## What each part does\n")[2]
+    shown = cells(section.partition("\n## ")[0])[1:]
+    expected = []
+    for system in systems_with_parts():
+        for part, effect in json.loads(read(f"data/liveness/{system}.json")).items():
+            assert effect.keys() == {"change", "low", "high", "share"}, (system, part)
+            signed = [f"{effect[name]:+.2f}" for name in ("change", "low", "high")]
+            expected.append([system, part, *signed, f"{effect['share']:.2f}"])
+    assert shown == expected
 
 
 def test_the_ablation_tables_are_those_of_the_last_run() -> None:

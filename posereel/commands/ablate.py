@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.head_parts.declaration import AblationRow
-from models.head_parts.lookup import all_systems
+from models.head_parts.lookup import all_systems, listed_systems
 from pipeline.ablation.experiments import (
     Experiment,
     clone_at,
@@ -47,6 +47,11 @@ def main(
     if table not in known:
         raise ValueError(f"table: expected one of {sorted(known)}, got {table!r}")
     head, rows = known[table]
+    if head not in listed_systems():
+        raise ValueError(
+            f"table {table}: expected its head {head} in the list of systems of dvc.yaml, found "
+            "none; docs/new-head.md says how to add a head of the preset bench"
+        )
     shared = settings_of(params, find_preset(preset))
     # Controls take the schedule of their head, and its seed with it.
     seed_key = f"{training_section(read_params(params), head)}.seed"

@@ -9,6 +9,6 @@ SYSTEM = System(
     network="DCPose",
     paper="Liu et al., Deep Dual Consecutive Network for Human Pose Estimation, CVPR 2021",
     baseline="hrnet",
-    controls=("refine", "fuse"),
+    controls=("mean", "refine", "fuse"),
     listed=False,
 )

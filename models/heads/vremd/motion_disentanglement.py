@@ -11,12 +11,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from models.head_parts.attention import MultiHeadAttention, feed_forward
 from models.heads.vremd.deformable_attention import (
     DeformableAttention,
     DeformableConvolution,
     DeformableCrossAttention,
 )
-from models.heads.vremd.transformer import MultiHeadAttention, feed_forward
 
 MotionSampler = Literal[
     "deformable_cross_attention", "deformable_attention", "deformable_convolution"

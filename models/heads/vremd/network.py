@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.head_parts.argument_types import LayerWidths, NotNegative, Positive, PositiveFloat
+from models.head_parts.attention import feed_forward
 from models.head_parts.decoder import HeatmapDecoder
 from models.head_parts.token_layout import check_tokens, to_map
 from models.heads.vremd.human_keypoint_mask import HumanKeypointMaskEnhancement
@@ -25,7 +26,6 @@ from models.heads.vremd.motion_disentanglement import (
     MotionSampler,
 )
 from models.heads.vremd.standardization import TokenStandardization
-from models.heads.vremd.transformer import feed_forward
 
 
 class KeypointHead(nn.Module):

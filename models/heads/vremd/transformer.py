@@ -1,22 +1,16 @@
-"""Transformer pieces of VREMD: attention, feed-forward network, block, positional embedding.
+"""Transformer pieces of VREMD: block of attention and feed-forward network, positional embedding.
 
 The blocks normalize after each residual sum, as in the first Transformer (Vaswani et al., 2017,
 Sec. 3.1). A pre-norm block would divide every token by its length before attention and so remove
 the effect of the masks that VREMD multiplies its tokens by.
 
-Shapes: B sequences, N queries, M context tokens, D channels.
+Shapes: B sequences, N tokens, D channels.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-def feed_forward(in_width: int, hidden_width: int, out_width: int) -> nn.Sequential:
-    """Build a two-layer network with GELU for single tokens."""
-    return nn.Sequential(
-        nn.Linear(in_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, out_width)
-    )
+from models.head_parts.attention import MultiHeadAttention, feed_forward
 
 
 def sine_cosine_embedding(grid: tuple[int, int], width: int) -> Tensor:
@@ -43,50 +37,6 @@ def sine_cosine_embedding(grid: tuple[int, int], width: int) -> Tensor:
     rows = torch.cat([down.sin(), down.cos()], dim=1)[:, None].expand(-1, grid[1], -1)
     columns = torch.cat([across.sin(), across.cos()], dim=1)[None].expand(grid[0], -1, -1)
     return torch.cat([rows, columns], dim=-1).flatten(0, 1)
-
-
-class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention of queries over a context; self-attention if they are the same.
-
-    Args:
-        width: Channels D per token.
-        heads: Number of attention heads.
-
-    Raises:
-        ValueError: If ``heads`` does not divide ``width``.
-    """
-
-    def __init__(self, *, width: int, heads: int) -> None:
-        super().__init__()
-        if width % heads:
-            raise ValueError(
-                f"attention: expected heads that divide the width, got {heads} heads for a width "
-                f"of {width}"
-            )
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.project = nn.Linear(width, width)
-
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        """Return the attention output of every query.
-
-        Args:
-            queries: ``(B, N, D)``.
-            context: ``(B, M, D)``.
-
-        Returns:
-            ``(B, N, D)``.
-        """
-        query = self._split(self.query(queries))
-        key, value = map(self._split, self.key_value(context).chunk(2, dim=-1))
-        gathered = F.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.project(gathered.transpose(1, 2).flatten(2))
-        return out
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        """Reshape ``(B, N, D)`` to ``(B, heads, N, D / heads)``."""
-        return torch.unflatten(tokens, -1, (self.heads, -1)).transpose(1, 2)
 
 
 class PostNormBlock(nn.Module):

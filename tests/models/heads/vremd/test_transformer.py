@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.heads.vremd.transformer import MultiHeadAttention, PostNormBlock, post_norm_blocks
+from models.head_parts.attention import MultiHeadAttention
+from models.heads.vremd.transformer import PostNormBlock, post_norm_blocks
 
 
 def test_attention_equals_torchs_multi_head_attention() -> None:

@@ -90,8 +90,10 @@ def masked(joint: Vector, motion: Vector, concatenated: Vector) -> tuple[Vector,
 
 
 def heatmap_distribution(heatmap: Matrix, temperature: float) -> Vector:
-    """Cells of one heatmap, held within 0 and 1, as probabilities."""
-    return softmax([min(max(v, 0.0), 1.0) / temperature for row in heatmap for v in row])
+    """Cells of one heatmap, scaled to a peak of 1 and not negative, as probabilities."""
+    values = [v for row in heatmap for v in row]
+    peak = max(values)
+    return softmax([max(v, 0.0) / peak / temperature for v in values])
 
 
 def kullback_leibler(p: Vector, q: Vector) -> float:

@@ -1,14 +1,16 @@
 """JM-Pose's information orthogonality loss and its total loss (MM 2024, Eqs. 11-13, 15, 16).
 
-Every layer of the joint-motion mutual learning yields a joint feature J and a motion feature M;
-H is the initial heatmap of the key frame. The loss is I(M; J | H), written by the chain rule as
+Every layer of the joint-motion mutual learning yields a joint feature J and a motion feature M. H
+is the aggregated heatmap of Eq. 2, on which Eq. 12 conditions. The loss is I(M; J | H), written by
+the chain rule as
 
     I(M; J)  -  I(J; H)  +  I(H; J | M)                                               (Eq. 13)
     relevancy   complement  redundancy
 
-None of the three can be computed for features of this size; two estimators replace them.
+None of the three can be computed for features of this size; two estimators replace them. H gets no
+gradient: the loss trains the mutual learning (Fig. 3), not what it conditions on.
 
-Shapes: B clips, K joints, C channels, H x W cells, L layers.
+Shapes: B clips, K joints, C channels, H x W cells, N = H * W, L layers.
 """
 
 import math
@@ -20,11 +22,16 @@ from torch import Tensor, nn
 
 from models.head_parts.blocks import initialize
 from models.head_parts.heatmap_loss import heatmap_loss
+from models.heads.jmpose.network import JMPoseOutput
 
 Estimator = Literal["vsd", "gaussian", "none"]
 
 TEMPERATURE = 0.05
-"""Sharpens heatmaps before they become distributions; the value of related methods."""
+"""Sharpens the heatmaps before they become distributions; the value of related methods."""
+SHRINKAGE = 1e-3
+"""Share of the identity in the correlation matrices, which keeps them invertible."""
+ROWS = 4096
+"""Largest number of cells of a batch that the correlation matrices use."""
 
 
 class InformationTerms(NamedTuple):
@@ -40,11 +47,12 @@ class InformationTerms(NamedTuple):
 
 
 class HeatmapPredictors(nn.Module):
-    """Predict the heatmaps from J, from M, and from both, with one 1x1 convolution each.
+    """Predict H from J, from M, and from both, with one 1x1 convolution each.
 
-    The predictors model p(y | J), p(y | M) and p(y | J, M) of variational self-distillation. The
-    loss of the features must not train them, so there are two methods: ``fit`` trains the
-    predictors on detached features, and ``read`` propagates gradients to the features only.
+    They model p(H | J), p(H | M) and p(H | J, M). Each map of a prediction is the logits of a
+    distribution over the cells. The loss of the features must not train the predictors, so there
+    are two methods: ``fit`` trains the predictors on detached features, and ``read`` propagates
+    gradients to the features only.
 
     Args:
         joints: Number of joints K.
@@ -57,26 +65,44 @@ class HeatmapPredictors(nn.Module):
         self.motion = nn.Conv2d(channels, joints, 1)
         self.both = nn.Conv2d(2 * channels, joints, 1)
         for predictor in (self.joint, self.motion, self.both):
-            # With random weights most predictions could be below 0, where the gradient is zero.
             initialize(predictor)
-            nn.init.normal_(predictor.weight, std=0.001)
+            nn.init.normal_(predictor.weight, std=0.001)  # start with nearly uniform distributions
 
-    def fit(self, joint: Tensor, motion: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return the heatmap loss of the predictors, a scalar without gradient for the features."""
+    def fit(self, joint: Tensor, motion: Tensor, log_h: Tensor) -> Tensor:
+        """Return the negative log-likelihood of H up to its entropy, summed over the predictors.
+
+        The largest likelihood makes the predictions the posteriors that the terms need.
+
+        Args:
+            joint: Joint feature J, ``(B, C, H, W)``; gets no gradient.
+            motion: Motion feature M, ``(B, C, H, W)``; gets no gradient.
+            log_h: Log of H as distributions, ``(B, K, N)``.
+
+        Returns:
+            Scalar.
+        """
         joint, motion = joint.detach(), motion.detach()
         predictions = (
             self.joint(joint),
             self.motion(motion),
             self.both(torch.cat([joint, motion], dim=1)),
         )
-        return torch.stack([heatmap_loss(p, targets, weights) for p in predictions]).sum()
+        return torch.stack([divergence(log_h, _log_softmax(p)) for p in predictions]).sum()
 
     def read(self, joint: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the heatmaps of J, M and both, ``(B, K, H, W)``; the weights get no gradient."""
+        """Return the log distributions of H given J, M and both; the weights get no gradient.
+
+        Args:
+            joint: Joint feature J, ``(B, C, H, W)``.
+            motion: Motion feature M, ``(B, C, H, W)``.
+
+        Returns:
+            Three tensors ``(B, K, N)``.
+        """
         return (
-            _frozen(self.joint, joint),
-            _frozen(self.motion, motion),
-            _frozen(self.both, torch.cat([joint, motion], dim=1)),
+            _log_softmax(_frozen(self.joint, joint)),
+            _log_softmax(_frozen(self.motion, motion)),
+            _log_softmax(_frozen(self.both, torch.cat([joint, motion], dim=1))),
         )
 
 
@@ -85,20 +111,28 @@ def _frozen(predictor: nn.Conv2d, x: Tensor) -> Tensor:
     return F.conv2d(x, predictor.weight.detach(), bias)
 
 
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Turn maps ``(B, K, H, W)`` into log distributions over the cells, ``(B, K, N)``."""
+    return F.log_softmax(logits.float().flatten(2), dim=-1)
+
+
 def log_distribution(heatmaps: Tensor, temperature: float) -> Tensor:
     """Return the log of each heatmap as a distribution over its cells.
 
-    Heatmaps are clamped to [0, 1] first, because a small temperature requires values in this
-    range: unbounded activations at 0.05 cause differences of a thousand nats.
+    Heatmaps are scaled to a peak of 1 first, because the scale of the aggregated heatmap is that of
+    a batch norm, and the temperature requires a fixed one. Negative values count as 0.
 
     Args:
         heatmaps: ``(B, K, H, W)``.
         temperature: Divides the heatmaps; the smaller, the sharper the peaks.
 
     Returns:
-        ``(B, K, H * W)``; the exponentials of a row sum to 1.
+        ``(B, K, N)``; the exponentials of a row sum to 1. A heatmap without a positive value gives
+        the uniform distribution.
     """
-    return F.log_softmax(heatmaps.float().clamp(0, 1).flatten(2) / temperature, dim=-1)
+    flat = heatmaps.float().clamp(min=0).flatten(2)
+    peaks = flat.amax(dim=-1, keepdim=True).clamp(min=1e-6)
+    return F.log_softmax(flat / peaks / temperature, dim=-1)
 
 
 def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -118,43 +152,50 @@ def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def variational_terms(
-    predictors: HeatmapPredictors,
-    joint: Tensor,
-    motion: Tensor,
-    initial: Tensor,
-    *,
-    temperature: float,
+    predictors: HeatmapPredictors, joint: Tensor, motion: Tensor, log_h: Tensor
 ) -> InformationTerms:
-    """Estimate Eq. 13's terms by variational self-distillation, corrected.
+    """Estimate Eq. 13's terms by variational self-distillation, the first one as Gaussian.
+
+    All terms are per joint, in units of log(cells).
+
+    The second and third term are information about H, which predictors of H measure. The first has
+    no H in it, and self-distillation has no bound for it. Measured as the divergence of the two
+    predictions of H, it has the gradient of the third with the opposite sign: what M and J share
+    about H is what Eq. 12 leaves out. It is therefore measured on the features.
 
     Args:
         predictors: The layer's heatmap predictors.
         joint: Joint feature J, ``(B, C, H, W)``.
         motion: Motion feature M, ``(B, C, H, W)``.
-        initial: Initial heatmap of the key frame, ``(B, K, H, W)``; gets no gradient.
-        temperature: See ``log_distribution``.
+        log_h: Log of H as distributions, ``(B, K, N)``; gets no gradient.
 
     Returns:
         The three terms.
     """
-    log_h = log_distribution(initial.detach(), temperature)
-    log_j, log_m, log_both = (
-        log_distribution(read, temperature) for read in predictors.read(joint, motion)
-    )
+    log_h = log_h.detach()
+    log_j, log_m, log_both = predictors.read(joint, motion)
     return InformationTerms(
-        # Self-distillation has no bound for this term. Features whose predictions differ share
-        # little information: increase the divergence, up to log(cells) nats.
-        relevancy=-divergence(log_j, log_m).clamp(max=1),
-        # J contains all information of H if it predicts H.
+        relevancy=_gaussian_information(joint, motion)
+        / (log_h.shape[1] * math.log(joint[0, 0].numel())),
+        # I(J; H) is at least the entropy of H, a constant, minus this cross-entropy.
         complement=divergence(log_h, log_j),
-        # The teacher reads J and M, the student M. They agree iff J adds no information to M, as
-        # "extract joint feature from the motion flow" requires of the third term.
+        # I(H; J | M) is the mean of KL(p(H | J, M) || p(H | M)). The teacher reads J and M, the
+        # student M: M learns what J has to be extracted from ("from the motion flow", Sec. 3.2).
         redundancy=divergence(log_both.detach(), log_m),
     )
 
 
+def _gaussian_information(joint: Tensor, motion: Tensor) -> Tensor:
+    """Return I(M; J) in nats of Gaussian features, the cells as samples."""
+    c = joint.shape[1]
+    correlation = _correlation(_spread_rows(torch.cat([joint, motion], dim=1), ROWS))
+    blocks = (correlation[:c, :c], correlation[c:, c:])
+    separate = sum(torch.logdet(block) for block in blocks)
+    return (0.5 * (separate - torch.logdet(correlation))).to(joint.dtype)
+
+
 def gaussian_terms(
-    joint: Tensor, motion: Tensor, initial: Tensor, *, shrinkage: float = 1e-3, rows: int = 4096
+    joint: Tensor, motion: Tensor, aggregated: Tensor, *, rows: int = ROWS
 ) -> InformationTerms:
     """Estimate the terms of Eq. 13, with J, M and H as jointly Gaussian and cells as samples.
 
@@ -164,15 +205,14 @@ def gaussian_terms(
     Args:
         joint: Joint feature J, ``(B, C, H, W)``.
         motion: Motion feature M, ``(B, C, H, W)``.
-        initial: Initial heatmap of the key frame, ``(B, K, H, W)``; gets no gradient.
-        shrinkage: Share of the identity in the correlation matrix, which keeps it invertible.
+        aggregated: Aggregated heatmap H, ``(B, K, H, W)``; gets no gradient.
         rows: Largest number of cells to use.
 
     Returns:
         The three terms in nats.
     """
-    stacked = torch.cat([joint, motion, initial.detach()], dim=1)
-    correlation = _correlation(_spread_rows(stacked, rows), shrinkage)
+    stacked = torch.cat([joint, motion, aggregated.detach()], dim=1)
+    correlation = _correlation(_spread_rows(stacked, rows))
     channels = joint.shape[1]
     j = list(range(channels))
     m = list(range(channels, 2 * channels))
@@ -200,14 +240,14 @@ def _spread_rows(maps: Tensor, rows: int) -> Tensor:
     return cells[::step]
 
 
-def _correlation(samples: Tensor, shrinkage: float) -> Tensor:
+def _correlation(samples: Tensor) -> Tensor:
     """Return the correlation matrix of the columns, mixed with the identity, in float64."""
     centered = samples.double() - samples.double().mean(0)
     covariance = centered.T @ centered / samples.shape[0]
     # The floor keeps the gradient of a constant channel (a dead ReLU) finite.
     scale = (covariance.diagonal() + 1e-6).rsqrt()
     identity = torch.eye(samples.shape[1], dtype=torch.float64, device=samples.device)
-    return torch.lerp(covariance * scale[:, None] * scale, identity, shrinkage)
+    return torch.lerp(covariance * scale[:, None] * scale, identity, SHRINKAGE)
 
 
 class LossTerms(NamedTuple):
@@ -263,23 +303,11 @@ class JointMotionLoss(nn.Module):
             for _ in range(layers if estimator == "vsd" else 0)
         )
 
-    def forward(
-        self,
-        heatmaps: Tensor,
-        joint: tuple[Tensor, ...],
-        motion: tuple[Tensor, ...],
-        *,
-        initial: Tensor,
-        targets: Tensor,
-        weights: Tensor,
-    ) -> LossTerms:
+    def forward(self, output: JMPoseOutput, *, targets: Tensor, weights: Tensor) -> LossTerms:
         """Return the loss of a batch.
 
         Args:
-            heatmaps: JM-Pose's heatmaps, ``(B, K, H, W)``.
-            joint: Joint feature of every layer, each ``(B, C, H, W)``.
-            motion: Motion feature of every layer, each ``(B, C, H, W)``.
-            initial: Initial heatmap of the key frame, ``(B, K, H, W)``; gets no gradient.
+            output: What JM-Pose returns.
             targets: Ground truth heatmaps, ``(B, K, H, W)``.
             weights: Weight of every joint, ``(B, K)``.
 
@@ -289,39 +317,43 @@ class JointMotionLoss(nn.Module):
         Raises:
             ValueError: If the number of features is not ``layers``, or shapes do not fit.
         """
+        joint, motion = output.joint, output.motion
         if not len(joint) == len(motion) == self.layers:
             raise ValueError(
                 f"JointMotionLoss was built for layers={self.layers}, got {len(joint)} joint and "
                 f"{len(motion)} motion features; build it with layers=JMPose.pairs"
             )
-        loss = heatmap_loss(heatmaps, targets, weights)
-        terms = [layer.total() for layer in self.information(joint, motion, initial)]
+        loss = heatmap_loss(output.heatmaps, targets, weights)
+        terms = [layer.total() for layer in self.information(joint, motion, output.aggregated)]
         orthogonality = _sum(terms, like=loss)
-        auxiliary = _sum(
-            [p.fit(j, m, targets, weights) for p, j, m in self._by_layer(joint, motion)], like=loss
-        )
+        auxiliary = _sum(self._fit(joint, motion, output.aggregated), like=loss)
         total = loss + self.alpha * orthogonality + auxiliary
         return LossTerms(total, loss, orthogonality, auxiliary)
 
     def information(
-        self, joint: tuple[Tensor, ...], motion: tuple[Tensor, ...], initial: Tensor
+        self, joint: tuple[Tensor, ...], motion: tuple[Tensor, ...], aggregated: Tensor
     ) -> list[InformationTerms]:
         """Return the estimates of Eq. 13's terms for every layer; none for ``"none"``.
 
         Args:
             joint: Joint feature of every layer, each ``(B, C, H, W)``.
             motion: Motion feature of every layer, each ``(B, C, H, W)``.
-            initial: Initial heatmap of the key frame, ``(B, K, H, W)``; gets no gradient.
+            aggregated: Aggregated heatmap H, ``(B, K, H, W)``; gets no gradient.
 
         Returns:
             One estimate per layer.
         """
         if self.estimator == "gaussian":
-            return [gaussian_terms(j, m, initial) for j, m in zip(joint, motion, strict=True)]
-        return [
-            variational_terms(p, j, m, initial, temperature=TEMPERATURE)
-            for p, j, m in self._by_layer(joint, motion)
-        ]
+            return [gaussian_terms(j, m, aggregated) for j, m in zip(joint, motion, strict=True)]
+        log_h = log_distribution(aggregated.detach(), TEMPERATURE)
+        return [variational_terms(p, j, m, log_h) for p, j, m in self._by_layer(joint, motion)]
+
+    def _fit(
+        self, joint: tuple[Tensor, ...], motion: tuple[Tensor, ...], aggregated: Tensor
+    ) -> list[Tensor]:
+        """Return the loss of the predictors of every layer that has some."""
+        log_h = log_distribution(aggregated.detach(), TEMPERATURE)
+        return [p.fit(j, m, log_h) for p, j, m in self._by_layer(joint, motion)]
 
     def _by_layer(
         self, joint: tuple[Tensor, ...], motion: tuple[Tensor, ...]

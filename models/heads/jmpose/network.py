@@ -7,39 +7,27 @@ Shapes: B clips, T frames with the key frame in the middle, K joints, C channels
 the heatmap grid, G offset groups.
 """
 
-import math
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.head_parts.argument_types import Positive
-from models.head_parts.blocks import (
-    ResidualBlock,
-    heatmap_layer,
-    init_identity_channels_,
-    initialize,
-    residual_chain,
-)
-from models.head_parts.deform import TAPS, modulated_deform_conv
+from models.head_parts.blocks import heatmap_layer, residual_chain
 from models.head_parts.warp import warp_to_key_frame
+from models.heads.jmpose.initialization import init_weights
+from models.heads.jmpose.interaction import JointMotionInteraction
+from models.heads.jmpose.joint_learner import (
+    ContextAwareJointLearner,
+    HeatmapProjection,
+    MotionEmbedding,
+)
 
 Attention = Literal["channel", "spatial"]
 Mask = Literal["fused", "literal"]
 Motion = Literal["flow", "features"]
 Aggregate = Literal["stacked", "warped"]
-
-MOTION_BLOCKS = 2
-"""Residual blocks that embed the motion; the paper describes no embedding of RAFT's flow."""
-
-MOTION_START = 2.0
-MOTION_SPREAD = 0.4
-"""Initial mean and spread of the motion feature. The joint feature contains the heatmaps only as
-factors of the motion: they are lost where the motion is zero, which is half of it after ReLU, and
-blurred where it varies."""
-MASK_START = 2.0
-"""Initial masks of Eq. 9 before the sigmoid: 0.88 after it."""
 
 
 class JMPoseOutput(NamedTuple):
@@ -47,259 +35,12 @@ class JMPoseOutput(NamedTuple):
 
     heatmaps: Tensor
     """Heatmaps of the key frame, ``(B, K, H, W)``."""
+    aggregated: Tensor
+    """Aggregated heatmap of Eq. 2, ``(B, K, H, W)``, not negative, of any scale."""
     joint: tuple[Tensor, ...]
     """Joint feature J of every pair, each ``(B, C, H, W)``; there are ``JMPose.pairs``."""
     motion: tuple[Tensor, ...]
     """Motion feature M of every pair, each ``(B, C, H, W)``."""
-
-
-class MotionEmbedding(nn.Module):
-    """Motion M_t of the clip, from flow or from differences of features (Eq. 1).
-
-    Args:
-        in_channels: Channels of all frame steps together.
-        channels: Width C of the motion feature.
-    """
-
-    def __init__(self, *, in_channels: int, channels: int) -> None:
-        super().__init__()
-        mix = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
-        norm = nn.BatchNorm2d(channels)
-        blocks = residual_chain(channels, channels, blocks=MOTION_BLOCKS)
-        self.body = nn.Sequential(mix, norm, nn.ReLU(inplace=True), blocks)
-        initialize(self)
-        nn.init.constant_(norm.bias, MOTION_START)
-        nn.init.constant_(norm.weight, MOTION_SPREAD)
-
-    def forward(self, steps: Tensor) -> Tensor:
-        """Return the motion feature.
-
-        Args:
-            steps: Motion of each frame step, in order, ``(B, T - 1, D, H, W)``.
-
-        Returns:
-            ``(B, C, H, W)``.
-        """
-        embedded: Tensor = self.body(steps.flatten(1, 2))
-        return embedded
-
-
-class ContextAwareJointLearner(nn.Module):
-    """Joint feature gathered from the motion around each joint (Sec. 3.1, Eqs. 2-5).
-
-    Heatmaps and motion are fused; two branches with separate weights predict sampling offsets and
-    modulation weights from the fused map; a modulated deformable convolution then reads the motion
-    at these positions. Heatmaps thus control the sampling but are not sampled themselves.
-
-    Args:
-        joints: Number of joints K.
-        channels: Width C of the motion and the joint feature.
-        offset_groups: Number G of groups of channels with separate offsets.
-        dilation: Cells between neighboring taps of the convolution.
-    """
-
-    def __init__(self, *, joints: int, channels: int, offset_groups: int, dilation: int) -> None:
-        super().__init__()
-        self.dilation = dilation
-        self.fuse = residual_chain(joints + channels, channels, blocks=1)
-        self.offset_block = ResidualBlock(channels, channels)
-        self.offsets = nn.Conv2d(
-            channels, offset_groups * TAPS * 2, 3, padding=dilation, dilation=dilation
-        )
-        self.mask_block = ResidualBlock(channels, channels)
-        self.masks = nn.Conv2d(
-            channels, offset_groups * TAPS, 3, padding=dilation, dilation=dilation
-        )
-        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
-        # Without a norm, the constant part of the samples dominates the modulated part.
-        self.norm = nn.BatchNorm2d(channels)
-        initialize(self)
-        nn.init.kaiming_normal_(self.weight)
-        init_identity_channels_(self.fuse, 0, min(joints, channels))
-        _begin_at_center(self.masks)
-        nn.init.zeros_(self.offsets.weight)
-        # Zero offsets block the gradient of their branch; a second zero would delay it by a step.
-        nn.init.ones_(self.offset_block.norm.weight)
-
-    def forward(self, heatmaps: Tensor, motion: Tensor) -> Tensor:
-        """Return the joint feature J_t of every clip.
-
-        Args:
-            heatmaps: Aggregated heatmaps, ``(B, K, H, W)``.
-            motion: Motion feature M_t, ``(B, C, H, W)``.
-
-        Returns:
-            ``(B, C, H, W)``.
-        """
-        fused = self.fuse(torch.cat([heatmaps, motion], dim=1))
-        gathered = modulated_deform_conv(
-            motion,
-            self.offsets(self.offset_block(fused)),
-            # The paper names no activation; DCNv2, which it cites for Eq. 5, has the sigmoid.
-            self.masks(self.mask_block(fused)).sigmoid(),
-            self.weight,
-            dilation=self.dilation,
-        )
-        feature: Tensor = self.norm(gathered)
-        return feature
-
-
-def _begin_at_center(conv: nn.Conv2d) -> None:
-    """Initialize a 3x3 convolution to read mainly the center: random kernels smear peaks."""
-    nn.init.normal_(conv.weight, std=0.01)
-    with torch.no_grad():
-        nn.init.kaiming_normal_(conv.weight[:, :, 1:2, 1:2])
-
-
-class HeatmapProjection(nn.Module):
-    """Replaces the joint learner in the ablation without it (table 5, w/o CJL).
-
-    The paper uses the heatmaps directly; a 1x1 convolution maps them to the width C.
-
-    Args:
-        joints: Number of joints K.
-        channels: Width C of the joint feature.
-    """
-
-    def __init__(self, *, joints: int, channels: int) -> None:
-        super().__init__()
-        self.widen = nn.Conv2d(joints, channels, 1)
-        initialize(self)
-
-    def forward(self, heatmaps: Tensor, _motion: Tensor) -> Tensor:
-        """Return ``(B, C, H, W)`` from heatmaps ``(B, K, H, W)``; the motion is not read."""
-        feature: Tensor = self.widen(heatmaps)
-        return feature
-
-
-class CrossAttention(nn.Module):
-    """One direction of the joint-motion cross-attention, without the residual (Eqs. 7, 8).
-
-    ``channel``: channels attend to channels, C/heads x C/heads numbers per clip and head. Queries
-    and keys are of unit length, and the paper's 1 / sqrt(d), "the hyperparameter", is learned per
-    head. ``spatial``: cells attend to cells, H*W x H*W numbers; d is the width of a head.
-
-    Args:
-        channels: Width C of both features.
-        heads: Number of heads.
-        kind: ``"channel"`` or ``"spatial"``.
-    """
-
-    def __init__(self, *, channels: int, heads: int, kind: str) -> None:
-        super().__init__()
-        self.heads = heads
-        self.kind = kind
-        self.query = _projection(channels)
-        self.key = _projection(channels)
-        # Values start at zero: the residual of Eqs. 7 and 8 then passes the feature unchanged.
-        self.value = _projection(channels, silent=True)
-        if kind == "channel":
-            self.scale = nn.Parameter(torch.ones(heads, 1, 1))
-
-    def forward(self, query_source: Tensor, context: Tensor) -> Tensor:
-        """Return the cross-attention of ``query_source`` to ``context``.
-
-        Args:
-            query_source: Feature that makes the queries, ``(B, C, H, W)``.
-            context: Feature that makes keys and values, ``(B, C, H, W)``.
-
-        Returns:
-            ``(B, C, H, W)``.
-        """
-        if self.kind == "channel":
-            found: Tensor = self.attention(query_source, context) @ self._split(self.value(context))
-        else:  # the same without the H*W x H*W matrix in memory
-            query, key = self._split(self.query(query_source)), self._split(self.key(context))
-            value = self._split(self.value(context))
-            found = F.scaled_dot_product_attention(query.mT, key.mT, value.mT).mT
-        return found.reshape(query_source.shape)
-
-    def attention(self, query_source: Tensor, context: Tensor) -> Tensor:
-        """Return the attention between channels or between cells; rows sum to 1.
-
-        Args:
-            query_source: Feature that makes the queries, ``(B, C, H, W)``.
-            context: Feature that makes the keys, ``(B, C, H, W)``.
-
-        Returns:
-            ``(B, heads, C / heads, C / heads)``, or ``(B, heads, H * W, H * W)`` of cells.
-        """
-        query, key = self._split(self.query(query_source)), self._split(self.key(context))
-        if self.kind == "channel":
-            query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-            return (self.scale * query @ key.mT).softmax(-1)
-        return (query.mT @ key / math.sqrt(query.shape[2])).softmax(-1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        """Split ``(B, C, H, W)`` into heads, ``(B, heads, C / heads, H * W)``."""
-        b, _, h, w = x.shape
-        return x.reshape(b, self.heads, -1, h * w)
-
-
-def _projection(channels: int, *, silent: bool = False) -> nn.Sequential:
-    """Build a 1x1 and a depthwise 3x3 convolution; ``silent``: the output starts at zero."""
-    mix = nn.Conv2d(channels, channels, 1, bias=False)
-    spread = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-    projection = nn.Sequential(mix, spread)
-    initialize(projection)
-    if silent:
-        nn.init.zeros_(spread.weight)
-    return projection
-
-
-class JointMotionInteraction(nn.Module):
-    """Joint-motion interaction block, one layer of the mutual learning (Sec. 3.2, Eqs. 6-10).
-
-    Args:
-        channels: Width C of both features.
-        attention: ``"channel"`` or ``"spatial"``, see ``CrossAttention``.
-        attention_heads: Heads of the attention.
-        mask: How Eq. 9 makes the masks. ``"literal"`` applies the sigmoid to the features, so
-            that each feature masks itself and no information is exchanged. ``"fused"`` applies
-            convolutions to the concatenation first.
-    """
-
-    def __init__(self, *, channels: int, attention: str, attention_heads: int, mask: str) -> None:
-        super().__init__()
-        self.joint_block = residual_chain(channels, channels, blocks=1)
-        self.motion_block = residual_chain(channels, channels, blocks=1)
-        shape = {"channels": channels, "heads": attention_heads}
-        self.joint_attention = CrossAttention(**shape, kind=attention)
-        self.motion_attention = CrossAttention(**shape, kind=attention)
-        initialize(self.joint_block)
-        initialize(self.motion_block)
-        self.mask = _mask_network(channels) if mask == "fused" else nn.Identity()
-
-    def forward(self, joint: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of the next layer.
-
-        Args:
-            joint: Joint feature, ``(B, C, H, W)``.
-            motion: Motion feature, ``(B, C, H, W)``.
-
-        Returns:
-            Joint and motion feature, each ``(B, C, H, W)``.
-        """
-        joint, motion = self.joint_block(joint), self.motion_block(motion)  # Eq. 6
-        joint, motion = (  # Eqs. 7 and 8: both from the features of Eq. 6
-            self.joint_attention(joint, motion) + joint,
-            self.motion_attention(motion, joint) + motion,
-        )
-        masks = self.mask(torch.cat([joint, motion], dim=1)).sigmoid()  # Eq. 9
-        joint_mask, motion_mask = masks.chunk(2, dim=1)
-        return joint_mask * joint, motion_mask * motion  # Eq. 10
-
-
-def _mask_network(channels: int) -> nn.Sequential:
-    """Build the convolutions of Eq. 9 that exchange information before the sigmoid."""
-    blend = residual_chain(2 * channels, channels, blocks=1)
-    initialize(blend)
-    # No ReLU here: the sigmoid could not be below 1/2 after it.
-    masks = nn.Conv2d(channels, 2 * channels, 3, padding=1)
-    # The L masks multiply: starting at sigmoid(0), four layers would keep 6 % of a feature.
-    nn.init.normal_(masks.weight, std=0.001)
-    masks.bias = nn.Parameter(torch.full((2 * channels,), MASK_START))
-    return nn.Sequential(blend, masks)
 
 
 class JMPose(nn.Module):
@@ -377,6 +118,7 @@ class JMPose(nn.Module):
             raise ValueError("JMPose needs feature_channels with motion='features', got None")
         self.joints = joints
         self.frames = frames
+        self.channels = channels
         self.step_channels = step_channels
         self.motion_source = motion
         self.warped = aggregate == "warped"
@@ -399,11 +141,7 @@ class JMPose(nn.Module):
         )
         self.merge = residual_chain(2 * channels, channels, blocks=1) if mutual_learning else None
         self.head = heatmap_layer(channels, joints)
-        initialize(self.aggregate)
-        init_identity_channels_(self.aggregate, frames // 2 * joints, joints)
-        if self.merge is not None:
-            initialize(self.merge)
-            init_identity_channels_(self.merge, 0, channels)
+        init_weights(self)
 
     @property
     def pairs(self) -> int:
@@ -433,16 +171,29 @@ class JMPose(nn.Module):
         motion = self.motion(steps)
         if self.warped:
             heatmaps = warp_to_key_frame(heatmaps, steps)
-        joint = self.learner(self.aggregate(heatmaps.flatten(1, 2)), motion)
+        aggregated = self.aggregate(heatmaps.flatten(1, 2))
+        joint = self.learner(aggregated, motion)
         if self.merge is None:
-            return JMPoseOutput(self.head(joint), (), ())
+            return JMPoseOutput(self.head(joint), aggregated, (), ())
         pairs = []
         for interaction in self.interactions:
             joint, motion = interaction(joint, motion)
             pairs.append((joint, motion))
         joints, motions = zip(*(pairs or [(joint, motion)]), strict=True)
         merged = self.merge(torch.cat([joint, motion], dim=1))  # S_t, Eq. 14
-        return JMPoseOutput(self.head(merged), joints, motions)
+        return JMPoseOutput(self.head(merged), aggregated, joints, motions)
+
+    def parts(self) -> dict[str, tuple[nn.Module, Callable[[Any], Tensor]]]:
+        """Return the parts that must differ from clip to clip.
+
+        Returns:
+            Name to a module and a function that returns the part, ``(B, ...)``, from the module's
+            output.
+        """
+        return {
+            "motion": (self.motion, lambda output: output),
+            "joint": (self.learner, lambda output: output),
+        }
 
     def _steps(self, heatmaps: Tensor, flow: Tensor | None, features: Tensor | None) -> Tensor:
         """Return the motion of each frame step, ``(B, T - 1, D, H, W)``, checked."""

@@ -41,14 +41,7 @@ class JMPoseObjective(nn.Module):
         """
         inputs = {name: batch[name] for name in ("heatmaps", "flow", "features") if name in batch}
         out = self.head(**inputs)
-        terms = self.loss(
-            out.heatmaps,
-            out.joint,
-            out.motion,
-            initial=batch["heatmaps"][:, self.head.frames // 2],
-            targets=batch["target"],
-            weights=batch["weights"],
-        )
+        terms = self.loss(out, targets=batch["target"], weights=batch["weights"])
         return {
             "heatmap": terms.heatmap,
             "orthogonality": self.loss.alpha * terms.orthogonality,

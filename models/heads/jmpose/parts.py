@@ -1,6 +1,6 @@
 """Parts of JM-Pose that ``posereel liveness`` replaces."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -15,7 +15,11 @@ from models.head_parts.replaced_parts import (
     supporting,
     zero,
 )
-from models.heads.jmpose.network import ContextAwareJointLearner, JMPose, JointMotionInteraction
+from models.heads.jmpose.joint_learner import ContextAwareJointLearner
+
+if TYPE_CHECKING:
+    from models.heads.jmpose.interaction import JointMotionInteraction
+    from models.heads.jmpose.network import JMPose
 
 
 def declare_parts(head: nn.Module) -> list[Part]:

@@ -5,7 +5,7 @@ Shapes: B clips, T frames, C channels, H x W cells, G offset groups, L layers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,11 @@ from models.head_parts.views import (
     PointsPanel,
     record_calls,
 )
-from models.heads.jmpose.network import ContextAwareJointLearner, JMPose, JointMotionInteraction
+from models.heads.jmpose.joint_learner import ContextAwareJointLearner
+from models.heads.jmpose.network import JMPose
+
+if TYPE_CHECKING:
+    from models.heads.jmpose.interaction import JointMotionInteraction
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.head_parts.token_layout import to_map
-from models.heads.jmpose.network import CrossAttention
+from models.heads.jmpose.interaction import CrossAttention
 from models.heads.jmpose.view import look_into_jmpose
 from models.heads.vremd.deformable_attention import sample_bilinear
 from models.heads.vremd.view import look_into_vremd

@@ -8,15 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from models.head_parts.warp import warp_to_key_frame
+from models.heads.jmpose.initialization import MASK_START
+from models.heads.jmpose.interaction import CrossAttention, JointMotionInteraction
+from models.heads.jmpose.joint_learner import ContextAwareJointLearner
 from models.heads.jmpose.mutual_info import JointMotionLoss
-from models.heads.jmpose.network import (
-    MASK_START,
-    ContextAwareJointLearner,
-    CrossAttention,
-    JMPose,
-    JMPoseOutput,
-    JointMotionInteraction,
-)
+from models.heads.jmpose.network import JMPose, JMPoseOutput
 from tests.models.oracle_jmpose import attention as literal_attention
 from tests.models.oracle_jmpose import masked, modulated_deformable_convolution, unit
 
@@ -328,9 +324,7 @@ def step(network: JMPose, criterion: JointMotionLoss, optimizer: torch.optim.Opt
     inputs = clips()
     targets = torch.rand(2, K, 8, 6, generator=torch.Generator().manual_seed(3))
     out: JMPoseOutput = network(**inputs)
-    terms = criterion(
-        *out, initial=inputs["heatmaps"][:, 1], targets=targets, weights=torch.ones(2, K)
-    )
+    terms = criterion(out, targets=targets, weights=torch.ones(2, K))
     optimizer.zero_grad()
     terms.total.backward()
     optimizer.step()
@@ -364,8 +358,8 @@ def test_one_batch_can_be_overfitted(changes: dict[str, Any]) -> None:
 
 
 def test_features_pass_a_fresh_interaction_almost_as_they_are() -> None:
+    block = jmpose().interactions[0]
     torch.manual_seed(0)
-    block = JointMotionInteraction(channels=C, attention="channel", attention_heads=2, mask="fused")
     joint, motion = torch.rand(2, 2, C, 8, 6)
     share = torch.tensor(MASK_START).sigmoid()
     for feature, passed in zip((joint, motion), block(joint, motion), strict=True):

@@ -3,8 +3,8 @@
 Default weights learn slowly here, because the joint feature is a product: the deformable
 convolution samples the motion, and the heatmaps only modulate the samples (Eq. 5). A peak of a
 heatmap has to pass this product, L attentions (Eqs. 7, 8) and L masks (Eq. 10) before it reaches
-the output. The head therefore starts close to a function that keeps the peaks of the key frame
-where they are, and learns the rest.
+the output. The head therefore starts close to a function that keeps the peaks of the heatmaps where
+they are, and learns the rest.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -39,8 +39,7 @@ def init_weights(head: "JMPose") -> None:
     for part in (head.aggregate, head.motion, head.learner, head.interactions, head.merge):
         if part is not None:
             initialize(part)
-    # The aggregated heatmap starts as the heatmap of the key frame.
-    init_identity_channels_(head.aggregate, head.frames // 2 * head.joints, head.joints)
+    _init_aggregation(head.aggregate, head.frames, head.joints)
     _init_motion(head.motion)
     if isinstance(head.learner, ContextAwareJointLearner):
         _init_joint_learner(head.learner, head.joints)
@@ -49,6 +48,21 @@ def init_weights(head: "JMPose") -> None:
     if head.merge is not None:
         # The merged feature starts as the joint feature.
         init_identity_channels_(head.merge, 0, head.channels)
+
+
+def _init_aggregation(aggregate: nn.Sequential, frames: int, joints: int) -> None:
+    """Start with the mean of the clip's heatmaps, the key frame counted twice.
+
+    Without learning, this mean finds more joints than the key frame alone (benchmarks/ceiling.py),
+    and the other frames get a gradient of the size of the key frame's from the first step.
+    """
+    weight = aggregate.get_parameter("0.shortcut.0.weight")
+    counts = torch.ones(frames)
+    counts[frames // 2] = 2
+    shares = counts / counts.sum()
+    with torch.no_grad():
+        # (K, T * K): the shares on the diagonal of each frame's block.
+        weight[:, :, 0, 0] = torch.kron(shares, torch.eye(joints))
 
 
 def _init_motion(motion: MotionEmbedding) -> None:

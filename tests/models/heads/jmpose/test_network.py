@@ -366,6 +366,28 @@ def test_features_pass_a_fresh_interaction_almost_as_they_are() -> None:
         torch.testing.assert_close(passed, share * feature, rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("frames", [3, 5])
+def test_fresh_aggregation_is_a_mean_with_the_key_frame_counted_twice(frames: int) -> None:
+    heatmaps = clips(frames=frames)["heatmaps"]
+    block = jmpose(frames=frames).aggregate[0]
+    expected = (heatmaps.sum(dim=1) + heatmaps[:, frames // 2]) / (frames + 1)
+    torch.testing.assert_close(block.shortcut[0](heatmaps.flatten(1, 2)), expected)
+
+
+def test_the_parts_that_training_watches_are_motion_and_joint_feature() -> None:
+    network = stirred(jmpose(interaction=False))
+    parts = network.parts()
+    seen = {}
+    for name, (module, read) in parts.items():
+        module.register_forward_hook(
+            lambda _module, _args, out, name=name, read=read: seen.update({name: read(out)})
+        )
+    inputs = clips()
+    out = network(**inputs)
+    torch.testing.assert_close(seen["joint"], out.joint[0])
+    torch.testing.assert_close(seen["motion"], out.motion[0])
+
+
 def test_fresh_motion_is_nowhere_zero() -> None:
     # The heatmaps come to the joint feature as factors of the motion: zero would hide them.
     network = jmpose()

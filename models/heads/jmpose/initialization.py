@@ -104,4 +104,4 @@ def _init_interaction(interaction: JointMotionInteraction) -> None:
 
 def _init_attention(attention: CrossAttention) -> None:
     """Start with values of zero: the residual of Eqs. 7 and 8 passes the feature unchanged."""
-    nn.init.zeros_(attention.value[-1].weight)
+    nn.init.zeros_(cast("nn.Conv2d", attention.value[-1]).weight)

@@ -31,6 +31,9 @@ def declare_parts(head: nn.Module) -> list[Part]:
             Part("flow := 0", (Input("flow", zero),)),
             Part("flow of another clip", (Input("flow", another_clips),)),
         ]
+    if network.warped:  # Otherwise the flow has no other use than the motion feature.
+        motion = Output(network.motion, another_clips)
+        parts.append(Part("motion feature of another clip", (motion,)))
     supporting_maps = Input("heatmaps", key_frames, read=supporting)
     parts.append(Part("supporting heatmaps := the key frame's", (supporting_maps,)))
     if isinstance(network.learner, ContextAwareJointLearner):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.head_parts.building import CacheHead
 from models.head_parts.lookup import find_parts, systems_with_parts
 from models.head_parts.replaced_parts import Part, run_measured, run_replaced
+from models.head_parts.warp import warp_to_key_frame
 from pipeline.core.params import read_params
 from posereel.configured_head import read_head
 from posereel.networks import cache_shapes
@@ -144,6 +145,20 @@ def test_the_parts_of_vremd_are_replaced_in_a_copy_by_hand() -> None:
         for name, part in parts.items():
             heatmaps = run_replaced(CacheHead(head=head), part, own, other)
             torch.testing.assert_close(heatmaps, expected[name], msg=name)
+
+
+def test_the_motion_feature_is_replaced_alone_where_the_flow_also_moves_heatmaps() -> None:
+    own, other, head = inputs(0), inputs(1), stirred(jmpose(aggregate="warped"))
+    parts = parts_of("jmpose", head)
+    assert parts.keys() - set(JMPOSE) == {"motion feature of another clip"}
+    part = parts["motion feature of another clip"]
+    with torch.no_grad():
+        heatmaps = run_replaced(CacheHead(head=head), part, own, other)
+        # Heatmaps that are moved beforehand, in a head that moves none.
+        stacked = jmpose().eval()
+        stacked.load_state_dict(head.state_dict())
+        moved = warp_to_key_frame(own["heatmaps"], own["flow"])
+        torch.testing.assert_close(heatmaps, stacked(moved, other["flow"]).heatmaps)
 
 
 def test_what_is_switched_off_has_no_parts() -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from pipeline.core.units.receipts import hash_file
 from pipeline.video.overlay import write_overlay
 from pipeline.video.pose_files import write_coco, write_posetrack
 from pipeline.video.poses import POSES, WindowPoseEstimator, write_poses
+from pipeline.video.smoothing import Smoothing, smooth_poses
 from pipeline.video.source import Frame, VideoSource, open_source
 from pipeline.video.tracks import assign_track_ids
 from pipeline.video.windows import split_windows
@@ -37,6 +39,7 @@ def predict_video(
     *,
     frames: tuple[int, int | None],
     track: Track,
+    smoothing: Smoothing,
     overlay: bool,
 ) -> dict[str, Any]:
     """Write the poses of all people in a video to a new folder, completely or not at all.
@@ -49,6 +52,7 @@ def predict_video(
         setup: Networks and settings.
         frames: First and last frame; None: to the end.
         track: How ids are assigned: by the overlap of boxes, or not at all.
+        smoothing: How joints are smoothed over time. Windows do not depend on it.
         overlay: Whether to draw a video with the poses.
 
     Returns:
@@ -67,7 +71,9 @@ def predict_video(
         poses, stop = _poses(source, setup, work, frames, size)
         numbers = range(frames[0], stop)
         poses["track_id"] = _ids(poses, track)
+        poses = smooth_poses(poses, smoothing, source.rate)
         facts |= {
+            "smoothing": asdict(smoothing),
             "frames": len(numbers),
             "image_size": list(size),
             "people": len(poses),

@@ -79,6 +79,7 @@ def draw_people(
         picture = draw_box(picture, box, color, max(1, thickness // 2))
         seen = np.where(np.asarray(person["scores"]) < score_min, 1, 2)
         joints = np.asarray(person["keypoints"]).reshape(-1, 2)
+        seen[np.isnan(joints).any(axis=1)] = 0
         picture = draw_pose(picture, joints, seen, thickness=thickness)
         if person["track_id"] >= 0:
             position = int(box[0]), max(10 * thickness, int(box[1]) - 4)

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.core.atomic_file import write_file
 from pipeline.core.limbs import LIMBS
 from pipeline.core.posetrack.annotations import Annotations, People, Regions
-from pipeline.core.skeleton import JOINTS, SLOTS
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS, SLOTS
 from pipeline.prediction.posetrack_predictions import Poses, prediction_document
 
 Document = dict[str, Any]
@@ -52,7 +52,7 @@ def write_coco(
         person |= {
             "area": person["bbox"][2] * person["bbox"][3],
             "iscrowd": 0,
-            "num_keypoints": len(JOINTS),
+            "num_keypoints": sum(flag > 0 for flag in person["keypoints"][2::3]),
         }
     limbs = [[SLOTS.index(start) + 1, SLOTS.index(end) + 1] for start, end in LIMBS]
     document["categories"][0]["skeleton"] = limbs
@@ -68,19 +68,25 @@ def _posetrack(poses: pd.DataFrame, frames: Sequence[int], video: str) -> Docume
     position = {number: i for i, number in enumerate(frames)}
     people = len(poses)
     scores = np.array(poses["scores"].tolist(), np.float64).reshape(people, len(JOINTS))
-    return prediction_document(
+    keypoints = np.array(poses["keypoints"].tolist(), np.float64).reshape(people, len(JOINTS), 2)
+    left_out = np.isnan(keypoints[:, :, 0])
+    document = prediction_document(
         _without_people(frames, video),
         Poses(
             frame=np.array([position[number] for number in poses["frame"]], np.int64),
-            keypoints=np.array(poses["keypoints"].tolist(), np.float64).reshape(people, -1, 2)
-            if people
-            else np.zeros((0, len(JOINTS), 2)),
+            keypoints=np.nan_to_num(keypoints),
             scores=scores,
             person_scores=scores.mean(axis=1) if people else np.zeros(0),
             boxes_xywh=poses[["box_x", "box_y", "box_w", "box_h"]].to_numpy(dtype=np.float64),
             track_ids=poses["track_id"].to_numpy(dtype=np.int64),
         ),
     )
+    # The people of the document are in the order of the rows, which are sorted by frame.
+    for person, absent in zip(document["annotations"], left_out, strict=True):
+        for slot in JOINT_SLOTS[absent]:
+            person["keypoints"][3 * slot : 3 * slot + 3] = [0.0, 0.0, 0.0]
+            person["scores"][slot] = 0.0
+    return document
 
 
 def _without_people(frames: Sequence[int], video: str) -> Annotations:

@@ -34,6 +34,19 @@ def main(
     frames: Annotated[str, typer.Option(help="First and last frame, such as 10-100.")] = "",
     detect_every: Annotated[int, typer.Option(min=1, help="Detect in every n-th frame.")] = 1,
     track: Annotated[Literal["iou", "none"], typer.Option(help="How ids are assigned.")] = "iou",
+    smooth: Annotated[
+        Literal["none", "one-euro", "savgol"], typer.Option(help="Smooth the joints of each id.")
+    ] = "none",
+    bridge: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE", min=0, max=1, help="Interpolate joints with lower scores over time."
+        ),
+    ] = None,
+    drop: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", min=0, max=1, help="Leave out joints with lower scores."),
+    ] = None,
     score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a box.")] = 0.3,
     out: Annotated[Path | None, typer.Option(help="Folder to create.")] = None,
     overlay: Annotated[
@@ -44,9 +57,11 @@ def main(
 ) -> None:
     """Write the poses of all people in VIDEO: Parquet, PoseTrack and COCO JSON, and a video."""
     chosen = _range(frames)
+    from pipeline.video.smoothing import choose_smoothing
     from posereel.video_networks import read_setup
     from posereel.video_poses import predict_video
 
+    smoothing = choose_smoothing(smooth, bridge=bridge, drop=drop, tracked=track != "none")
     setup = read_setup(params, head, weights, boxes, detect_every, score)
     if any("synthetic" in file.parts for file in setup.files().values()):
         typer.echo(
@@ -56,7 +71,9 @@ def main(
             err=True,
         )
     folder = out or Path(f"{video.stem}-poses")
-    facts = predict_video(video, folder, setup, frames=chosen, track=track, overlay=overlay)
+    facts = predict_video(
+        video, folder, setup, frames=chosen, track=track, smoothing=smoothing, overlay=overlay
+    )
     typer.echo(json.dumps(facts, indent=1) if as_json else f"predict: wrote {folder}")
 
 

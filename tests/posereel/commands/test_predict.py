@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from pipeline.core.networks.weights import write_weights
-from pipeline.core.skeleton import JOINTS
+from pipeline.core.posetrack.reader import read_predictions
+from pipeline.core.skeleton import JOINT_SLOTS, JOINTS
 from pipeline.core.tables.parquet import read_table
 from pipeline.video.poses import POSES, WindowPoseEstimator
 from posereel.cli import load
@@ -201,6 +202,34 @@ def test_a_range_of_frames_gets_the_same_poses(video: Path) -> None:
     assert [image["id"] for image in images] == list(range(3, 18))
 
 
+def test_smoothing_changes_joints_only_and_left_out_joints_are_absent_in_all_files(
+    video: Path,
+) -> None:
+    assert run(app, str(video), *OPTIONS, "--no-overlay").exit_code == 0
+    raw = read_table(Path("out/predictions.parquet"), POSES)
+    limit = float(np.median(np.stack(raw["scores"].tolist())))
+    words = [*OPTIONS[:-1], "smooth", "--smooth", "savgol", "--drop", str(limit)]
+    done = run(app, str(video), *words)
+    assert done.exit_code == 0, done.output
+    smooth = read_table(Path("smooth/predictions.parquet"), POSES)
+    same = [name for name in POSES.names if name != "keypoints"]
+    pd.testing.assert_frame_equal(smooth[same], raw[same])
+    joints, before = (
+        np.stack(poses["keypoints"].tolist()).reshape(-1, 15, 2) for poses in (smooth, raw)
+    )
+    weak = np.stack(raw["scores"].tolist()) < limit
+    assert 0.3 < weak.mean() < 0.7
+    assert np.isnan(joints[weak]).all()
+    assert np.isfinite(joints[~weak]).all()
+    assert (joints[~weak] != before[~weak]).mean() > 0.5
+    facts = json.loads(Path("smooth/meta.json").read_text())
+    assert facts["smoothing"] == {"filter": "savgol", "weak": "drop", "score_min": limit}
+    people = read_predictions(Path("smooth/posetrack.json")).people
+    assert np.array_equal(people.present[:, JOINT_SLOTS], ~weak)
+    coco = json.loads(Path("smooth/coco.json").read_text())["annotations"]
+    assert [person["num_keypoints"] for person in coco] == (~weak).sum(axis=1).tolist()
+
+
 def test_an_interrupted_run_resumes(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
     original = WindowPoseEstimator.__call__
@@ -276,6 +305,8 @@ def _out(folder: Path) -> None:
         (_nothing, ["--frames", "9-3"], "--frames 9-3: expected FIRST-LAST"),
         (_nothing, ["--frames", "50-60"], "expected frame 50 and more"),
         (_nothing, ["--boxes", "none.json"], "none.json"),
+        (_nothing, ["--smooth", "savgol", "--track", "none"], "expected --track iou"),
+        (_nothing, ["--bridge", "0.1", "--drop", "0.1"], "expected one of the two"),
         (_nothing, ["--head", "fuse", "--weights", "nowhere"], "nowhere/fuse.safetensors"),
     ],
 )

@@ -156,6 +156,29 @@ def _kill_now(
     return bool(victims)
 
 
+def kill_in_stage(
+    running: "subprocess.Popen[bytes]", stage: str, target: Target, seed: int
+) -> None:
+    """Kill a target once, at a random moment after the start of a stage without workers.
+
+    Returns when ``dvc`` and every other process of the session have ended.
+    """
+    generator = random.Random(f"{stage} {seed}")  # noqa: S311
+    module = f" -m stages.{stage} "
+
+    def found() -> list[Process]:
+        everything = processes(running.pid)
+        stages = [p for p in everything if p.kind == "stage" and module in f"{p.command} "]
+        chosen = {"dvc": [p for p in everything if p.pid == running.pid], "group": everything}
+        return chosen.get(target, stages) if stages else []
+
+    wait_until(lambda: bool(found()) or running.poll() is not None)
+    time.sleep(generator.uniform(0, 2.0))
+    _signal(found(), signal.SIGKILL)
+    running.wait()
+    wait_until(lambda: not processes(running.pid))
+
+
 def kill_every_worker_of_one_unit(
     running: "subprocess.Popen[bytes]", scratch: Path, stage: str
 ) -> tuple[str, int]:

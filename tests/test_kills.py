@@ -9,13 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests import killing
 from tests.killing import TARGETS, Target
-from tests.toy_clone import PYTHON, Clone
+from tests.toy_clone import PYTHON, TOY, Clone
 
 STAGES = ("render", "index", "detect", "crop")
 PARAMS = {
@@ -229,3 +231,58 @@ def test_a_killed_experiment_goes_on_with_the_units_that_were_not_whole(
     assert lock_of_the_experiment(project) == subject.lock_after
     if not options:
         assert killing.read_tree(*project.places(subject.outs)) == subject.files
+
+
+SYSTEM_STAGES: dict[str, tuple[Target, str]] = {
+    "train@fuse": ("stage", "data/runs/fuse"),
+    "predict@fuse": ("dvc", "data/predictions/fuse"),
+    "evaluate@fuse": ("group", "data/evaluation/fuse"),
+    "report": ("stage", "data/report/index.html"),
+}
+"""Target of the kill and output of the stages after the caches."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Clone:
+    """Return a clone whose whole DAG has run once."""
+    clone = Clone(tmp_path_factory.mktemp("finished") / "clone", python)
+    clone.edit_params(TOY)
+    clone.run("dvc", "repro")
+    return clone.at(clone.folder, PYTHON)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEM_STAGES)
+def test_a_kill_in_a_stage_of_a_system_or_in_the_report_changes_no_byte(
+    finished: Clone, name: str, tmp_path: Path
+) -> None:
+    target, out = SYSTEM_STAGES[name]
+    stage = name.partition("@")[0]
+    lock = finished.folder / "dvc.lock"
+    tracked = [finished.folder / "data/metrics", finished.folder / out]
+    before, locked = killing.read_tree(*tracked), lock.read_text()
+    for seed in range(2):
+        # What the stage has made is forgotten, so that it starts from nothing.
+        killing.remove(
+            finished.folder / out,
+            finished.folder / ".dvc/cache/runs",
+            finished.folder / f".dvc/cache/scratch/{stage}",
+        )
+        lock.write_text(without_stage(locked, name))
+        running = killing.start(finished, tmp_path / "log", "repro", "--single-item", name)
+        killing.kill_in_stage(running, stage, target, seed)
+        finished.run("dvc", "repro", "--quiet")
+        assert killing.read_tree(*tracked) == before
+        # The stage is now the last one of the file.
+        assert YAML(typ="safe").load(lock) == YAML(typ="safe").load(locked)
+        assert not list(finished.folder.rglob("*.partial"))
+
+
+def without_stage(lock: str, name: str) -> str:
+    """Return the content of a dvc.lock without one stage."""
+    yaml = YAML()
+    content = yaml.load(lock)
+    del content["stages"][name]
+    text = StringIO()
+    yaml.dump(content, text)
+    return text.getvalue()

@@ -70,10 +70,12 @@ class Clone:
         subprocess.run(["cp", "--archive", str(self.folder), str(folder)], check=True)
         return self.at(folder)
 
-    def at(self, folder: Path) -> "Clone":
-        """Return a ``Clone`` object for an existing copy in another folder."""
+    def at(self, folder: Path, python: Path | None = None) -> "Clone":
+        """Return a ``Clone`` object for an existing copy, with another ``python`` if given."""
         other = copy.copy(self)
         other.folder = folder
+        if python is not None:
+            other._python = python
         return other
 
     def git_clone(self, folder: Path) -> "Clone":

@@ -8,6 +8,7 @@ import configparser
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,9 +76,18 @@ class LockedStage:
 
 
 def read_lock(project: Path) -> list[LockedStage]:
-    """Return the stages of ``dvc.lock`` in its order; none if it is missing or malformed."""
+    """Return the stages of ``dvc.lock`` in its order; none if it is missing.
+
+    Raises:
+        ValueError: If the file is malformed, for example by a merge with conflicts.
+    """
+    path = project / "dvc.lock"
+    if not path.is_file():
+        return []
     try:
-        content = YAML(typ="safe").load((project / "dvc.lock").read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_merged(text)
+        content = YAML(typ="safe").load(text)
         return [
             LockedStage(
                 name,
@@ -87,8 +97,16 @@ def read_lock(project: Path) -> list[LockedStage]:
             )
             for name, stage in content["stages"].items()
         ]
-    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError):
-        return []
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: expected what DVC recorded of the last run, got {error}; restore the file "
+            "(git restore dvc.lock) or resolve the merge, then run: dvc repro"
+        ) from error
+
+
+def _check_merged(text: str) -> None:
+    if conflict := re.search("^<<<<<<< .*", text, re.MULTILINE):
+        raise ValueError(f"a conflict of git ({conflict[0]!r})")
 
 
 def read_added(project: Path, below: str = "data") -> list[LockedStage]:

@@ -185,7 +185,7 @@ def _compare(scratch: Scratch, digest: str, place: Path, hashes: Hashes) -> dict
             faults[file] = "missing"
         elif place.exists() and hashes.of(path)[0] != wanted:
             faults[file] = "differs from dvc.lock"
-    for path in paths_of(place) if digest.endswith(FOLDER) else ():
+    for path in paths_of(place) if digest.endswith(FOLDER) and place.exists() else ():
         if path.relative_to(place).as_posix() not in expected:
             faults[path.relative_to(place).as_posix()] = "is not in dvc.lock"
     return faults

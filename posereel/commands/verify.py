@@ -15,6 +15,7 @@ import typer
 from pipeline.core.dvc_files import LockedStage, read_added, read_lock
 from pipeline.core.units.progress import progress
 from pipeline.core.units.scratch import find_scratch
+from pipeline.maintenance.dag import read_dag
 from pipeline.maintenance.repair import in_order, repair_stage
 from pipeline.maintenance.verify import Hashes, OutReport, check_stage
 
@@ -30,7 +31,8 @@ def main(
 ) -> None:
     """Hash OUT, or all outputs, and list the files that differ from their records."""
     scratch = find_scratch(Path())
-    stages = _chosen(in_order([*read_added(scratch.project), *read_lock(scratch.project)]), out)
+    locked = read_lock(scratch.project)
+    stages = _chosen(in_order([*read_added(scratch.project), *locked]), out)
     if repair:
         scratch.check_idle()
     hashes, reports, repaired = Hashes(), list[OutReport](), dict[str, str]()
@@ -50,11 +52,33 @@ def main(
     _print(reports, repaired, as_json=as_json)
     if failure:
         raise ValueError(failure)
+    if out is None:
+        _check_record(scratch.project, locked)
     if bad := _damaged(reports):
         raise ValueError(
             f"{len(bad)} of {len(reports)} outputs are damaged (above); "
             "run: posereel verify --repair"
         )
+
+
+def _check_record(project: Path, locked: Sequence[LockedStage]) -> None:
+    """Check that dvc.lock has every stage whose outputs exist.
+
+    Raises:
+        ValueError: If a stage of dvc.yaml is missing, as in a truncated file.
+    """
+    dag = read_dag(project)
+    names = {stage.name for stage in locked}
+    absent = [stage for stage in dag if stage.name not in names]
+    made = [s.name for s in absent if any((project / path).exists() for path in s.outs)]
+    if made:
+        raise ValueError(
+            f"dvc.lock: expected the {len(dag)} stages of dvc.yaml, got {len(dag) - len(absent)}; "
+            f"the outputs of {len(made)} others exist and were not checked, for example {made[0]}; "
+            "restore dvc.lock (git restore dvc.lock) or run: dvc repro"
+        )
+    if absent:
+        typer.echo(f"{len(absent)} of {len(dag)} stages of dvc.yaml have not run; run: dvc repro")
 
 
 def _chosen(stages: Sequence[LockedStage], out: Path | None) -> Sequence[LockedStage]:

@@ -1,5 +1,7 @@
 """Stage flow: the cache equals the output of RAFT on single pairs of frames."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from models.raft.network import build_raft, cells_from_pixels
-from pipeline.core.networks.weights import write_weights
+from pipeline.core.networks.weights import read_weights, write_weights
 from pipeline.core.store.reader import Store
 from stages.flow import app
 from tests.pipeline.tiny_caches import random_store, values_of
@@ -70,3 +72,36 @@ def test_the_error_names_missing_weights(project: Project) -> None:
     result = project.run(app, "--split", "val", flow=section(project, weights="nowhere.bin"))
     assert result.exit_code == 1
     assert "nowhere.bin" in result.stderr
+
+
+def not_a_number(file: Path) -> None:
+    tensors = read_weights(file)
+    name = min(tensors)
+    write_weights(file, tensors | {name: torch.full_like(tensors[name], torch.nan)})
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (not_a_number, "expected the .* tensors of .*, got 1 with non-finite values"),
+        (cut, "expected a safetensors file, got .*; download it again"),
+    ],
+)
+def test_damaged_weights_and_weights_that_are_not_finite_stop_the_stage_with_their_name(
+    project: Project, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(project.folder / "raft.safetensors")
+    result = project.run(app, "--split", "val", flow=section(project))
+    assert result.exit_code == 1
+    assert re.search(f"raft.safetensors: {message}", " ".join(result.stderr.split()))
+    assert not (project.data / "flow/val").exists()
+
+
+def test_a_folder_in_place_of_weights_is_named(project: Project) -> None:
+    result = project.run(app, "--split", "val", flow=section(project, weights=str(project.folder)))
+    assert result.exit_code == 1
+    assert f"{project.folder}: expected a weights file, found a folder" in result.stderr

@@ -1,6 +1,9 @@
 """Stage train with VREMD: its outputs, resumed runs, and errors."""
 
 import csv
+import errno
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +142,37 @@ def test_held_out_videos_are_not_trained_on_and_select_the_best_weights(project:
     failed = project.run(app, *VREMD, train_vremd=section, train=TRAIN | {"holdout": 0.999})
     assert failed.exit_code == 1
     assert "expected clips on both sides" in failed.stderr
+
+
+@pytest.mark.parametrize("limit", [20_000, 80_000])
+def test_a_training_on_a_disk_that_fills_up_ends_in_one_line_and_resumes_to_the_same_bytes(
+    project: Project, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run(app, *VREMD, train_vremd=SECTION)
+    expected = results(project)
+    shutil.rmtree(project.data / "runs")
+    shutil.rmtree(project.folder / ".dvc/cache/scratch/train")
+    free = limit
+
+    def write(descriptor: int, pieces: list[memoryview]) -> int:
+        nonlocal free
+        part = memoryview(b"".join(pieces))[: max(free, 0)]
+        if not part:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        free -= len(part)
+        return os.write(descriptor, part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "writev", write)
+        failed = project.run(app, *VREMD)
+    assert failed.exit_code == 1
+    assert re.search(
+        r"^train: /.*: No space left on device; free some space", failed.stderr, re.MULTILINE
+    )
+    assert not (project.data / "runs/vremd").exists()
+    assert not list(project.folder.rglob("*.partial"))
+    assert project.run(app, *VREMD).exit_code == 0
+    assert results(project) == expected
 
 
 def test_given_weights_are_published_and_nothing_is_trained(project: Project) -> None:

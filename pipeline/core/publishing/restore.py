@@ -138,6 +138,10 @@ def _restore(folder: Path, unit: Unit, entry: Mapping[str, Any], fetch: _Fetch) 
 
 def _locked_hashes(scratch: Scratch, *outs: Path) -> list[str]:
     """Return the hash that dvc.lock has for each out; '' where it has none."""
-    locked = {path: digest for s in read_lock(scratch.project) for path, digest in s.outs.items()}
+    try:
+        stages = read_lock(scratch.project)
+    except ValueError:
+        stages = []  # A damaged file is reported by DVC; without it, units are computed.
+    locked = {path: digest for stage in stages for path, digest in stage.outs.items()}
     paths = [os.path.relpath(out.absolute(), scratch.project) for out in outs]
     return [locked.get(Path(path).as_posix(), "") for path in paths]

@@ -65,7 +65,22 @@ def test_a_file_of_dvc_add_is_a_stage_without_a_command(project: Path) -> None:
     assert cached.read_bytes() == b"weights"
 
 
-def test_a_missing_or_malformed_lock_has_no_stages(tmp_path: Path) -> None:
+def test_a_missing_lock_has_no_stages(tmp_path: Path) -> None:
     assert read_lock(tmp_path) == []
-    (tmp_path / "dvc.lock").write_text("stages: [")
-    assert read_lock(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stages: [", "expected what DVC recorded of the last run, got while parsing"),
+        ("", "got 'NoneType' object is not subscriptable; restore the file"),
+        (
+            "stages:\n<<<<<<< HEAD\n  a: {}\n=======\n  b: {}\n>>>>>>> theirs\n",
+            r"got a conflict of git \('<<<<<<< HEAD'\); .* resolve the merge, then run: dvc repro",
+        ),
+    ],
+)
+def test_a_malformed_lock_is_named_with_the_cure(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(text)
+    with pytest.raises(ValueError, match=rf"(?s)dvc.lock: .*{message}"):
+        read_lock(tmp_path)

@@ -279,3 +279,38 @@ def test_stages_are_repaired_in_topological_order() -> None:
 
     late, early = stage("late", "data/early/clips.parquet", "code.py"), stage("early")
     assert [one.name for one in in_order([late, early])] == ["early", "late"]
+
+
+def test_a_deleted_output_is_absent_and_not_damaged(project: Path) -> None:
+    shutil.rmtree(project / OUT)
+    result = verify()
+    assert result.exit_code == 0, result.output
+    assert f"toy: {OUT}: absent; run: dvc repro" in result.stdout
+
+
+def test_a_lock_file_that_was_cut_is_an_error_with_the_number_of_missing_stages(
+    project: Path,
+) -> None:
+    for file in ("dvc.yaml", "dvc.lock"):
+        text = (project / file).read_text()
+        first = text.index("  toy:")
+        more = "\n" + text[first:].replace("toy:", "later:", 1).replace(OUT, "data/later")
+        (project / file).write_text(text.rstrip() + more.replace(LISTING, "data/units/later.json"))
+    (project / "data/later").mkdir()
+    lock = (project / "dvc.lock").read_text()
+    (project / "dvc.lock").write_text(lock[: lock.index("  later:")])
+    result = verify()
+    assert result.exit_code == 1
+    assert "dvc.lock: expected the 2 stages of dvc.yaml, got 1; the outputs of 1" in result.stderr
+    (project / "data/later").rmdir()
+    result = verify()
+    assert result.exit_code == 0
+    assert "1 of 2 stages of dvc.yaml have not run; run: dvc repro" in result.stdout
+
+
+def test_a_lock_file_with_a_conflict_is_named_with_the_cure(project: Path) -> None:
+    lock = project / "dvc.lock"
+    lock.write_text("<<<<<<< HEAD\n" + lock.read_text())
+    result = verify()
+    assert result.exit_code == 1
+    assert "dvc.lock: expected what DVC recorded of the last run, got a conflict" in result.stderr

@@ -20,6 +20,7 @@ from pipeline.core.caches.clip_table import clips_file
 from pipeline.core.params import read_section
 from pipeline.core.posetrack.reader import read_annotations, read_predictions
 from pipeline.core.system_params import read_system
+from pipeline.core.units.progress import progress
 from pipeline.core.units.run_time import read_extract
 from pipeline.core.units.threads import limit_threads
 from pipeline.evaluation.evaluation import DECIMALS
@@ -74,13 +75,16 @@ def measure_parts(
     head = reader.load_head()
     parts = declare(head.get_submodule("head"))
     spreads = {part.name: ClipSpread() for part in parts}
-    trained = _draw(prediction, protocol, partial(_run_trained, head, parts, reader, spreads))
     others = partners(prediction.videos)
     effects = {}
-    for part in parts:
-        run = partial(_run_replaced, head, part, reader, others)
-        gain = paired_gain(_draw(prediction, protocol, run), trained)
-        effects[part.name] = _effect(gain, spreads[part.name].share())
+    with progress("liveness", len(parts) + 1, f"passes over {SPLIT}") as advance:
+        trained = _draw(prediction, protocol, partial(_run_trained, head, parts, reader, spreads))
+        advance()
+        for part in parts:
+            run = partial(_run_replaced, head, part, reader, others)
+            gain = paired_gain(_draw(prediction, protocol, run), trained)
+            effects[part.name] = _effect(gain, spreads[part.name].share())
+            advance()
     return effects
 
 

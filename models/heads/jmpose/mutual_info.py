@@ -17,17 +17,21 @@ import math
 from typing import Literal, NamedTuple, cast, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.head_parts.blocks import initialize
+from models.head_parts.distributions import (
+    TEMPERATURE,
+    cell_distribution,
+    divergence,
+    log_distribution,
+    without_weight_gradient,
+)
 from models.head_parts.heatmap_loss import heatmap_loss
 from models.heads.jmpose.network import JMPoseOutput
 
 Estimator = Literal["vsd", "gaussian", "none"]
 
-TEMPERATURE = 0.05
-"""Sharpens the heatmaps before they become distributions; the value of related methods."""
 SHRINKAGE = 1e-3
 """Share of the identity in the correlation matrices, which keeps them invertible."""
 ROWS = 4096
@@ -87,7 +91,7 @@ class HeatmapPredictors(nn.Module):
             self.motion(motion),
             self.both(torch.cat([joint, motion], dim=1)),
         )
-        return torch.stack([divergence(log_h, _log_softmax(p)) for p in predictions]).sum()
+        return torch.stack([divergence(log_h, cell_distribution(p)) for p in predictions]).sum()
 
     def read(self, joint: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the log distributions of H given J, M and both; the weights get no gradient.
@@ -100,55 +104,12 @@ class HeatmapPredictors(nn.Module):
             Three tensors ``(B, K, N)``.
         """
         return (
-            _log_softmax(_frozen(self.joint, joint)),
-            _log_softmax(_frozen(self.motion, motion)),
-            _log_softmax(_frozen(self.both, torch.cat([joint, motion], dim=1))),
+            cell_distribution(without_weight_gradient(self.joint, joint)),
+            cell_distribution(without_weight_gradient(self.motion, motion)),
+            cell_distribution(
+                without_weight_gradient(self.both, torch.cat([joint, motion], dim=1))
+            ),
         )
-
-
-def _frozen(predictor: nn.Conv2d, x: Tensor) -> Tensor:
-    bias = None if predictor.bias is None else predictor.bias.detach()
-    return F.conv2d(x, predictor.weight.detach(), bias)
-
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    """Turn maps ``(B, K, H, W)`` into log distributions over the cells, ``(B, K, N)``."""
-    return F.log_softmax(logits.float().flatten(2), dim=-1)
-
-
-def log_distribution(heatmaps: Tensor, temperature: float) -> Tensor:
-    """Return the log of each heatmap as a distribution over its cells.
-
-    Heatmaps are scaled to a peak of 1 first, because the scale of the aggregated heatmap is that of
-    a batch norm, and the temperature requires a fixed one. Negative values count as 0.
-
-    Args:
-        heatmaps: ``(B, K, H, W)``.
-        temperature: Divides the heatmaps; the smaller, the sharper the peaks.
-
-    Returns:
-        ``(B, K, N)``; the exponentials of a row sum to 1. A heatmap without a positive value gives
-        the uniform distribution.
-    """
-    flat = heatmaps.float().clamp(min=0).flatten(2)
-    peaks = flat.amax(dim=-1, keepdim=True).clamp(min=1e-6)
-    return F.log_softmax(flat / peaks / temperature, dim=-1)
-
-
-def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """Return the mean Kullback-Leibler divergence KL(p || q) in units of log(cells).
-
-    Args:
-        log_p: Logarithms of distributions over cells, ``(B, K, N)``.
-        log_q: Likewise.
-
-    Returns:
-        Scalar, not negative; 0 if both are equal.
-    """
-    # Both arguments are logarithms. The public code of the estimator, and of later pose methods
-    # that use it, passes probabilities as ``input`` of kl_div, which gives almost a constant.
-    divergences = (log_p.exp() * (log_p - log_q)).sum(-1)
-    return divergences.mean() / math.log(log_p.shape[-1])
 
 
 def variational_terms(

@@ -10,15 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.head_parts.distributions import TEMPERATURE, divergence, log_distribution
 from models.head_parts.heatmap_loss import heatmap_loss
 from models.heads.jmpose.mutual_info import (
     SHRINKAGE,
-    TEMPERATURE,
     HeatmapPredictors,
     JointMotionLoss,
-    divergence,
     gaussian_terms,
-    log_distribution,
     variational_terms,
 )
 from models.heads.jmpose.network import JMPoseOutput

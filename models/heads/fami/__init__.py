@@ -1,0 +1,1 @@
+"""FAMI-Pose (CVPR 2022): backbone features of the neighbors, aligned with the key frame."""

@@ -26,6 +26,7 @@ COMMANDS = {
         "liveness": "Measure what each part of a trained head does.",
         "show-dag": "Draw the stages of dvc.yaml and their order as SVG.",
         "show-poses": "Draw people with their labels and the poses of two systems.",
+        "show-overlay": "Draw frames of a video that `posereel predict` wrote.",
         "show-model": "Print the parts of a network with parameters and FLOPs.",
         "show-attention": "Draw the offsets, masks and attention of a trained head.",
         "show-clips": "Draw a contact sheet of rendered videos with labels.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from dvc.cli.parser import get_main_parser
 
 from models.head_parts.lookup import systems_with_parts
 from pipeline.core.params import read_params
@@ -93,6 +94,16 @@ def test_every_option_of_a_command_in_a_document_exists(document: str) -> None:
         known = {option for param in command.params for option in param.opts + param.secondary_opts}
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert given <= known | {"--help"}, name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_dvc_accepts_every_dvc_command_in_a_document(document: str) -> None:
+    lines = re.findall(r"^ {0,4}(dvc .+)$|`(dvc [^`]+ -[^`]+)`", read(document), re.MULTILINE)
+    for line in (block.partition("  #")[0] or span for block, span in lines):
+        for command in line.split("&&"):
+            words = shlex.split(command)
+            if words[0] == "dvc" and len(words) > 1:
+                get_main_parser().parse_args(words[1:])  # exits on an unknown command or option
 
 
 def test_every_make_target_in_a_document_is_in_the_makefile() -> None:

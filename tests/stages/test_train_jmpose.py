@@ -42,12 +42,15 @@ def test_the_loss_is_the_sum_of_its_terms_and_predictors_are_not_published(
     result = project.run(app, "--system", "jmpose", train_jmpose=SECTION)
     assert result.exit_code == 0, result.output
     rows = history(project)
-    assert list(rows[0]) == ["step", "epoch", "lr", "heatmap", "orthogonality", "auxiliary", "loss"]
+    terms = ["heatmap", "orthogonality", "auxiliary", "loss"]
+    shares = ["share_motion", "share_joint"]
+    assert list(rows[0]) == ["step", "epoch", "lr", *terms, *shares]
+    assert all(0 < float(rows[-1][name]) <= 1 for name in shares)
     for row in rows:
-        terms = [float(row[name]) for name in ("heatmap", "orthogonality", "auxiliary")]
-        assert float(row["loss"]) == pytest.approx(sum(terms))
-        assert terms[0] > 0
-        assert terms[2] > 0
+        heatmap, orthogonality, auxiliary, total = (float(row[name]) for name in terms)
+        assert total == pytest.approx(heatmap + orthogonality + auxiliary)
+        assert heatmap > 0
+        assert auxiliary > 0
     weights = read_weights(project.data / "runs/jmpose/weights.safetensors")
     head = build_network("jmpose", NETWORK, joints=15, frames=3, shapes={}, crop_size=CROP)
     load_weights(head, weights, "published weights")

@@ -36,10 +36,11 @@ HARD_NOTE = (
 OKS_NOTE = "Average precision and recall by object keypoint similarity (pycocotools), in percent."
 ACCELERATION_NOTE = (
     "Jitter: mean norm of the difference of predicted and true acceleration, over the joints of"
-    " people who are labeled and matched in three consecutive frames, and the mean acceleration of"
-    " the ground truth over the same joints, in pixels and in head sizes per frame squared (after"
-    " HMMR, Kanazawa et al., CVPR 2019). A dash: no three consecutive labeled frames have the same"
-    " matched person."
+    " people who are labeled and matched in three frames, and the mean acceleration of the ground"
+    " truth over the same joints, in pixels and in head sizes per frame squared (after HMMR,"
+    " Kanazawa et al., CVPR 2019). If no three consecutive frames are labeled, the title says how"
+    " far apart the frames are; such values cannot be compared with those of consecutive frames."
+    " A dash: no such frames have the same matched person."
 )
 GAINS_NOTE = (
     "Difference of mean AP, in points. The 95 % interval comes from a paired bootstrap over whole"
@@ -255,7 +256,11 @@ def _acceleration_grid(metrics: Metrics, split: str, heads: Collection[str]) -> 
         rows.append(Row((system, *cells, str(found["n_joints"])), _kind(system, heads)))
     units = ("pixels", "heads")
     columns = [f"{name}, {unit}" for unit in units for name in ("error", "ground truth")]
-    return Grid(("system", *columns, "joints"), tuple(rows), f"{split}: {SPLITS[split]}")
+    step = next(iter(metrics.values()))[split]["acceleration"]["step"]
+    title = (
+        f"{split}: {SPLITS[split]}, {'consecutive frames' if step == 1 else f'frames {step} apart'}"
+    )
+    return Grid(("system", *columns, "joints"), tuple(rows), title)
 
 
 def _kind(system: str, heads: Collection[str]) -> str:

@@ -103,7 +103,7 @@ def test_metrics_contain_the_scores_of_every_split_and_subset(folder: Path) -> N
     assert set(got) == {*expected, "tags", "visible", "occluded"}
     for name in ("ap", "joint_ap", "groups", "oks"):
         assert got[name] == pytest.approx(expected[name], abs=5.1e-5)
-    assert set(got["acceleration"]) == {"n_joints", "pixels", "heads", "reason"}
+    assert set(got["acceleration"]) == {"n_joints", "step", "pixels", "heads", "reason"}
     for name in ("n_gt", "n_pred", "n_tp", "n_frames_used", "joints", "protocol"):
         assert got[name] == expected[name]
     assert metrics["val_gt"] == got

@@ -27,7 +27,7 @@ from pipeline.report.timings import read_timings
 def split(mean: float | None) -> dict[str, Any]:
     groups = dict.fromkeys([*GROUPS, "Mean"], mean)
     value = {"error": mean, "truth": 1.234}
-    acceleration = {"n_joints": 30, "pixels": value, "heads": value, "reason": None}
+    acceleration = {"n_joints": 30, "step": 1, "pixels": value, "heads": value, "reason": None}
     return {
         "groups": groups,
         "n_frames_used": 7,
@@ -67,8 +67,8 @@ def test_the_acceleration_error_is_beside_the_acceleration_of_the_ground_truth()
     assert rows[0].cells == ("hrnet", "0.57", "1.23", "0.567", "1.234", "30")
     assert rows[1].cells == ("jmpose", "-", "1.23", "-", "1.234", "30")
     assert [grid.title for grid in section.tables] == [
-        "val: detected boxes",
-        "val_gt: ground-truth boxes",
+        "val: detected boxes, consecutive frames",
+        "val_gt: ground-truth boxes, consecutive frames",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Acceleration error: a literal slow oracle, known motions, and people who are not counted."""
+"""Acceleration error: a literal slow oracle, known motions, spacing, people who are not counted."""
 
 import math
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_one_joint_that_jumps_by_4_pixels_in_one_frame() -> None:
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-def test_three_consecutive_frames_are_needed(missing: int) -> None:
+def test_three_frames_are_needed(missing: int) -> None:
     truth, predicted = video(straight, shifted, frames=3)
     assert measure(pair(truth, predicted))["n_joints"] == 15
     for file in (truth, predicted):
@@ -95,8 +95,41 @@ def test_a_change_of_track_or_video_ends_a_run() -> None:
     truth, predicted = video(straight, shifted, frames=4)
     truth["annotations"][2]["track_id"] = 8
     assert measure(pair(truth, predicted))["n_joints"] == 0
+    truth["annotations"][2]["track_id"] = 7
+    assert measure(pair(truth, predicted))["n_joints"] == 2 * 15
     short = [pair(*video(straight, shifted, frames=2), name) for name in "ab"]
     assert measure(*short)["n_joints"] == 0
+
+
+def labeled_only(files: tuple[Document, Document], kept: tuple[int, ...]) -> VideoPair:
+    """Return a video whose people are in some frames only."""
+    few = [
+        {**file, "annotations": [file["annotations"][frame] for frame in kept]} for file in files
+    ]
+    return pair(*few)
+
+
+def test_frames_with_the_smallest_equal_distance_are_used_if_none_are_consecutive() -> None:
+    def parabola(frame: int) -> tuple[float, float]:
+        return 100 + 1.5 * frame**2, 200 + 2.0 * frame**2
+
+    files = video(parabola, parabola, frames=13)
+    values = measure(labeled_only(files, (0, 3, 6, 9, 12)))
+    # x[f-3] - 2 x[f] + x[f+3] of a parabola is 3 squared times its second derivative.
+    assert (values["step"], values["n_joints"]) == (3, 3 * 15)
+    assert values["pixels"]["truth"] == pytest.approx(9 * 5)
+    consecutive = measure(labeled_only(files, (0, 3, 6, 7, 8, 9, 12)))
+    assert (consecutive["step"], consecutive["n_joints"]) == (1, 2 * 15)
+    assert consecutive["pixels"]["truth"] == pytest.approx(5)
+    unequal = measure(labeled_only(files, (0, 1, 3, 7)))
+    assert (unequal["step"], unequal["reason"]) == (None, NO_RUN)
+
+
+def test_the_step_is_that_of_the_labels_not_of_the_predictions() -> None:
+    truth, predicted = video(straight, shifted, frames=7)
+    few = {**predicted, "annotations": predicted["annotations"][::3]}
+    values = measure(pair(truth, few))
+    assert (values["step"], values["n_joints"], values["reason"]) == (1, 0, NO_RUN)
 
 
 def test_two_people_with_one_track_id_are_not_counted_in_that_frame() -> None:

@@ -61,7 +61,9 @@ def forecast_run(params: Path) -> tuple[list[Line], dict[str, SplitCount]]:
         with tempfile.TemporaryDirectory() as folder:
             seconds, people_per_frame = _render_some(params, Path(folder))
         counts = _count(params, people_per_frame)
-        speeds = _calibrate(params, values, seconds, pick_device(extract.device))
+        # `cuda` declares the device of workers, which this machine may lack.
+        device = pick_device("cpu" if extract.device == "cpu" else "auto")
+        speeds = _calibrate(params, values, seconds, device)
         return forecast(values, counts, shapes, speeds), counts
     except KeyError as error:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,11 +19,19 @@ from pipeline.core.skeleton import JOINTS
 from pipeline.core.tables.parquet import read_table
 from pipeline.core.units.progress import progress
 from pipeline.core.units.receipts import hash_file
+from pipeline.video.boxes import check_boxes_file
 from pipeline.video.overlay import write_overlay
 from pipeline.video.pose_files import write_coco, write_posetrack
 from pipeline.video.poses import POSES, WindowPoseEstimator, write_poses
 from pipeline.video.smoothing import Smoothing, smooth_poses
-from pipeline.video.source import Frame, VideoSource, open_source
+from pipeline.video.source import (
+    Frame,
+    OnShortfall,
+    Shortfall,
+    VideoSource,
+    open_source,
+    refuse_shortfall,
+)
 from pipeline.video.tracks import assign_track_ids
 from pipeline.video.windows import split_windows
 from posereel.video_networks import VideoSetup, build_estimator
@@ -41,6 +50,7 @@ def predict_video(
     track: Track,
     smoothing: Smoothing,
     overlay: bool,
+    incomplete: bool = False,
 ) -> dict[str, Any]:
     """Write the poses of all people in a video to a new folder, completely or not at all.
 
@@ -54,6 +64,7 @@ def predict_video(
         track: How ids are assigned: by the overlap of boxes, or not at all.
         smoothing: How joints are smoothed over time. Windows do not depend on it.
         overlay: Whether to draw a video with the poses.
+        incomplete: Whether to accept a file that ends before the duration in its header.
 
     Returns:
         Content of meta.json.
@@ -67,14 +78,26 @@ def predict_video(
     source = open_source(video)
     size = next(source.read()).picture.shape[:2]
     facts = _facts(source, setup, frames, track)
+    missing = 0.0
+
+    def accept(found: Shortfall) -> None:
+        nonlocal missing
+        if not incomplete:
+            refuse_shortfall(found)
+        if not missing:
+            sys.stderr.write(f"predict: {found}; the rest is missing in the results\n")
+        missing = round(found.expected - found.decoded, 3)
+
     with _work_folder(out, facts) as work:
-        poses, stop = _poses(source, setup, work, frames, size)
+        poses, stop = _poses(source, setup, work, frames, size, accept)
         numbers = range(frames[0], stop)
+        check_boxes_file(setup.boxes, numbers)
         poses["track_id"] = _ids(poses, track)
         poses = smooth_poses(poses, smoothing, source.rate)
         facts |= {
             "smoothing": asdict(smoothing),
             "frames": len(numbers),
+            "missing_seconds": missing,
             "image_size": list(size),
             "people": len(poses),
             "tracks": int(poses["track_id"].nunique()) if track == "iou" else None,
@@ -87,7 +110,7 @@ def predict_video(
         write_coco(made / "coco.json", poses, numbers, video.stem, size)
         write_file(made / "meta.json", json.dumps(facts, indent=1).encode() + b"\n")
         if overlay:
-            shown = _frames_to_draw(source, numbers)
+            shown = _frames_to_draw(source, numbers, accept)
             write_overlay(made / "overlay.mp4", shown, poses, source.rate, setup.score)
         made.replace(out)
     return facts
@@ -145,6 +168,7 @@ def _poses(
     work: Path,
     frames: tuple[int, int | None],
     size: tuple[int, int],
+    on_shortfall: OnShortfall,
 ) -> tuple[pd.DataFrame, int]:
     """Return the people of all key frames, and the number of the frame after the last one."""
     first, last = frames
@@ -153,7 +177,7 @@ def _poses(
     parts: list[pd.DataFrame] = []
     stop = first
     total = (source.frames if last is None else min(last + 1, source.frames or last + 1)) - first
-    checked = _same_size(source, size)
+    checked = _same_size(source, size, on_shortfall)
     with progress("predict", max(total, 0), "frames") as advance:
         for window in split_windows(checked, first, last, reach=reach, length=WINDOW):
             part = work / "parts" / f"{window.start:08d}.parquet"
@@ -168,9 +192,11 @@ def _poses(
     return pd.concat(parts, ignore_index=True), stop
 
 
-def _same_size(source: VideoSource, size: tuple[int, int]) -> Iterator[Frame]:
+def _same_size(
+    source: VideoSource, size: tuple[int, int], on_shortfall: OnShortfall
+) -> Iterator[Frame]:
     """Yield the frames and check that all have one size."""
-    for frame in source.read():
+    for frame in source.read(on_shortfall):
         if frame.picture.shape[:2] != size:
             raise ValueError(
                 f"{source.path}: frame {frame.number}: expected {size[0]} x {size[1]} pixels "
@@ -179,10 +205,12 @@ def _same_size(source: VideoSource, size: tuple[int, int]) -> Iterator[Frame]:
         yield frame
 
 
-def _frames_to_draw(source: VideoSource, numbers: range) -> Iterator[Frame]:
+def _frames_to_draw(
+    source: VideoSource, numbers: range, on_shortfall: OnShortfall
+) -> Iterator[Frame]:
     """Yield the frames of the overlay, with a progress bar: drawing takes as long as estimation."""
     with progress("overlay", len(numbers), "frames") as advance:
-        for frame in source.read():
+        for frame in source.read(on_shortfall):
             if frame.number >= numbers.stop:
                 break
             if frame.number in numbers:

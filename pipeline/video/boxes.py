@@ -71,9 +71,7 @@ class FileBoxes:
     """
 
     def __init__(self, path: Path, image_size: tuple[int, int], score_min: float) -> None:
-        records = read_json(path)
-        ids = [r.get("image_id", 0) for r in records if isinstance(r, dict)]
-        count = 1 + max((i for i in ids if isinstance(i, int)), default=0)
+        count = 1 + max(_frame_numbers(path), default=0)
         frames = pd.DataFrame({"frame": range(count), "image_id": range(count)})
         frames = frames.assign(video=VIDEO, file="").reindex(columns=FRAMES.names)
         videos = pd.DataFrame([{"video": VIDEO, "height": image_size[0], "width": image_size[1]}])
@@ -83,3 +81,38 @@ class FileBoxes:
     def __call__(self, window: FrameWindow) -> list[Row]:
         """Return the boxes in the key frames of the window."""
         return [row for row in self._rows if window.start <= row[1] < window.stop]
+
+
+def check_boxes_file(path: Path | None, frames: range) -> None:
+    """Compare the frames of a boxes file with those of the video, which are known at its end.
+
+    Args:
+        path: The file; None if a detector found the boxes.
+        frames: Numbers of the processed frames.
+
+    Raises:
+        ValueError: If no box is in a processed frame.
+    """
+    numbers = [] if path is None else _frame_numbers(path)
+    if numbers and not any(number in frames for number in numbers):
+        raise ValueError(
+            f"{path}: expected boxes in frames {frames.start} to {frames.stop - 1} of the video, "
+            f"got image_id {min(numbers)} to {max(numbers)}; image_id is the number of the frame, "
+            "starting at 0"
+        )
+
+
+def _frame_numbers(path: Path) -> list[int]:
+    """Return the frame number of every record.
+
+    Raises:
+        ValueError: If the file is not JSON or an empty list.
+    """
+    records = read_json(path)
+    if records == []:
+        raise ValueError(
+            f"{path}: expected boxes of people, got an empty list; write COCO results whose "
+            "image_id is the number of the frame, starting at 0"
+        )
+    found = [record.get("image_id") for record in records if isinstance(record, dict)]
+    return [number for number in found if isinstance(number, int)]

@@ -6,9 +6,10 @@ for variable frame rates. Frames are rotated according to the rotation flag of t
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import av
 import numpy as np
@@ -34,6 +35,42 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A video file whose frames end before the duration in its header."""
+
+    path: Path
+    frames: int
+    """Number of frames that were decoded."""
+    decoded: float
+    """Seconds until the end of the last decoded frame."""
+    expected: float
+    """Duration of the video stream, seconds."""
+
+    def __str__(self) -> str:
+        """The message about it."""
+        return (
+            f"{self.path}: expected {self.expected:.2f} s of video, as in its header, got "
+            f"{self.decoded:.2f} s ({self.frames} frames)"
+        )
+
+
+OnShortfall = Callable[[Shortfall], None]
+"""Called at the end of an incomplete file; it may raise."""
+
+
+def refuse_shortfall(found: Shortfall) -> NoReturn:
+    """Raise an error for an incomplete file.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        f"{found}; the file is truncated or damaged: copy it again, select a part (--frames), or "
+        "accept it as it is (--incomplete)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class VideoSource:
     """A video that can be read repeatedly."""
 
@@ -43,13 +80,20 @@ class VideoSource:
     rate: float
     """Average number of frames per second."""
 
-    def read(self) -> Iterator[Frame]:
+    def read(self, on_shortfall: OnShortfall = refuse_shortfall) -> Iterator[Frame]:
         """Yield every frame in order.
 
+        Args:
+            on_shortfall: Called at the end if the file has fewer frames than its header says, or a
+                frame cannot be decoded.
+
         Raises:
-            ValueError: If a frame cannot be decoded or an image differs in size from the first.
+            ValueError: If an image differs in size from the first or cannot be decoded; by default
+                also if a file is incomplete.
         """
-        return _read_folder(self.path) if self.path.is_dir() else _read_file(self.path)
+        if self.path.is_dir():
+            return _read_folder(self.path)
+        return _read_file(self.path, self.rate, on_shortfall)
 
     def digest(self) -> str:
         """Return the sha256 of the file or of the concatenated hashes of all images."""
@@ -91,18 +135,45 @@ def open_source(path: Path) -> VideoSource:
         ) from error
 
 
-def _read_file(path: Path) -> Iterator[Frame]:
-    try:
-        with av.open(str(path)) as container:
+def _read_file(path: Path, rate: float, on_shortfall: OnShortfall) -> Iterator[Frame]:
+    first = end = 0.0
+    longest, number = 1 / rate, -1
+    error = None
+    with av.open(str(path)) as container:
+        expected = _duration(container.streams.video[0])
+        try:
             for number, frame in enumerate(container.decode(video=0)):
                 picture = frame.to_ndarray(format="rgb24")
                 # The flag is in degrees counterclockwise, like the quarter turns of numpy.
                 rotated = np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
-                yield Frame(number, float(frame.time or 0.0), rotated)
-    except av.FFmpegError as error:
+                seconds = float(frame.time or 0.0)
+                first = seconds if number == 0 else first
+                longest = max(longest, seconds - first - end)
+                end = seconds - first + float((frame.duration or 0) * (frame.time_base or 0))
+                yield Frame(number, seconds, rotated)
+        except av.FFmpegError as found:
+            error = found
+    if error is not None and expected is None:
         raise ValueError(
-            f"{path}: decoding failed ({error}); is the file complete? --frames selects a part"
+            f"{path}: decoding failed after {number + 1} frames ({error}); is the file complete? "
+            "--frames selects a part"
         ) from error
+    # The last frame may be held for as long as any other.
+    if expected is not None and (error is not None or expected - end > 1.5 * longest):
+        on_shortfall(Shortfall(path, number + 1, end, expected))
+
+
+def _duration(stream: "av.VideoStream") -> float | None:
+    """Return the duration of a stream in seconds, as the header states it; None if it does not."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # Matroska and WebM: hours, minutes and seconds.
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = map(float, parts)
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _pictures(folder: Path) -> list[Path]:

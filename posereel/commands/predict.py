@@ -52,6 +52,9 @@ def main(
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Draw a video with the poses.")
     ] = True,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Accept a truncated file; meta.json says so.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print meta.json at the end.")] = False,
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("params.yaml"),
 ) -> None:
@@ -72,7 +75,14 @@ def main(
         )
     folder = out or Path(f"{video.stem}-poses")
     facts = predict_video(
-        video, folder, setup, frames=chosen, track=track, smoothing=smoothing, overlay=overlay
+        video,
+        folder,
+        setup,
+        frames=chosen,
+        track=track,
+        smoothing=smoothing,
+        overlay=overlay,
+        incomplete=incomplete,
     )
     typer.echo(json.dumps(facts, indent=1) if as_json else f"predict: wrote {folder}")
 

@@ -27,9 +27,15 @@ def number_of(picture: Picture) -> int:
     return round((min(corners) - 20) / 10)
 
 
-def write_video(path: Path, pictures: Sequence[Picture], seconds: Sequence[float]) -> None:
-    """Write a video without loss of color or size, each frame at its own time."""
-    with av.open(str(path), "w") as container:
+def write_video(
+    path: Path, pictures: Sequence[Picture], seconds: Sequence[float], *, faststart: bool = False
+) -> None:
+    """Write a video without loss of color or size, each frame at its own time.
+
+    With ``faststart`` the header of an mp4 file is at its start.
+    """
+    options = {"movflags": "+faststart"} if faststart and path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream("libx264", rate=Fraction(25))
         stream.height, stream.width = pictures[0].shape[:2]
         # This pixel format has no chroma at half resolution, so that sides may be odd.

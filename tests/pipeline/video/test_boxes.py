@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
-from pipeline.video.boxes import FileBoxes, IntervalDetector
+from pipeline.video.boxes import FileBoxes, IntervalDetector, check_boxes_file
 from pipeline.video.source import Frame
 from pipeline.video.windows import FrameWindow, split_windows
 from tests.small_data_set import write_json
@@ -57,3 +57,19 @@ def test_a_file_without_boxes_is_rejected(content: object, tmp_path: Path) -> No
     write_json(tmp_path / "b.json", content)
     with pytest.raises(ValueError, match=r"b\.json: "):
         FileBoxes(tmp_path / "b.json", (40, 60), 0.3)
+
+
+def test_an_empty_file_is_named_in_the_words_of_a_video(tmp_path: Path) -> None:
+    write_json(tmp_path / "b.json", [])
+    message = r"b\.json: expected boxes of people, got an empty list; .* number of the frame"
+    with pytest.raises(ValueError, match=message):
+        FileBoxes(tmp_path / "b.json", (40, 60), 0.3)
+
+
+def test_boxes_beyond_the_video_are_refused(tmp_path: Path) -> None:
+    record = {"category_id": 1, "bbox": [1.0, 2.0, 10.0, 20.0], "score": 0.8}
+    write_json(tmp_path / "b.json", [record | {"image_id": n} for n in (16, 20)])
+    check_boxes_file(None, range(16))
+    check_boxes_file(tmp_path / "b.json", range(17))
+    with pytest.raises(ValueError, match="in frames 0 to 15 of the video, got image_id 16 to 20"):
+        check_boxes_file(tmp_path / "b.json", range(16))

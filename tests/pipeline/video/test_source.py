@@ -6,8 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.video.source import open_source
-from tests.pipeline.small_videos import number_of, numbered, turn_clockwise, write_video
+from pipeline.video.source import Shortfall, open_source
+from tests.pipeline.small_videos import (
+    Picture,
+    number_of,
+    numbered,
+    turn_clockwise,
+    write_video,
+)
 
 
 def test_frames_of_a_variable_rate_keep_their_times(tmp_path: Path) -> None:
@@ -73,3 +79,35 @@ def test_images_of_different_sizes_are_rejected(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{number}.png"), numbered(1, size)[0])
     with pytest.raises(ValueError, match="expected 48 x 64 pixels"):
         list(open_source(tmp_path).read())
+
+
+def noise(count: int) -> list[Picture]:
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(count)]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_truncated_file_is_refused_and_accepted_only_where_that_is_asked(
+    suffix: str, tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    write_video(whole, noise(16), [n / 25 for n in range(16)], faststart=True)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) * 6 // 10])
+    assert len(list(open_source(whole).read())) == 16
+    decoded = []
+    with pytest.raises(ValueError, match=r"cut\..*: expected 0.64 s of video, .*\(--incomplete\)"):
+        decoded += list(open_source(cut).read())
+    found: list[Shortfall] = []
+    frames = list(open_source(cut).read(found.append))
+    assert 5 < len(frames) < 12
+    (shortfall,) = found
+    assert shortfall.frames == len(frames)
+    assert shortfall.decoded == pytest.approx(len(frames) / 25)
+    assert shortfall.expected == pytest.approx(0.64)
+
+
+def test_the_last_frame_of_a_variable_rate_may_be_held(tmp_path: Path) -> None:
+    for name in ("v.mkv", "v.mp4"):
+        write_video(tmp_path / name, numbered(5), [0.0, 0.04, 0.24, 0.25, 0.9])
+        assert len(list(open_source(tmp_path / name).read())) == 5

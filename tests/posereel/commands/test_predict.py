@@ -202,6 +202,35 @@ def test_a_range_of_frames_gets_the_same_poses(video: Path) -> None:
     assert [image["id"] for image in images] == list(range(3, 18))
 
 
+def test_a_truncated_video_gives_poses_only_with_an_option_and_a_note_of_what_is_missing(
+    video: Path,
+) -> None:
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, (120, 160, 3), dtype=np.uint8) for _ in range(20)]
+    write_video(video.with_suffix(".mkv"), pictures, [n / 25 for n in range(20)])
+    data = video.with_suffix(".mkv").read_bytes()
+    Path("cut.mkv").write_bytes(data[: len(data) * 6 // 10])
+    done = run(app, "cut.mkv", *OPTIONS, "--no-overlay")
+    assert done.exit_code == 1
+    assert "expected 0.80 s of video, as in its header, got " in done.stderr
+    assert not Path("out").exists()
+    done = run(app, "cut.mkv", *OPTIONS, "--incomplete")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("the rest is missing in the results") == 1
+    facts = json.loads(Path("out/meta.json").read_text())
+    assert facts["frames"] < 16
+    assert facts["missing_seconds"] == pytest.approx((20 - facts["frames"]) / 25)
+
+
+def test_boxes_of_frames_beyond_the_video_are_refused(video: Path) -> None:
+    boxes = json.loads(Path("boxes.json").read_text())
+    write_json(Path("boxes.json"), [box | {"image_id": 20 + box["image_id"]} for box in boxes])
+    done = run(app, str(video), *OPTIONS)
+    assert done.exit_code == 1
+    assert "expected boxes in frames 0 to 19 of the video, got image_id 20 to 39" in done.stderr
+    assert not Path("out").exists()
+
+
 def test_smoothing_changes_joints_only_and_left_out_joints_are_absent_in_all_files(
     video: Path,
 ) -> None:

@@ -26,7 +26,7 @@ from pipeline.core.posetrack.annotations import Annotations
 from pipeline.core.posetrack.reader import read_annotations
 from pipeline.core.units.scratch import find_scratch
 from pipeline.report.bootstrap import DrawnAP, draw_ap, paired_gain
-from pipeline.report.past_run import lay_out
+from pipeline.report.past_run import restore_run
 from pipeline.report.run_results import read_results
 
 RANGES = ("gain_val_4", "gain_val_5", "gain_val_6")
@@ -100,7 +100,7 @@ def draws_of(commit: str, seed: int) -> Drawn:
     scratch = find_scratch(Path())
     with TemporaryDirectory() as folder:
         past = Path(folder)
-        lay_out(scratch.project, scratch.cache, commit, past)
+        restore_run(scratch.project, scratch.cache, commit, past)
         truths = truths_of(past, scratch.cache)
         matches = read_results(past / "data", truths, list(listed_systems())).matches
     return {

@@ -37,7 +37,7 @@ from pipeline.report.comparison import (
 from pipeline.report.labeled_frames import frame_reader
 from pipeline.report.liveness import PartEffect, liveness_section
 from pipeline.report.page import PageSection, render_page
-from pipeline.report.past_run import lay_out
+from pipeline.report.past_run import restore_run
 from pipeline.report.people import people_sections
 from pipeline.report.plots import read_training, write_plots
 from pipeline.report.run_results import (
@@ -113,7 +113,7 @@ def _compare(
     scratch = find_scratch(Path())
     with TemporaryDirectory() as folder:
         past = Path(folder)
-        lay_out(scratch.project, scratch.cache, revision, past)
+        restore_run(scratch.project, scratch.cache, revision, past)
         systems = evaluated_systems(past / DATA, now.systems)
         if not systems:
             raise ValueError(

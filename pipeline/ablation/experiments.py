@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.core.units.scratch import find_scratch
-from pipeline.report.git import ask_git
+from pipeline.report.git import run_git
 
 _OUTPUTS = ("dvc.lock", "data/metrics", "data/ablations", "data/liveness")
 """Paths in the workspace that runs write but never read."""
@@ -101,12 +101,12 @@ def clone_at(commit: str, targets: Sequence[str], project: Path = Path()) -> Pat
     partial.parent.mkdir(parents=True, exist_ok=True)
     # --shared: the clone reads the project's objects, so the commit needs no ref.
     options = ("--quiet", "--shared", "--no-checkout", str(scratch.project), str(partial))
-    ask_git(project, "clone", *options)
-    ask_git(partial, "checkout", "--quiet", "--detach", commit)
+    run_git(project, "clone", *options)
+    run_git(partial, "checkout", "--quiet", "--detach", commit)
     _keep_upstream(partial / "dvc.lock", targets)
     author = ("-c", "user.name=ablate", "-c", "user.email=ablate@localhost")
     message = f"dvc.lock: only the stages upstream of {' '.join(targets)}"
-    ask_git(partial, *author, "commit", "--quiet", "--allow-empty", "--all", f"--message={message}")
+    run_git(partial, *author, "commit", "--quiet", "--allow-empty", "--all", f"--message={message}")
     cache = configparser.RawConfigParser()
     cache["cache"] = {"dir": str(scratch.cache)}
     with (partial / ".dvc" / "config.local").open("w", encoding="utf-8") as file:
@@ -141,7 +141,7 @@ def _overlap(one: str, other: str) -> bool:
 
 def read_metrics(commit: str, system: str, project: Path = Path()) -> dict[str, Any]:
     """Return the content of data/metrics/<system>.json in an experiment's commit."""
-    text = ask_git(project, "show", f"{commit}:data/metrics/{system}.json")
+    text = run_git(project, "show", f"{commit}:data/metrics/{system}.json")
     metrics: dict[str, Any] = json.loads(text)
     return metrics
 
@@ -188,12 +188,12 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, 
 def _digest_changes(project: Path) -> str:
     """Return a suffix that identifies the uncommitted changes; '' if there are none."""
     excluded = [f":(exclude){path}" for path in _OUTPUTS]
-    difference = ask_git(project, "diff", "--binary", "HEAD", "--", ".", *excluded)
+    difference = run_git(project, "diff", "--binary", "HEAD", "--", ".", *excluded)
     return f"-{sha256(difference).hexdigest()[:8]}" if difference else ""
 
 
 def _commit_of(name: str, project: Path) -> str | None:
     """Return the commit of an experiment on top of HEAD; None if it was not run."""
-    head = ask_git(project, "rev-parse", "HEAD").decode().strip()
+    head = run_git(project, "rev-parse", "HEAD").decode().strip()
     ref = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-    return ask_git(project, "for-each-ref", "--format=%(objectname)", ref).decode().strip() or None
+    return run_git(project, "for-each-ref", "--format=%(objectname)", ref).decode().strip() or None

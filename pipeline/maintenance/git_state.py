@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.report.git import ask_git
+from pipeline.report.git import run_git
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,6 @@ def _branch_before(project: Path) -> str:
 def _git(project: Path, *words: str) -> str | None:
     """Return the output of git; None if it fails."""
     try:
-        return ask_git(project, *words).decode().strip()
+        return run_git(project, *words).decode().strip()
     except ValueError:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.core.units.key import KeyParts
-from pipeline.report.git import ask_git, unpack
+from pipeline.report.git import run_git, unpack
 
 PATHS = ("models", "pipeline", "stages", "numerics.lock")
 """Code of the keys; ``numerics.lock`` was in the root folder of older commits."""
@@ -50,12 +50,12 @@ def past_code(modules: Sequence[str], project: Path) -> Iterator[PastCode]:
     Raises:
         ValueError: If git fails.
     """
-    commits = ask_git(project, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", *PATHS)
+    commits = run_git(project, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", *PATHS)
     seen: set[str] = set()
     for commit in commits.decode().split():
         with tempfile.TemporaryDirectory() as folder:
             unpack(project, commit, PATHS, Path(folder))
-            answer = _ask(modules, folder)
+            answer = _run_program(modules, folder)
         # There is no answer if the commit lacks the stage or pins other versions of libraries.
         if answer and answer not in seen:
             seen.add(answer)
@@ -84,7 +84,7 @@ def same_but_code(
     return found
 
 
-def _ask(modules: Sequence[str], folder: str) -> str:
+def _run_program(modules: Sequence[str], folder: str) -> str:
     """Return the output of the program with the code of a commit; '' if it fails."""
     command = [sys.executable, "-c", _PROGRAM, *modules]
     done = subprocess.run(  # noqa: S603

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def ask_git(project: Path, *words: str) -> bytes:
+def run_git(project: Path, *words: str) -> bytes:
     """Run a git command and return its output.
 
     Args:
@@ -38,7 +38,7 @@ def unpack(project: Path, commit: str, paths: Sequence[str], folder: Path) -> No
         ValueError: If git fails.
     """
     # zip, because tarfile has no safe extraction filter before Python 3.11.4.
-    packed = io.BytesIO(ask_git(project, "archive", "--format=zip", "-0", commit))
+    packed = io.BytesIO(run_git(project, "archive", "--format=zip", "-0", commit))
     with zipfile.ZipFile(packed) as archive:
         wanted = tuple(f"{path}/" for path in paths)
         archive.extractall(

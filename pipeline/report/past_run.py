@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.core.dvc_files import files_of, object_path, read_lock
-from pipeline.report.git import ask_git, unpack
+from pipeline.report.git import run_git, unpack
 
 IN_GIT = ("params.yaml", "dvc.lock", "data/metrics")
 IN_CACHE = ("data/evaluation/", "data/predictions/")
@@ -26,7 +26,7 @@ def find_commit(project: Path, revision: str) -> str:
     """
     try:
         words = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        return ask_git(project, "rev-parse", *words).decode().strip()
+        return run_git(project, "rev-parse", *words).decode().strip()
     except ValueError:
         found = _experiments(project, revision)
     if len(found) != 1:
@@ -37,7 +37,7 @@ def find_commit(project: Path, revision: str) -> str:
     return found.pop()
 
 
-def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
+def restore_run(project: Path, cache: Path, revision: str, folder: Path) -> None:
     """Recreate the params, metrics, evaluation and predictions of a run in a folder.
 
     Args:
@@ -52,7 +52,7 @@ def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
             missing in the cache.
     """
     commit = find_commit(project, revision)
-    held = ask_git(project, "ls-tree", "--name-only", commit, *IN_GIT).decode().split()
+    held = run_git(project, "ls-tree", "--name-only", commit, *IN_GIT).decode().split()
     if len(held) < len(IN_GIT):
         raise ValueError(
             f"{revision}: expected a commit of a finished run, with {', '.join(IN_GIT)}, found "
@@ -75,7 +75,7 @@ def lay_out(project: Path, cache: Path, revision: str, folder: Path) -> None:
 
 def _experiments(project: Path, name: str) -> set[str]:
     """Return the commits of all experiments of this name, regardless of their base commit."""
-    lines = ask_git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    lines = run_git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
     refs = (line.split(" ", 1) for line in lines.decode().splitlines())
     return {commit for commit, ref in refs if ref.split("/", 4)[4:] == [name]}
 

@@ -30,15 +30,15 @@ def build_trained(plan: Plan, processes: int, module: str) -> BuildSummary | Non
     """
     trains = isinstance(plan.make_task, MakeTrainingTask)
     if process_count() == 1 and processes > 1 and trains and missing_units(plan):
-        _become_torchrun(processes, module)
+        _exec_torchrun(processes, module)
     if os.environ.get("RANK", "0") == "0":
         return build(plan)
     if trains:
-        _follow(plan)
+        _train_as_worker(plan)
     return None
 
 
-def _follow(plan: Plan) -> None:
+def _train_as_worker(plan: Plan) -> None:
     # All processes find the same missing units, because each unit needs all processes.
     DvcParent()
     scratch = find_scratch(plan.out)
@@ -52,7 +52,7 @@ def _follow(plan: Plan) -> None:
         task(unit.name, scratch.unit_folder(plan.stage, unit.key) / FILES)
 
 
-def _become_torchrun(processes: int, module: str) -> NoReturn:
+def _exec_torchrun(processes: int, module: str) -> NoReturn:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", "-m", module, *sys.argv[1:]]
     # execv, not a child process: waiting for or killing this process affects torchrun itself.

@@ -214,6 +214,8 @@ class Store:
     def _read_json(self, path: Path, title: str) -> dict[str, Any]:
         try:
             content = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ValueError(f"{path}: expected {title}, found no file; {self.remedy}") from error
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {title} cannot be read ({error}); {self.remedy}") from error
         if not isinstance(content, dict):

@@ -49,6 +49,8 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """
     try:
         table = parquet.read_table(path, partitioning=None)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: expected a table, found no file; run: dvc repro") from error
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path}: cannot be read as Parquet ({error}); write it again") from error
     if list(table.schema) != list(schema):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report.git import ask_git, unpack
+from pipeline.report.git import run_git, unpack
 
 
 @pytest.fixture
@@ -37,4 +37,4 @@ def test_only_the_requested_files_of_a_commit_are_unpacked(
 
 def test_an_error_of_git_is_reported_with_its_reason(repository: Path) -> None:
     with pytest.raises(ValueError, match=r"git archive: .*run in a clone with its history"):
-        ask_git(repository, "archive", "no-such-commit")
+        run_git(repository, "archive", "no-such-commit")

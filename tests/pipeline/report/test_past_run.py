@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report.past_run import find_commit, lay_out
+from pipeline.report.past_run import find_commit, restore_run
 from tests.stages.toy_repository import dvc, isolate_dvc
 
 WHO = ("-c", "user.name=test", "-c", "user.email=test@localhost")
@@ -72,7 +72,7 @@ def test_the_files_of_both_runs_are_recreated(template: Path, tmp_path: Path) ->
     for version, revision in ((1, "HEAD~1"), (2, git(template, "rev-parse", "HEAD"))):
         folder = tmp_path / str(version)
         folder.mkdir()
-        lay_out(template, template / ".dvc/cache", revision, folder)
+        restore_run(template, template / ".dvc/cache", revision, folder)
         assert contents(folder) == {name: text.format(version) for name, text in FILES.items()}
         assert (folder / "data/metrics/hrnet.json").read_text() == str(version)
         assert (folder / "params.yaml").read_text() == f"version: {version}"
@@ -95,7 +95,7 @@ def test_an_experiment_is_found_by_its_name(template: Path) -> None:
 
 def test_a_commit_without_a_run_is_refused(template: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="HEAD~2: expected a commit of a finished run"):
-        lay_out(template, template / ".dvc/cache", "HEAD~2", tmp_path)
+        restore_run(template, template / ".dvc/cache", "HEAD~2", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -115,10 +115,10 @@ def test_the_command_in_the_message_fetches_missing_objects(
             path.unlink()
         (tmp_path / str(number)).mkdir()
         with pytest.raises(ValueError, match=rf"HEAD~1: .*\({number + 1} folders, first") as error:
-            lay_out(project, cache, "HEAD~1", tmp_path / str(number))
+            restore_run(project, cache, "HEAD~1", tmp_path / str(number))
     words = str(error.value).split("dvc fetch ")[1].split(",")[0].split()
     # This repository has one stage for both.
     dvc(project, "fetch", *(word for word in words if word != "evaluate"))
     (tmp_path / "again").mkdir()
-    lay_out(project, cache, "HEAD~1", tmp_path / "again")
+    restore_run(project, cache, "HEAD~1", tmp_path / "again")
     assert contents(tmp_path / "again") == {n: text.format(1) for n, text in FILES.items()}

@@ -120,13 +120,17 @@ def test_missing_and_unknown_columns_are_named(tmp_path: Path) -> None:
         read_table(tmp_path / "t.parquet", other)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PAR1", b"\0" * 100])
-def test_a_file_that_is_not_parquet_raises_an_error(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"\0" * 100])
+def test_a_file_that_is_not_parquet_raises_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.parquet"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=r"t\.parquet: cannot be read as Parquet"):
         read_table(path, SCHEMA)
+
+
+def test_a_missing_table_raises_an_error_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"t\.parquet: expected a table, found no file; run: dvc"):
+        read_table(tmp_path / "t.parquet", SCHEMA)
 
 
 def test_writing_replaces_the_file_and_keeps_its_hard_links(tmp_path: Path) -> None:

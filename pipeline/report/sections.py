@@ -257,9 +257,8 @@ def _acceleration_grid(metrics: Metrics, split: str, heads: Collection[str]) -> 
     units = ("pixels", "heads")
     columns = [f"{name}, {unit}" for unit in units for name in ("error", "ground truth")]
     step = next(iter(metrics.values()))[split]["acceleration"]["step"]
-    title = (
-        f"{split}: {SPLITS[split]}, {'consecutive frames' if step == 1 else f'frames {step} apart'}"
-    )
+    spacing = {None: "no equally spaced frames", 1: "consecutive frames"}
+    title = f"{split}: {SPLITS[split]}, {spacing.get(step, f'frames {step} apart')}"
     return Grid(("system", *columns, "joints"), tuple(rows), title)
 
 

@@ -149,16 +149,16 @@ def gains(table: Scores, drawn: list[dict[str, DrawnAP]]) -> dict[str, dict[str,
         Every head over its baseline and its controls, and ``CONTROL_PAIRS``. ``best_control`` tells
         whether the second system is the best control of the first.
     """
-    pairs = [(head, rival) for head, rivals in comparisons().items() for rival in rivals]
+    pairs = [(head, other) for head, compared in comparisons().items() for other in compared]
     best = {(head, best_control(table, head)) for head in comparisons()}
     found: dict[str, dict[str, Any]] = {}
-    for system, rival in [*pairs, *CONTROL_PAIRS]:
-        each = [row[system] - row[rival] for row in table.values()]
-        gain = {"each": each, "mean": mean(each), "best_control": (system, rival) in best}
+    for system, other in [*pairs, *CONTROL_PAIRS]:
+        each = [row[system] - row[other] for row in table.values()]
+        gain = {"each": each, "mean": mean(each), "best_control": (system, other) in best}
         if drawn:
-            paired = paired_gain(mean_over_sets(drawn, system), mean_over_sets(drawn, rival))
+            paired = paired_gain(mean_over_sets(drawn, system), mean_over_sets(drawn, other))
             gain["ci95"] = None if paired is None else paired.interval
-        found[f"{system} over {rival}"] = gain
+        found[f"{system} over {other}"] = gain
     return found
 
 

@@ -27,7 +27,9 @@ def test_the_best_control_has_the_highest_mean_over_the_sets() -> None:
 
 def test_every_head_is_compared_with_its_baseline_and_controls_and_warp_with_fuse() -> None:
     found = gains(TABLE, [])
-    pairs = {f"{head} over {rival}" for head, rivals in comparisons().items() for rival in rivals}
+    pairs = {
+        f"{head} over {other}" for head, compared in comparisons().items() for other in compared
+    }
     assert set(found) == pairs | {"warp over fuse"}
     assert found["warp over fuse"] == {"each": [1.0, 1.0], "mean": 1.0, "best_control": False}
     best = {pair for pair, gain in found.items() if gain["best_control"]}

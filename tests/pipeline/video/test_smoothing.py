@@ -221,7 +221,7 @@ def test_options_become_what_happens_to_weak_joints() -> None:
 def estimates(motion: Motion, rng: np.random.Generator) -> pd.DataFrame:
     """Return poses of every person with labels, with noise like that of a pose estimator.
 
-    The standard deviation is 0.1 head sizes; one joint in 50 is off by half a head size.
+    The standard deviation is 0.1 head sizes; one joint in 50 has an error of half a head size.
     """
     rows = []
     for frame in range(motion.joints.shape[1]):

@@ -13,10 +13,12 @@ from typing import Literal
 
 from pipeline.core.units.receipts import FILES, RECEIPT
 from pipeline.core.units.scratch import RESERVED, Scratch
+from pipeline.maintenance.killed_experiments import left_copies
+from pipeline.maintenance.live_commands import live_commands
 from pipeline.training.run_folder import CHECKPOINT, RUN_FILES
 
 DAY = 24 * 3600.0
-Kind = Literal["unit", "checkpoint", "leftover"]
+Kind = Literal["unit", "checkpoint", "leftover", "experiment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Removable:
     name: str
     """Key of the unit; name of a leftover."""
     kind: Kind
-    """``checkpoint`` of a finished run, ``leftover`` of a publication that was killed."""
+    """``checkpoint`` of a finished run, ``leftover`` of a publication that was killed, temporary
+    copy of an ``experiment`` that was killed."""
     folder: Path
     bytes: int
     """Bytes that the removal frees."""
@@ -47,9 +50,14 @@ def find_removable(scratch: Scratch, older_than: float, now: float) -> list[Remo
         if kind is not None:
             found.append(Removable(stage, folder.name, kind, folder, _own_bytes(folder, kind)))
     leftovers = sorted(scratch.assembly.iterdir()) if scratch.assembly.is_dir() else []
-    return found + [
+    found += [
         Removable("publish", folder.name, "leftover", folder, _own_bytes(folder, "leftover"))
         for folder in leftovers
+    ]
+    copies = [] if live_commands(scratch.project) else left_copies(scratch.project)
+    return found + [
+        Removable("exp", folder.name, "experiment", folder, _own_bytes(folder, "experiment"))
+        for folder in copies
     ]
 
 
@@ -61,6 +69,9 @@ def remove(scratch: Scratch, found: Removable, older_than: float) -> bool:
         found: From ``find_removable``.
         older_than: As for ``find_removable``.
     """
+    if found.kind == "experiment":
+        shutil.rmtree(found.folder, ignore_errors=True)
+        return True
     lock = found.name if found.kind == "leftover" else f"{found.stage}-{found.name}"
     with scratch.lock(lock):
         if found.kind == "leftover":

@@ -4,7 +4,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.maintenance.killed_experiments import has_left_stash, left_copies
+from pipeline.maintenance.live_commands import live_commands
 from pipeline.report.git import run_git
+
+_EXEC = "refs/exps/exec"
+"""Refs of DVC that exist while an experiment runs in the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +24,25 @@ def advise(project: Path) -> list[Advice]:
     """Return the leftovers of killed experiments in the repository; change nothing.
 
     ``dvc exp run`` in the workspace detaches HEAD and rewrites params.yaml. At its end it restores
-    both, unless it was killed.
+    both, unless it was killed. A detached HEAD without DVC's refs is the user's own, as in a
+    worktree.
 
     Args:
         project: Folder of the project. Outside a git repository there are no leftovers.
     """
-    if _git(project, "rev-parse", "--git-dir") is None:
+    refs = (_git(project, "for-each-ref", "--format=%(refname)", _EXEC) or "").split()
+    stashed = has_left_stash(project)
+    copies = left_copies(project)
+    if not (refs or stashed or copies):
         return []
+    if running := live_commands(project):
+        return [Advice(f"an experiment is running (process {running[0].pid}: its state)", ())]
     found = []
-    if _git(project, "symbolic-ref", "--quiet", "HEAD") is None:
+    if refs and _is_at_experiment(project):
         branch = _branch_before(project)
         found.append(
             Advice(
-                "HEAD is on no branch, probably after a killed dvc exp run",
+                "HEAD is on no branch, after a killed dvc exp run",
                 (f"git switch {branch}" if branch else "git switch BRANCH",),
             )
         )
@@ -45,10 +56,21 @@ def advise(project: Path) -> list[Advice]:
                     ),
                 )
             )
-    if left := _git(project, "for-each-ref", "--format=%(refname)", "refs/exps/exec"):
-        commands = tuple(f"git update-ref -d {name}" for name in left.split())
+    if refs:
+        commands = tuple(f"git update-ref -d {name}" for name in refs)
         found.append(Advice("refs of an unfinished experiment", commands))
+    if stashed or copies:
+        what = f"{len(copies)} temporary copies and {int(stashed)} stash of killed experiments"
+        found.append(Advice(what, ("posereel gc --yes",)))
     return found
+
+
+def _is_at_experiment(project: Path) -> bool:
+    """Return whether HEAD is on no branch, at a commit of an unfinished experiment."""
+    if _git(project, "symbolic-ref", "--quiet", "HEAD") is not None:
+        return False
+    commits = (_git(project, "for-each-ref", "--format=%(objectname)", _EXEC) or "").split()
+    return _git(project, "rev-parse", "HEAD") in commits
 
 
 def _branch_before(project: Path) -> str:

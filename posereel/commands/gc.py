@@ -15,6 +15,8 @@ import typer
 
 from pipeline.core.units.scratch import find_scratch
 from pipeline.maintenance.gc import DAY, Removable, find_removable, remove
+from pipeline.maintenance.killed_experiments import STASH, has_left_stash, remove_stash
+from pipeline.maintenance.live_commands import live_commands
 
 
 def main(
@@ -30,9 +32,14 @@ def main(
     with scratch.exclusive():
         found = find_removable(scratch, older_than * DAY, time.time())
         removed = [one for one in found if yes and remove(scratch, one, older_than * DAY)]
+        stash = has_left_stash(scratch.project) and not live_commands(scratch.project)
+        if stash and yes:
+            remove_stash(scratch.project)
     if as_json:
         typer.echo(json.dumps(_summary(removed if yes else found, removed=yes), indent=1))
         return
+    if stash:
+        typer.echo(f"exp: {STASH}, the stash of killed experiments")
     shown = removed if yes else found
     for (stage, kind), members in sorted(_grouped(shown).items()):
         typer.echo(f"{stage}: {len(members)} {kind}s, {_size(members) / 1e6:.1f} MB")

@@ -47,7 +47,7 @@ def main(
     _print_stages(stages)
     _print_scratch(scratch, timings, disk)
     for advice in advise(scratch.project):
-        typer.echo(f"git: {advice.what}; run:")
+        typer.echo(f"git: {advice.what}{'; run:' if advice.commands else ''}")
         for command in advice.commands:
             typer.echo(f"    {command}")
 

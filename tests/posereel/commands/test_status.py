@@ -2,6 +2,9 @@
 
 import json
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +147,73 @@ def test_the_printed_commands_clean_up_after_a_killed_experiment(
             git(project, *command.split()[1:])
     assert advise(project) == []
     assert (project / "params.yaml").read_text() == "toy: {a: 1}\n"
+
+
+@pytest.fixture
+def repository(project: Path) -> Path:
+    """Return the project as a git repository with one commit."""
+    (project / "params.yaml").write_text("toy: {a: 1}\n")
+    git(project, "init", "--initial-branch=work")
+    git(project, "add", "params.yaml")
+    git(project, "commit", "--message=test")
+    return project
+
+
+def test_a_detached_head_without_refs_of_an_experiment_is_the_users_own(
+    repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "worktree", "add", "--detach", str(tmp_path / "other"))
+    assert advise(tmp_path / "other") == []
+    # The refs of an experiment that was killed in the repository are visible in its worktrees.
+    git(repository, "commit", "--allow-empty", "--message=later")
+    git(repository, "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    assert [advice.what for advice in advise(tmp_path / "other")] == [
+        "refs of an unfinished experiment"
+    ]
+
+
+def test_while_an_experiment_runs_no_command_is_offered(repository: Path) -> None:
+    git(repository, "checkout", "--detach")
+    git(repository, "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    with running(repository, "dvc", "exp", "run") as pid:
+        (advice,) = advise(repository)
+        assert advice.what == f"an experiment is running (process {pid}: its state)"
+        assert advice.commands == ()
+        assert f"git: {advice.what}\n" in status()
+    assert "git switch work" in [c for advice in advise(repository) for c in advice.commands]
+
+
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[int]:
+    """Run a process with some arguments in a folder and yield its id."""
+    command = [sys.executable, "-c", "print(flush=True); import time; time.sleep(600)", *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_copies_and_the_stash_of_killed_experiments_are_named_and_removed_by_gc(
+    repository: Path,
+) -> None:
+    copy = repository / ".dvc/tmp/exps/standalone/tmp1"
+    copy.mkdir(parents=True)
+    (copy / "params.yaml").write_text("toy: {a: 2}\n")
+    git(repository, "update-ref", "refs/exps/stash", "HEAD")
+    shown = "git: 1 temporary copies and 1 stash of killed experiments; run:\n    posereel gc --yes"
+    assert shown in status()
+    gc = load("gc")
+    with running(copy, "dvc", "exp", "run"):
+        assert "would remove (--yes does) 0 folders" in CliRunner().invoke(gc, []).stdout
+    listed = CliRunner().invoke(gc, []).stdout
+    assert "exp: refs/exps/stash, the stash of killed experiments" in listed
+    assert "exp: 1 experiments, 0.0 MB" in listed
+    assert copy.exists()
+    assert CliRunner().invoke(gc, ["--yes"]).exit_code == 0
+    assert not copy.exists()
+    assert advise(repository) == []

@@ -38,8 +38,6 @@ app = typer.Typer(add_completion=False)
 
 Run = HRNet | ViT | Raft | Detector
 
-_PAIRS = 500
-"""Held-out pairs per gap."""
 _ROUNDED = torch.float16
 
 
@@ -53,8 +51,8 @@ class Shipment:
     """What made the weights."""
     section: type[Run]
     """Schema of its params section."""
-    measure: Callable[[Any, dict[str, Tensor], Path], dict[str, float]]
-    """Held-out figures of rounded weights: (params, weights, folder of scenes)."""
+    measure: Callable[[Any, dict[str, Tensor], Path, int], dict[str, float]]
+    """Held-out figures of rounded weights: (params, weights, folder of scenes, pairs per gap)."""
     prefix: str = ""
     """What ships is what begins so, without it."""
 
@@ -63,31 +61,38 @@ def _held_out(scenes: Path) -> Scenes:
     return read_scenes(scenes / "holdout")
 
 
-def _measure_hrnet(run: HRNet, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+def _measure_hrnet(
+    run: HRNet, weights: dict[str, Tensor], scenes: Path, _pairs: int
+) -> dict[str, float]:
     network = build_hrnet(run.variant, len(JOINTS))
     load_weights(network, weights, "hrnet")
     return pose_ap(lambda images: network(images).heatmaps, _held_out(scenes), run.crops)
 
 
-def _measure_vit(run: ViT, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+def _measure_vit(
+    run: ViT, weights: dict[str, Tensor], scenes: Path, _pairs: int
+) -> dict[str, float]:
     reader = TokenReader(backbone=build_vit(run.variant, run.crops.size), joints=len(JOINTS))
     load_weights(reader, weights, "vit")
     return pose_ap(reader.eval(), _held_out(scenes), run.crops)
 
 
-def _measure_raft(run: Raft, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+def _measure_raft(
+    run: Raft, weights: dict[str, Tensor], scenes: Path, pairs: int
+) -> dict[str, float]:
     network = build_raft(run.variant, run.updates, run.scale)
     load_weights(network, weights, "raft")
     moving = read_moving_scenes(scenes / "holdout")
     figures: dict[str, float] = {}
     for gap in sorted(set(moving.gaps.tolist())):
-        pairs = held_out_pairs(moving, run.crops, _PAIRS, 10, gap)
-        errors = flow_error(network, pairs)
+        errors = flow_error(network, held_out_pairs(moving, run.crops, pairs, 10, gap))
         figures |= {f"gap_{gap}_{name}": value for name, value in errors.items()}
     return figures
 
 
-def _measure_detector(run: Detector, weights: dict[str, Tensor], scenes: Path) -> dict[str, float]:
+def _measure_detector(
+    run: Detector, weights: dict[str, Tensor], scenes: Path, _pairs: int
+) -> dict[str, float]:
     detector: nn.Module = build_detector(run.variant)
     load_weights(detector, weights, "detector")
     return detection(detector, _held_out(scenes), SCORE_MIN)
@@ -146,6 +151,8 @@ def main(
     made: Annotated[Path, typer.Option(help="Folder of the weights.")] = Path("pretrain/out"),
     to: Annotated[Path, typer.Option(help="Where they go.")] = Path("data/weights/synthetic"),
     params: Annotated[Path, typer.Option(help="Params file.")] = Path("pretrain/params.yaml"),
+    pairs: Annotated[int, typer.Option(help="Held-out pairs of crops per gap, for flow.")] = 500,
+    note: Annotated[str, typer.Option(help="How the run differed from the command.")] = "",
 ) -> None:
     """Ship the weights of NAMES, all four by default, and measure them on held-out videos."""
     torch.set_num_threads(1)
@@ -155,12 +162,14 @@ def main(
         shipment = SHIPMENTS[name]
         run = read_section(params, name, shipment.section)
         weights = _rounded(read_weights(made / f"{name}.safetensors"))
-        held_out = shipment.measure(run, weights, made / "scenes")
+        held_out = shipment.measure(run, weights, made / "scenes", pairs)
         prefix = shipment.prefix
         kept = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         path = to / f"{shipment.file}.safetensors"
         write_weights(path, kept)
         card = _card(shipment, run, render, kept, path)
+        if note:
+            card["note"] = note
         card["held_out"] = {key: round(value, 4) for key, value in held_out.items()}
         path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB, held out {card['held_out']}")

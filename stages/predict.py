@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import Field
 
-from models.head_parts.declaration import System
 from models.head_parts.lookup import find_system, prediction_modules
 from pipeline.core.caches.crop_size import read_crop_size
 from pipeline.core.data_set import read_data_set
@@ -92,7 +91,7 @@ def read_inputs(system: str, data: Path, params: Path) -> dict[str, Prediction]:
             folders={kind: data / kind / split for kind in described.caches},
             frames=described.frames,
             weights=data / "runs" / system / file if declared.trained else None,
-            build_head=partial(_build_head, params, declared, described, crop_size),
+            build_head=partial(_build_head, params, described, crop_size),
             videos=read_videos(data, split, described.crops, annotations, section.flip),
             decoding=section.decode_config(),
             device=device_type(engine.device),
@@ -145,14 +144,13 @@ def plan(system: str, units: str, data: Path, params: Path) -> Plan:
 
 def _build_head(
     params: Path,
-    declared: System,
     described: SystemParams,
     crop_size: tuple[int, int],
     weights: Mapping[str, "Tensor"],
     source: str,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> "nn.Module":
-    """Check the params and build the head with its weights."""
+    """Check the params and build the head with its weights, in a worker."""
     from models.head_parts.building import (  # noqa: PLC0415  imports torch; plans need none
         build_head,
         constructor_params,
@@ -164,7 +162,7 @@ def _build_head(
         source,
         shapes,
         system=name,
-        arguments=read_arguments(params, name, declared, constructor_params(name)),
+        arguments=read_arguments(params, name, find_system(name), constructor_params(name)),
         joints=len(JOINTS),
         frames=described.frames,
         crop_size=crop_size,

@@ -1,6 +1,7 @@
 """Stage predict: joints drawn into heatmaps are predicted at their place in the image."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from pipeline.core.networks.weights import write_weights
 from pipeline.core.skeleton import FLIP, JOINT_SLOTS, SLOTS
 from pipeline.core.tables.parquet import read_table, write_table
 from pipeline.core.tables.schemas import FRAMES, VIDEOS
+from pipeline.prediction.prediction import MakePredictTask
 from pipeline.prediction.units import PREDICTIONS
-from stages.predict import SPLITS, app
+from stages.predict import SPLITS, app, plan
 from tests.pipeline.tiny_caches import (
     CROP,
     STORED,
@@ -284,3 +286,12 @@ def test_an_unknown_argument_of_the_head_is_refused(
     predict()
     result = project.run(app, "--system", "fuse", train_fuse=SECTIONS["train_fuse"] | {"depth": 2})
     assert result.exit_code == 1
+
+
+def test_the_task_can_be_sent_to_a_worker_process(
+    project: Project, predict: Callable[..., Path]
+) -> None:
+    predict()
+    task = plan("hrnet", "", project.data, project.params).make_task
+    received = pickle.loads(pickle.dumps(task))  # noqa: S301  our own bytes
+    assert isinstance(received, MakePredictTask)

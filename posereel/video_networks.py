@@ -22,6 +22,7 @@ from pipeline.core.networks.devices import pick_device
 from pipeline.core.networks.weights import read_weights
 from pipeline.core.params import read_params
 from pipeline.core.skeleton import JOINTS
+from pipeline.core.units.threads import limit_threads
 from pipeline.detection.hog import HogDetector
 from pipeline.detection.network import NetworkDetector
 from pipeline.prediction.poses import DecodeConfig
@@ -118,6 +119,8 @@ def build_estimator(setup: VideoSetup, image_size: tuple[int, int]) -> WindowPos
         ValueError: If weights do not fit, or the detector cannot run on a video.
     """
     values, crop_size = setup.values, setup.head.crop_size
+    # More threads than cores, on a busy machine, are many times slower than one.
+    limit_threads(int(values["extract"]["threads"]))
     system = setup.head.system
     device = pick_device(values["extract"]["device"]).type
     caches = {kind: _cache_network(setup, kind).to(device) for kind in system.caches}

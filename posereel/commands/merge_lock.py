@@ -36,6 +36,6 @@ def main(
     if merge.conflicts:
         raise ValueError(
             f"{path}: both branches ran {', '.join(merge.conflicts)} with different inputs; keep "
-            "one side of every conflict in the file, git add it, then run: dvc checkout && dvc "
-            "repro"
+            "one side of every conflict in the file, git add it, then run: dvc checkout "
+            "--allow-missing && dvc repro"
         )

@@ -42,6 +42,7 @@ def main(
 
 
 def _print(lines: Sequence["Line"], counts: Mapping[str, "SplitCount"], name: str) -> None:
+    from pipeline.core.networks.devices import device_type
     from pipeline.core.units.scratch import find_scratch
 
     for split, count in counts.items():
@@ -61,6 +62,11 @@ def _print(lines: Sequence["Line"], counts: Mapping[str, "SplitCount"], name: st
         f"plan: {total / 1e9:.1f} GB of stores ({free / 1e9:.1f} GB are free), about "
         f"{_clock(spent)} one after the other on this machine; evaluate and report are not counted"
     )
+    if device_type("auto") == "cpu":
+        typer.echo(
+            "plan: there is no GPU here, so all times are those of this CPU; for the times of a "
+            "machine with a GPU, run posereel plan on it"
+        )
 
 
 def _clock(seconds: float | None) -> str:

@@ -75,6 +75,12 @@ def test_usage_shows_the_command_as_typed(name: str) -> None:
     assert LINES[name].rstrip(".") in " ".join(done.output.split())
 
 
+def test_help_of_ablate_lists_the_tables() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["ablate", "--help"]).output.split())
+    for table in ("jmpose-5", "jmpose-6", "vremd-4", "vremd-5", "vremd-6", "sweep-layers"):
+        assert table in shown
+
+
 def test_an_error_names_the_command_as_typed(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check-data", str(tmp_path / "absent")])
     assert done.exit_code == 1

@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pipeline.core.params import read_params
 from pipeline.maintenance.dag import read_dag
+from pipeline.maintenance.forecast import Line
 from posereel.cli import load
+from posereel.run_forecast import forecast_run
 
 app = load("plan")
 
@@ -74,3 +77,41 @@ def test_an_unknown_data_set_gives_a_one_line_error(
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 1
     assert "data set 'mine': expected annotation files" in result.stderr
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_without_a_gpu_the_plan_says_that_times_are_those_of_the_cpu(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [Line("heatmaps@train", 300_000, 10**12, 48844 * 3600.0)]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("posereel.run_forecast.forecast_run", lambda _: (lines, {}))
+    monkeypatch.setattr("pipeline.core.networks.devices.device_type", lambda _: device)
+    shown = CliRunner().invoke(app, []).stdout
+    assert "about 48844 h 00 min one after the other on this machine" in shown
+    assert ("all times are those of this CPU" in shown) == (device == "cpu")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_plan_for_workers_with_a_gpu_is_made_on_a_machine_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def calibrate(_params: Path, _values: object, _render: float, device: torch.device) -> None:
+        seen.append(device.type)
+        raise ValueError("enough")
+
+    text = (ROOT / "params.yaml").read_text().replace("device: auto ", "device: cuda ", 1)
+    params = tmp_path / "params.yaml"
+    params.write_text(text)
+    monkeypatch.setattr("posereel.run_forecast._calibrate", calibrate)
+    monkeypatch.setattr("posereel.run_forecast._render_some", lambda *_: (1.0, 1.0))
+    with pytest.raises(ValueError, match="enough"):
+        forecast_run(params)
+    assert seen == ["cpu"]
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

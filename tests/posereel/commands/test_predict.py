@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from pipeline.core.networks.weights import write_weights
 from pipeline.core.posetrack.reader import read_predictions
 from pipeline.core.skeleton import JOINT_SLOTS, JOINTS
 from pipeline.core.tables.parquet import read_table
+from pipeline.core.units.threads import limit_threads
 from pipeline.video.poses import POSES, WindowPoseEstimator
 from posereel.cli import load
 from posereel.configured_head import read_head
@@ -184,6 +186,16 @@ def test_one_folder_contains_all_outputs(video: Path) -> None:
     assert facts["joints"] == list(JOINTS)
     assert set(facts["weights_sha256"]) == {"heatmaps"}
     assert "rendered people only" in done.stderr
+
+
+def test_the_number_of_threads_is_that_of_the_params(video: Path) -> None:
+    set_param(Path("params.yaml"), "extract", "threads", 2)
+    try:
+        words = [*OPTIONS, "--frames", "0-1", "--no-overlay"]
+        assert run(app, str(video), *words).exit_code == 0
+        assert torch.get_num_threads() == cv2.getNumThreads() == 2
+    finally:
+        limit_threads(1)
 
 
 def test_a_range_of_frames_gets_the_same_poses(video: Path) -> None:

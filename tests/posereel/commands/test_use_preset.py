@@ -131,7 +131,7 @@ def test_a_second_import_replaces_the_first(clone: Path, real: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "nothing: expected a preset, one of ['ablation', 'posetrack17'"),
+        (["nothing"], "nothing: expected a preset, one of ['ablation', 'bench', 'posetrack17'"),
         (["real_clip"], "this preset needs --root DIR"),
         (["synthetic", "--root", "."], "takes no --root: its data set is rendered"),
         (["real_clip", "--root", "."], "expected annotations/<train|val>/*.json"),

@@ -41,6 +41,7 @@ COMMANDS = {
         "status": "Show progress, failures, disk use and times by stage.",
         "verify": "Check every output for damage; repair it with --repair.",
         "rekey": "Give finished units new keys after an edit without effect.",
+        "units": "Pack finished units into a file, or add those of a file.",
         "merge-lock": "Merge dvc.lock by stages, as a merge driver of git.",
         "gc": "Remove old units and checkpoints from the scratch folder.",
     },

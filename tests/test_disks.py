@@ -97,3 +97,12 @@ def test_an_output_on_a_read_only_disk_is_rejected_with_a_remedy(disk: Disk) -> 
     line = disk.failing_render()
     assert line.startswith("render: cannot hardlink")
     assert "on one writable file system" in line
+
+
+@pytest.mark.slow
+def test_a_cache_on_a_read_only_disk_is_rejected_with_a_remedy(disk: Disk) -> None:
+    disk.mount(disk.folder, "-t", "tmpfs", "-o", "size=20m", "none")
+    disk.create_repository()
+    disk.mount(disk.folder / ".dvc/cache", "-t", "tmpfs", "-o", "ro", "none")
+    line = disk.failing_render()
+    assert line.startswith(f"render: {disk.folder}/.dvc/cache/scratch: Read-only file system; make")

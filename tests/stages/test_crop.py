@@ -352,6 +352,7 @@ def test_a_frame_whose_size_differs_from_its_video_is_rejected(workspace: Worksp
         ({"crop__mirror": "no"}, "crop.mirror"),
         ({"crop__delta": 1}, "crop.delta: unknown key"),
         ({"crop__gap": 0}, "crop.gap"),
+        ({"crop__enlarge": 1e300}, "crop.enlarge"),
     ],
 )
 def test_the_error_names_the_invalid_param(

@@ -9,15 +9,28 @@ Shapes: B clips, T frames (the paper: 3), N tokens per frame, D channels, K join
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from models.heads.vremd.transformer import post_norm_blocks, sine_cosine_embedding
+from models.head_parts.attention import MultiHeadAttention
+from models.heads.vremd.transformer import (
+    PostNormBlock,
+    post_norm_blocks,
+    sine_cosine_embedding,
+)
 
 _JOINT_SPREAD = 1.0
 """Standard deviation of the joint tokens at the start: that of standardized visual tokens. The
 paper gives none. At the usual 0.02 all joint tokens are nearly the same query."""
+
+
+_SHARPNESS, _CONTENT = 3.0, 1.7
+"""Factors on torch's initial weights of queries and keys, and of values and their projection, in
+the blocks of the joint tokens. Without them attention starts as a mean over all visual tokens and
+changes a joint token little. Of 1 to 4.5, 3 served best; content of 3 was worse. H_k alone gains 4
+AP over two seeds."""
 
 
 def human_mask(visual: Tensor, human: Tensor) -> Tensor:
@@ -133,6 +146,8 @@ class KeypointMask(nn.Module):
         self.mask = TokenMask(keypoint_mask)
         self.keypoints = _learnable_tokens(frames, joints, width, _JOINT_SPREAD)
         self.blocks = post_norm_blocks(depth, width=width, heads=heads, mlp_ratio=mlp_ratio)
+        for block in self.blocks:
+            _sharpen(cast("PostNormBlock", block).attention)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Refine the tokens and find the joints.
@@ -297,6 +312,15 @@ class HumanKeypointMaskEnhancement(nn.Module):
         coarse = self.human_mask(features + self.frame_embedding + self.position_embedding)
         refined, keypoints = self.keypoint_mask(coarse)
         return self.aggregate(refined), keypoints[:, keypoints.shape[1] // 2]
+
+
+@torch.no_grad()
+def _sharpen(attention: MultiHeadAttention) -> None:
+    key, value = attention.key_value.weight.chunk(2)
+    for weight in (attention.query.weight, key):
+        weight.mul_(_SHARPNESS)
+    for weight in (value, attention.project.weight):
+        weight.mul_(_CONTENT)
 
 
 def _learnable_tokens(frames: int, tokens: int, width: int, std: float = 0.02) -> nn.Parameter:

@@ -9,8 +9,9 @@ Shapes: B clips, T frames with the key frame in the middle (the paper: 3), N = r
 per frame in row-major order, D channels, K joints (the paper's J), h x w cells of a heatmap.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +28,39 @@ from models.heads.vremd.motion_disentanglement import (
 )
 from models.heads.vremd.standardization import TokenStandardization
 
+_BUMP = 1.5
+"""Standard deviation of a bump, cells: about that of the targets."""
+
+
+def bumps(count: int, size: tuple[int, int]) -> Tensor:
+    """Return Gaussian bumps of height 1 at evenly spaced places of a heatmap.
+
+    Args:
+        count: Number of bumps; the places are a grid of the heatmap's aspect ratio. Places that do
+            not fill a row of this grid remain 0.
+        size: (h, w) of the heatmap.
+
+    Returns:
+        ``(h * w, count)``.
+    """
+    columns = min(count, max(1, round(math.sqrt(count * size[1] / size[0]))))
+    down, across = (
+        torch.exp(-(((torch.arange(cells)[:, None] - _centers(places, cells)) / _BUMP) ** 2) / 2)
+        for places, cells in zip((count // columns, columns), size, strict=True)
+    )
+    placed = torch.einsum("yi,xj->yxij", down, across).flatten(2).flatten(0, 1)
+    return nn.functional.pad(placed, (0, count - placed.shape[1]))
+
+
+def _centers(places: int, cells: int) -> Tensor:
+    return (torch.arange(places) + 0.5) * (cells / places) - 0.5
+
 
 class KeypointHead(nn.Module):
     """H_k: LayerNorm and an MLP turn each joint token into its heatmap.
 
-    The paper says "an MLP and reshaping" and gives no sizes.
+    The paper says "an MLP and reshaping" and gives no sizes. Each hidden unit starts with a small
+    bump at a place of its own, so that neighboring cells need not be learned one by one.
 
     Args:
         width: Channels D per token.
@@ -44,10 +73,13 @@ class KeypointHead(nn.Module):
         self.heatmap_size = heatmap_size
         self.norm = nn.LayerNorm(width)
         self.mlp = feed_forward(width, hidden * width, heatmap_size[0] * heatmap_size[1])
-        # Heatmaps are 0 almost everywhere: start near 0, like the decoder. With a deviation of 0.02
-        # F and the joint tokens collapsed.
-        for parameter in self.mlp[-1].parameters():
-            nn.init.normal_(parameter, std=0.001)
+        # Heatmaps are 0 almost everywhere: start near 0, like the decoder. Three times as large,
+        # H_k learns less; with a deviation of 0.02 F and the joint tokens collapsed.
+        last = cast("nn.Linear", self.mlp[-1])
+        nn.init.normal_(last.weight, std=0.001)
+        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            last.weight += 0.1 * bumps(last.in_features, heatmap_size)
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """Return heatmaps ``(B, K, h, w)`` of joint tokens ``(B, K, D)``."""
@@ -84,8 +116,8 @@ class VREMD(nn.Module):
 
     Choices of ours that keep HKME from one output for all clips, where the paper is silent: HKME
     and BMD read standardized tokens (``TokenStandardization``; the decoder reads the backbone's
-    own), visual tokens have a positional embedding, joint tokens start far apart, and the
-    transformer parts learn at a rate of their own.
+    own), visual tokens have a positional embedding, joint tokens start far apart and with sharp
+    attention, and the transformer parts learn at a rate of their own.
 
     Args:
         joints: Number of joints K.

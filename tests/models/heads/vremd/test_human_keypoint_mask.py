@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.head_parts.attention import MultiHeadAttention
 from models.heads.vremd.human_keypoint_mask import (
     HumanKeypointMaskEnhancement,
     HumanMask,
@@ -15,6 +16,7 @@ from models.heads.vremd.human_keypoint_mask import (
     human_mask,
     keypoint_mask,
 )
+from models.heads.vremd.transformer import post_norm_blocks
 from tests.models.oracle_vremd import human_masked
 from tests.models.oracle_vremd import keypoint_mask as literal_keypoint_mask
 
@@ -199,3 +201,20 @@ def test_the_aggregate_keeps_places() -> None:
     changed[:, 2, 7] += 1
     moved = (module(changed) - module(clips)).abs().amax(dim=-1)[0] > 1e-4
     assert moved.nonzero().flatten().tolist() == [7]
+
+
+def test_joint_tokens_start_with_attention_that_is_far_from_a_mean() -> None:
+    torch.manual_seed(0)
+    sizes = {"width": 64, "heads": 4, "mlp_ratio": 2}
+    plain = post_norm_blocks(1, **sizes)[0].attention
+    started = KeypointMask(frames=3, joints=15, depth=1, enabled=True, **sizes).blocks[0].attention
+
+    def largest_share(attention: MultiHeadAttention) -> float:
+        tokens = torch.randn(8, 48, 64, generator=torch.Generator().manual_seed(0))
+        query, (key, _) = attention.query(tokens), attention.key_value(tokens).chunk(2, dim=-1)
+        split = [torch.unflatten(each, -1, (4, 16)).transpose(1, 2) for each in (query, key)]
+        scores = split[0] @ split[1].transpose(-1, -2) / 16**0.5
+        return scores.softmax(dim=-1).amax(dim=-1).mean().item()
+
+    assert largest_share(plain) < 3 / 48
+    assert largest_share(started) > 6 / 48

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.head_parts.token_layout import to_map
 from models.heads.vremd.deformable_attention import DeformableAttention, DeformableConvolution
 from models.heads.vremd.motion_disentanglement import AdaptiveDeformableCross
-from models.heads.vremd.network import VREMD
+from models.heads.vremd.network import VREMD, bumps
 
 SMALL: dict[str, Any] = {
     "joints": 5,
@@ -293,3 +293,19 @@ def test_motion_heads_that_do_not_divide_the_width_are_named() -> None:
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(ValueError, match=r"'deformable_cross_attention'.*got 'rigid'"):
         vremd(sampler="rigid")
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(12, (8, 6)), (256, (32, 24)), (7, (4, 4)), (1, (8, 6))]
+)
+def test_bumps_have_height_1_at_places_of_their_own(count: int, size: tuple[int, int]) -> None:
+    drawn = bumps(count, size).T.reshape(count, *size)
+    columns = min(count, max(1, round((count * size[1] / size[0]) ** 0.5)))
+    rows = count // columns
+    down, across = torch.arange(size[0]), torch.arange(size[1])
+    for index in range(rows * columns):
+        y = (index // columns + 0.5) * size[0] / rows - 0.5
+        x = (index % columns + 0.5) * size[1] / columns - 0.5
+        squares = (down[:, None] - y) ** 2 + (across - x) ** 2
+        torch.testing.assert_close(drawn[index], torch.exp(-squares / (2 * 1.5**2)))
+    assert not drawn[rows * columns :].any()

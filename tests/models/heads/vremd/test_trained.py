@@ -50,8 +50,10 @@ def test_a_mask_replaced_by_1_moves_the_output_of_the_trained_module(
 
 
 def test_the_settings_without_the_remedies_collapse_and_are_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for factor in ("_SHARPNESS", "_CONTENT"):  # Sharp attention is one of the remedies.
+        monkeypatch.setattr(f"models.heads.vremd.human_keypoint_mask.{factor}", 1.0)
     objective = build(**OLD)
     shares = run(objective, tmp_path, standardize=False).last_shares()
     assert shares["enhanced"] < 0.1

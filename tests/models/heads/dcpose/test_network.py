@@ -15,6 +15,7 @@ from models.heads.dcpose.network import (
     pose_residuals,
 )
 from models.heads.dcpose.residual_steps import ResidualStepsBlock
+from tests.models.learning import learn_one_batch
 from tests.models.oracle_jmpose import modulated_deformable_convolution
 
 K = 4
@@ -169,17 +170,11 @@ def test_the_order_of_clips_does_not_matter() -> None:
 def test_one_batch_can_be_learned_and_every_parameter_gets_a_gradient() -> None:
     head, heatmaps = dcpose(), clips()
     target = torch.rand(2, K, 8, 6, generator=torch.Generator().manual_seed(3))
-    optimizer = torch.optim.AdamW(head.parameters(), 1e-2)
-    losses = []
-    reached: set[str] = set()
-    for _ in range(70):
-        loss = (head(heatmaps) - target).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        named = head.named_parameters()
-        reached |= {name for name, p in named if p.grad is not None and p.grad.any()}
+
+    def loss() -> dict[str, Tensor]:
+        return {"heatmap": (head(heatmaps) - target).square().mean()}
+
+    losses, reached = learn_one_batch(head, loss, steps=70)
     assert losses[-1] < 0.2 * losses[0]
     assert reached == dict(head.named_parameters()).keys()
 

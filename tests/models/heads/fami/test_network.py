@@ -17,6 +17,7 @@ from models.heads.fami.mutual_info import (
 )
 from models.heads.fami.network import FAMI, FAMIOutput
 from models.heads.fami.objective import FAMIObjective
+from tests.models.learning import learn_one_batch
 from tests.models.oracle_jmpose import (
     bilinear,
     heatmap_distribution,
@@ -246,18 +247,7 @@ def test_one_batch_can_be_learned_and_every_parameter_gets_a_gradient() -> None:
     objective = FAMIObjective(head=fami(), channels=C, mutual_info=0.001)
     target, weights = labels()
     batch = {"features": clips(), "target": target, "weights": weights}
-    optimizer = torch.optim.AdamW(objective.parameters(), 1e-2)
-    losses = []
-    reached: set[str] = set()
-    for _ in range(60):
-        terms = objective(batch)
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(terms["heatmap"].item())
-        named = objective.named_parameters()
-        reached |= {name for name, p in named if p.grad is not None and p.grad.any()}
+    losses, reached = learn_one_batch(objective, lambda: objective(batch), steps=60)
     assert losses[-1] < 0.2 * losses[0]
     assert reached == dict(objective.named_parameters()).keys()
 

@@ -16,6 +16,7 @@ from models.heads.tar.joint_queries import (
 from models.heads.tar.network import TAR
 from models.heads.tar.objective import TARObjective
 from models.heads.tar.token_order import TokenOrder, order_masks, order_tokens, restore_map
+from tests.models.learning import learn_one_batch
 from tests.models.oracle_tar import attention_sum, feed_forward_sum
 
 K, T, GRID, D = 3, 3, (4, 3), 8
@@ -234,18 +235,7 @@ def test_one_batch_can_be_learned_and_every_parameter_gets_a_gradient(order: str
         "tokens": clips(), "target": torch.rand(2, K, 16, 12, generator=generator),
         "weights": torch.ones(2, K),
     }  # fmt: skip
-    optimizer = torch.optim.AdamW(objective.parameters(), 1e-2)
-    losses = []
-    reached: set[str] = set()
-    for _ in range(80):
-        terms = objective(batch)
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(terms["heatmap"].item())
-        named = objective.named_parameters()
-        reached |= {name for name, p in named if p.grad is not None and p.grad.any()}
+    losses, reached = learn_one_batch(objective, lambda: objective(batch), steps=80)
     assert losses[-1] < 0.3 * losses[0]
     assert reached == dict(objective.named_parameters()).keys()
 
